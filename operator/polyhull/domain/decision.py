@@ -1,0 +1,206 @@
+"""What was decided and why: the value that is printed, recorded, delivered and replayed.
+
+All `_seconds` of assignments and transfers count from `Decision.taken_at`.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from polyhull.domain.fleet import Evidence
+from polyhull.domain.workloads import Key
+
+
+class BoundKind(StrEnum):
+    """What the printed lower bound is a bound of; docs/model.md defines each."""
+
+    EXACT_WHOLE_COPY = "ExactWholeCopy"
+    """CP-SAT's proven bound over the executed class: whole copies, one source and one path per transfer."""
+    STRENGTHENED = "Strengthened"
+    """Fixed-T programme with the column filter, bisected, over the whole class Pi."""
+    FLUID = "Fluid"
+    """Rate programme over the whole class Pi."""
+    NONE = "None"
+    """Nothing could be proved in the time given; lower_bound_seconds is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One whole copy of a data set over one path at one rate, from `start_seconds` to `end_seconds`."""
+
+    data_set: Key
+    source_site: str
+    source_url: str
+    target_site: str
+    store: str
+    cluster: str
+    """Where the transfer's Job runs."""
+    links: tuple[str, ...]
+    """Names of links, in order; empty for a copy inside one site."""
+    transfer_bytes: int
+    rate_bytes_per_second: float
+    start_seconds: float
+    end_seconds: float
+    price: float = 0.0
+    active: bool = False
+    """Already running when the snapshot was taken."""
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return (self.data_set.namespace, self.data_set.name, self.store)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another column and how much later (or what it needs) the job would finish there."""
+
+    cluster: str
+    pool: str
+    option: str
+    later_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why here: seconds by cause, what binds, and the next best."""
+
+    binds: str
+    """One sentence that names the binding constraint with its number."""
+    queue_seconds: float = 0.0
+    transfer_seconds: float = 0.0
+    startup_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    alternatives: tuple[Alternative, ...] = ()
+    evidence: Evidence = Evidence.MEASURED
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Where and when one training or batch job runs.
+
+    `start_seconds` is its release (devices are held from there: start-up, then compute); `end_seconds` its finish.
+    A `fixed` one was released before the snapshot. `order` is its place in the plan's queue.
+    """
+
+    job: Key
+    cluster: str
+    site: str
+    pool: str
+    option: str
+    accelerator: str
+    device_class: str
+    replicas: int
+    devices_per_replica: int
+    nodes: tuple[tuple[str, int], ...]
+    order: int
+    start_seconds: float
+    end_seconds: float
+    data: tuple[tuple[Key, str], ...] = ()
+    """(data set, store or `site:` of a declared replica it is read from)."""
+    fixed: bool = False
+    explanation: Explanation = field(default_factory=lambda: Explanation(""))
+
+    @property
+    def release_now(self) -> bool:
+        return not self.fixed and self.start_seconds <= 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests per second from an origin site to one variant in one pool."""
+
+    origin: str
+    cluster: str
+    pool: str
+    variant: str
+    requests_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """Replica counts and routing weights of one online service."""
+
+    service: Key
+    replicas: tuple["ServingPlan", ...]
+    routes: tuple[Route, ...]
+    served_per_second: float
+    demanded_per_second: float
+    explanation: Explanation = field(default_factory=lambda: Explanation(""))
+
+
+@dataclass(frozen=True, slots=True)
+class ServingPlan:
+    cluster: str
+    site: str
+    pool: str
+    variant: str
+    accelerator: str
+    device_class: str
+    devices_per_replica: int
+    replicas: int
+    nodes: tuple[tuple[str, int], ...]
+    ready_seconds: float = 0.0
+    """When its model is there: 0 if it already is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """`reason` is a CamelCase word for a condition; `message` names the number that binds and what to do."""
+
+    job: Key
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Shadow price of the bound: `per_unit` seconds of makespan per device-second (pool) or per byte (link)."""
+
+    name: str
+    per_unit: float
+    makespan_seconds_per_unit: float
+    """d(bound)/d(capacity): seconds per further device (pool) or per further bit/s (link); <= 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What other ways of thinking reach, through the same ordering and simulation; None if they place nothing."""
+
+    locality_only_seconds: float | None = None
+    compute_only_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SolverReport:
+    seconds: float = 0.0
+    """Wall time; measured outside the core and left 0 in recorded decisions, which must not depend on it."""
+    status: str = ""
+    """Optimal, Feasible, KeptLastPlan …, with what happened."""
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to a snapshot. `violations` non-empty means: do not apply."""
+
+    taken_at: float
+    assignments: tuple[Assignment, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    services: tuple[ServicePlan, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
+    makespan_seconds: float = 0.0
+    lower_bound_seconds: float = 0.0
+    bound_kind: BoundKind = BoundKind.NONE
+    objective: tuple[str, ...] = ("Makespan",)
+    pool_prices: tuple[Price, ...] = ()
+    link_prices: tuple[Price, ...] = ()
+    baselines: Baselines = Baselines()
+    solver: SolverReport = SolverReport()
+    violations: tuple[str, ...] = ()
+    plan_hash: str = ""
+
+    @property
+    def gap(self) -> float | None:
+        """makespan / bound - 1; None where nothing was proved."""
+        if self.lower_bound_seconds <= 0.0:
+            return 0.0 if self.makespan_seconds <= 0.0 else None
+        return max(0.0, self.makespan_seconds / self.lower_bound_seconds - 1.0)

@@ -1,0 +1,56 @@
+"""Everything a decision may know, frozen at one instant. Picklable, replayable, hashable by content."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from polyhull.domain.fleet import Fleet
+from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, TrainingJob
+
+
+class Mode(StrEnum):
+    OBSERVE = "Observe"
+    RECOMMEND = "Recommend"
+    ENFORCE = "Enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class SolverLimits:
+    """Budgets in steps, so that the same snapshot gives the same plan on any machine; `kill_seconds` only kills."""
+
+    search_steps: int = 200
+    """Neighbourhood moves tried by the schedule search beyond the exact size."""
+    exact_jobs: int = 60
+    """Up to this many jobs CP-SAT is asked for a proof."""
+    exact_deterministic_seconds: float = 20.0
+    """CP-SAT's deterministic time."""
+    kill_seconds: float = 120.0
+    """Wall time after which the worker is killed and the last good plan stays."""
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The `default` PlacementPolicy as the decision reads it."""
+
+    mode: Mode = Mode.ENFORCE
+    objective: tuple[str, ...] = ("Makespan",)
+    bandwidth_margin: float = 0.9
+    """Share of a link's nominal bandwidth the plan counts on."""
+    startup_seconds: float = 2.0
+    """Image and rendezvous: from release to running. Measured on the proving ground; see docs/benchmarks.md."""
+    minimum_gain: float = 0.02
+    """A new full plan replaces the present one only if its makespan is shorter by this share."""
+    solver: SolverLimits = field(default_factory=SolverLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`taken_at` is the decision's now. Jobs sorted by key."""
+
+    taken_at: float
+    fleet: Fleet
+    jobs: tuple[TrainingJob, ...] = ()
+    services: tuple[InferenceService, ...] = ()
+    data_sets: tuple[DataSet, ...] = ()
+    transfers: tuple[ActiveTransfer, ...] = ()
+    policy: Policy = field(default_factory=Policy)

@@ -1,0 +1,214 @@
+"""The demand side: training jobs, inference jobs and the data sets they read.
+
+Times are seconds. Instants are seconds since the epoch (UTC), as floats; durations say so in their names.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from polyhull.domain.fleet import Evidence
+from polyhull.domain.labels import Selector
+from polyhull.domain.resources import Resources
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Identity of a namespaced object. `kind` is TrainingJob, InferenceJob or DataSet."""
+
+    namespace: str
+    name: str
+    kind: str = "TrainingJob"
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+class Access(StrEnum):
+    STAGE = "Stage"
+    STREAM = "Stream"
+
+
+@dataclass(frozen=True, slots=True)
+class DataInput:
+    """One data set a job reads. `mounted` asks for files under a path, which needs volume storage."""
+
+    data_set: Key
+    access: Access = Access.STAGE
+    chunks: int = 1
+    mounted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One acceptable way to run a training or batch job: a gang of `replicas` pods.
+
+    `rate_per_second` is work units per second of the whole gang; None means estimate it.
+    `pod` is what one pod requests (devices included, `pods=1`).
+    """
+
+    name: str
+    accelerator: str
+    replicas: int
+    devices_per_replica: int
+    rate_per_second: float | None
+    pod: Resources
+    rate_evidence: Evidence = Evidence.MEASURED
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What was released for a job, as observed. It is never moved by a plan: the job is a fixed column."""
+
+    cluster: str
+    pool: str
+    option: str
+    nodes: tuple[tuple[str, int], ...]
+    """(node name, pods there); bound pods where observed, else the nodes the plan chose."""
+    released_at: float
+    started_at: float | None = None
+    """When the last pod of the gang ran; None while it is not running yet."""
+    uncertain: bool = False
+    """The member is unreachable: the job may or may not be running. Never placed again elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the last accepted plan said of a job that has not started: column and place in the queue."""
+
+    cluster: str
+    pool: str
+    option: str
+    order: int
+    start_at: float
+    finish_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A place a job must not be put until `until`: a refused, unbindable or dependency-less release."""
+
+    cluster: str
+    pool: str
+    """Empty: the whole cluster."""
+    reason: str
+    message: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """A finite job: training, or batch inference converted to the same shape (`key.kind` tells)."""
+
+    key: Key
+    uid: str
+    created_at: float
+    work_quantity: float
+    options: tuple[Option, ...]
+    inputs: tuple[DataInput, ...] = ()
+    priority: int = 0
+    deadline_at: float | None = None
+    site_selector: Selector = Selector()
+    confidential: bool = False
+    placed: Placed | None = None
+    promise: Promise | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Online requests that arise at a site."""
+
+    site: str
+    requests_per_second: float
+    request_bytes: float = 0.0
+    response_bytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One model on one kind of device that may serve a service. `rate_per_second` is of one replica."""
+
+    name: str
+    accelerator: str
+    devices_per_replica: int
+    rate_per_second: float
+    service_seconds: float
+    quality: float
+    pod: Resources
+    model: DataInput | None = None
+    rate_evidence: Evidence = Evidence.MEASURED
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Replicas of one variant in one pool."""
+
+    cluster: str
+    pool: str
+    variant: str
+    replicas: int
+    nodes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceService:
+    """An online inference job. `fixed_replicas` is set when an external scaler owns the total."""
+
+    key: Key
+    uid: str
+    created_at: float
+    demand: tuple[Demand, ...]
+    variants: tuple[Variant, ...]
+    latency_seconds: float
+    percentile: float = 0.99
+    min_replicas: int = 1
+    fixed_replicas: int | None = None
+    priority: int = 0
+    site_selector: Selector = Selector()
+    confidential: bool = False
+    serving: tuple[Serving, ...] = ()
+    """What runs now."""
+    exclusions: tuple[Exclusion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A declared home of a data set: the owner put it there; Polyhull never deletes it."""
+
+    site: str
+    url: str
+    secret_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A complete copy that Polyhull made and observed. `store` as in `Cluster.store`."""
+
+    store: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """`residency` holds for compute on the data and for every hop of a transfer."""
+
+    key: Key
+    size_bytes: int
+    replicas: tuple[Replica, ...]
+    residency: Selector = Selector()
+    max_copies: int | None = None
+    copies: tuple[Copy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTransfer:
+    """A transfer whose Job exists in the member and whose completion has not been observed."""
+
+    data_set: Key
+    source_site: str
+    store: str
+    site: str
+    cluster: str
+    links: tuple[str, ...]
+    rate_bytes_per_second: float
+    started_at: float

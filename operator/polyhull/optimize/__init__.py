@@ -1,0 +1,1 @@
+"""What is best: columns, the convex programme, bounds and prices. Snapshot in, numbers out; no I/O, no clock."""
