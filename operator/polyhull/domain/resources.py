@@ -46,9 +46,7 @@ class Resources:
 
     def copies_in(self, room: "Resources") -> int:
         """How many of these fit into `room`; 0 when one does not."""
-        counts = [
-            have // want for have, want in zip(room.as_tuple(), self.as_tuple(), strict=True) if want > 0
-        ]
+        counts = [have // want for have, want in zip(room.as_tuple(), self.as_tuple(), strict=True) if want > 0]
         return max(0, min(counts)) if counts else 0
 
     def as_tuple(self) -> tuple[int, int, int, int, int]:
