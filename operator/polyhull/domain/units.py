@@ -12,9 +12,9 @@ _SUFFIX = {
     "Pi": Fraction(2**50), "Ei": Fraction(2**60),
 }  # fmt: skip
 _QUANTITY = re.compile(
-    r"^([+-]?(?:\d{1,30}(?:\.\d{0,18})?|\.\d{1,18}))(?:([eE][+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i)?)$"
+    r"([+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,18})?|\.[0-9]{1,18}))(?:([eE][+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i)?)"
 )
-_DECIMAL = re.compile(r"^[+-]?\d{1,30}(?:\.\d{1,18})?$")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,18})?")
 
 
 def parse_quantity(text: str) -> Fraction:
@@ -22,7 +22,7 @@ def parse_quantity(text: str) -> Fraction:
 
     Raises ValueError for anything else. Source: k8s.io/apimachinery resource.Quantity.
     """
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a quantity such as 200Mi, 4k or 1500")
     number, exponent, suffix = match.groups()
@@ -33,7 +33,7 @@ def parse_quantity(text: str) -> Fraction:
 
 def parse_decimal(text: str) -> Fraction:
     """A plain decimal string (`38.2`) as an exact number. Raises ValueError for anything else."""
-    if _DECIMAL.match(text) is None:
+    if _DECIMAL.fullmatch(text) is None:
         raise ValueError(f"{text!r} is not a decimal number such as 38.2")
     return Fraction(text)
 
