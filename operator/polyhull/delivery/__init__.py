@@ -1,0 +1,1 @@
+"""How actions reach clusters: one port, its adapters beside it, an honest in-memory one included."""
