@@ -1,1 +1,1 @@
-"""What Kubernetes is told: values in, manifests as plain dicts out. No I/O, no clock; equal inputs, equal manifests."""
+"""What Kubernetes is told: values in, manifests as plain dicts out. No I/O; equal inputs give equal manifests."""
