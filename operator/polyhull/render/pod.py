@@ -51,7 +51,7 @@ class Place:
 
     @classmethod
     def of(cls, pool: Pool, accelerator: AcceleratorType, devices: int, nodes: Sequence[tuple[str, int]]) -> "Place":
-        """`nodes` as in `Assignment.nodes`; a node is named by its hostname label where that differs from its name."""
+        """`nodes` as in `Assignment.nodes`; a node is named by its hostname label if it has one."""
         hostnames = {node.name: dict(node.labels).get(HOSTNAME, node.name) for node in pool.nodes}
         hosts = tuple(sorted({hostnames.get(name, name) for name, _ in nodes}))
         return cls(pool.name, pool.node_selector, hosts, accelerator.resource_name, devices, accelerator.tolerations)
