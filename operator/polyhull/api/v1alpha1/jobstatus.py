@@ -1,0 +1,119 @@
+"""What a job says back. Job status is the only truth a restart needs: assignment, order and plan hash."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from polyhull.api.v1alpha1.common import (
+    Bytes,
+    Count,
+    Instant,
+    Model,
+    Name,
+    ObjectName,
+    PoolName,
+    Seconds,
+    Status,
+    Text,
+)
+
+Store = Annotated[str, Field(min_length=1, max_length=80)]
+EvidenceName = Literal["Measured", "Datasheet", "Estimated", "Assumed"]
+
+
+class NodeShare(Model):
+    """Pods of the gang on one node."""
+
+    name: ObjectName
+    pods: Count
+
+
+class DataSource(Model):
+    """Where an input is read from: a store (`cluster:NAME`, `site:NAME`) or a declared replica (`site:NAME`)."""
+
+    data_set: Name
+    store: Store
+
+
+class AssignmentStatus(Model):
+    """The column the job got, and its place in the plan's queue."""
+
+    cluster: Name
+    site: Name
+    pool: PoolName
+    option: Name
+    accelerator: Name
+    device_class: Name | str = ""
+    replicas: Count
+    devices_per_replica: Count
+    order: Count
+    nodes: Annotated[list[NodeShare], Field(max_length=256)] | None = None
+    data: Annotated[list[DataSource], Field(max_length=16)] | None = None
+    released_time: Instant | None = None
+    """Set before the child is made; from here on the job is never placed elsewhere until that child is gone."""
+    started_time: Instant | None = None
+    """When the last pod of the gang ran."""
+
+
+class TransferStatus(Model):
+    """One whole copy of a data set that this job waits for, or waited for."""
+
+    data_set: Name
+    source_site: Name
+    target_site: Name
+    store: Store
+    cluster: Name
+    links: Annotated[list[Name], Field(max_length=16)] | None = None
+    transfer_bytes: Bytes
+    bytes_per_second: Bytes
+    start_time: Instant
+    completion_time: Instant
+    phase: Literal["Planned", "Running", "Complete"] = "Planned"
+
+
+class AlternativeStatus(Model):
+    """Another way, and how much later the job would finish there."""
+
+    cluster: Name
+    pool: PoolName
+    option: Name
+    later_seconds: Seconds
+
+
+class ExplanationStatus(Model):
+    """Why here, in seconds by cause; at most 4 KiB."""
+
+    binds: Text
+    queue_seconds: Seconds = 0
+    transfer_seconds: Seconds = 0
+    startup_seconds: Seconds = 0
+    compute_seconds: Seconds = 0
+    alternatives: Annotated[list[AlternativeStatus], Field(max_length=3)] | None = None
+    evidence: EvidenceName = "Measured"
+
+
+class ExclusionStatus(Model):
+    """A place this job is kept away from for a while, and why."""
+
+    cluster: Name
+    pool: PoolName | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=128)]
+    message: Text
+    until_time: Instant
+
+
+class JobStatus(Status):
+    """Status of a job that runs to its end."""
+
+    assignment: AssignmentStatus | None = None
+    plan_hash: Annotated[str, Field(max_length=128)] | None = None
+    transfers: Annotated[list[TransferStatus], Field(max_length=16)] | None = None
+    estimated_start_time: Instant | None = None
+    estimated_completion_time: Instant | None = None
+    explanation: ExplanationStatus | None = None
+    exclusions: Annotated[list[ExclusionStatus], Field(max_length=16)] | None = None
+    start_time: Instant | None = None
+    """When it was observed to run."""
+    completion_time: Instant | None = None
+    """When its end was observed."""
+    failed_attempts: Count | None = None

@@ -1,0 +1,158 @@
+"""PlacementPlan (written by the operator, approved by people) and PlacementScenario (a what-if)."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from polyhull.api.v1alpha1.common import (
+    Bytes,
+    Count,
+    Decimal,
+    Instant,
+    Label,
+    Model,
+    Name,
+    Object,
+    ObjectName,
+    PoolName,
+    Quantity,
+    Seconds,
+    Status,
+    Text,
+    count_set,
+    exactly_one,
+    fail,
+    rules,
+)
+from polyhull.api.v1alpha1.compute import Capacity
+
+Hash = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9:]+$")]
+BoundName = Literal["ExactWholeCopy", "Strengthened", "Fluid", "None"]
+
+
+class Approval(Model):
+    """Names the plan that may be carried out; void once assignments changed."""
+
+    plan_hash: Hash
+
+
+class PlacementPlanSpec(Model):
+    """The only thing people set."""
+
+    approval: Approval | None = None
+
+
+class PriceStatus(Model):
+    """Shadow price of the bound."""
+
+    name: Annotated[str, Field(max_length=190)]
+    per_unit: Annotated[str, Field(max_length=32)]
+    """Seconds of makespan per device-second (pool) or per byte (link), as a decimal or scientific number."""
+
+
+class MoveStatus(Model):
+    """A job whose place changed with this plan."""
+
+    kind: Literal["TrainingJob", "InferenceJob"]
+    namespace: Label
+    name: ObjectName
+    from_pool: PoolName | None = None
+    to_pool: PoolName | None = None
+
+
+class PlacementPlanStatus(Status):
+    """Summary; at most 64 KiB. Full records are files, never objects."""
+
+    plan_hash: Hash | None = None
+    record_hash: Hash | None = None
+    planned_time: Instant | None = None
+    makespan_seconds: Seconds | None = None
+    lower_bound_seconds: Seconds | None = None
+    bound_kind: BoundName | None = None
+    gap: Decimal | None = None
+    """makespan over bound, less one."""
+    objective: Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=5)] | None = None
+    placed: Count | None = None
+    unplaced: Count | None = None
+    cost: Decimal | None = None
+    energy_joules: Decimal | None = None
+    egress_bytes: Bytes | None = None
+    locality_only_seconds: Seconds | None = None
+    compute_only_seconds: Seconds | None = None
+    solver_status: Text | None = None
+    pool_prices: Annotated[list[PriceStatus], Field(max_length=100)] | None = None
+    link_prices: Annotated[list[PriceStatus], Field(max_length=100)] | None = None
+    moves: Annotated[list[MoveStatus], Field(max_length=100)] | None = None
+
+
+class PlacementPlan(Object):
+    """What was decided for the whole fleet."""
+
+    kind: Literal["PlacementPlan"]
+    spec: PlacementPlanSpec = Field(default_factory=PlacementPlanSpec)
+    status: PlacementPlanStatus | None = None
+
+
+class AddNodes(Model):
+    """More nodes of a kind in a cluster."""
+
+    cluster: Name
+    accelerator: Name
+    devices: Annotated[int, Field(ge=1, le=1_000_000)]
+    capacity: Capacity | None = None
+
+
+class ScaleLink(Model):
+    """Another bandwidth on a link."""
+
+    source: Name = Field(alias="from")
+    target: Name = Field(alias="to")
+    bandwidth: Quantity
+
+
+class LoseCluster(Model):
+    """A cluster gone."""
+
+    cluster: Name
+
+
+class Change(Model):
+    """One change: exactly one of these."""
+
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one("addDevices", "setLink", "loseCluster")))
+
+    add_devices: AddNodes | None = None
+    set_link: ScaleLink | None = None
+    lose_cluster: LoseCluster | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Change":
+        if count_set(self, "add_devices", "set_link", "lose_cluster") != 1:
+            raise fail("union", "not exactly one change", "set one of addDevices, setLink, loseCluster")
+        return self
+
+
+class PlacementScenarioSpec(Model):
+    """What if these changes were made to the fleet of now."""
+
+    changes: Annotated[list[Change], Field(min_length=1, max_length=16)]
+
+
+class PlacementScenarioStatus(Status):
+    """The difference to today's plan."""
+
+    base_makespan_seconds: Seconds | None = None
+    makespan_seconds: Seconds | None = None
+    lower_bound_seconds: Seconds | None = None
+    gain: Annotated[str, Field(max_length=32)] | None = None
+    answered_time: Instant | None = None
+
+
+class PlacementScenario(Object):
+    """A question that touches nothing."""
+
+    kind: Literal["PlacementScenario"]
+    spec: PlacementScenarioSpec
+    status: PlacementScenarioStatus | None = None
+
+

@@ -1,0 +1,127 @@
+"""PlacementPolicy: the fleet's settings (`default`), and what namespaces may ask for."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from polyhull.api.v1alpha1.common import (
+    Count,
+    LabelSelector,
+    Model,
+    Name,
+    Object,
+    Share,
+    Status,
+    fail,
+    keyed,
+    rules,
+    unique,
+)
+from polyhull.api.v1alpha1.training import Priority
+
+ModeName = Literal["Observe", "Recommend", "Enforce"]
+ObjectiveName = Literal["Makespan", "WeightedCompletion", "Cost", "Energy", "MaxMinFairness"]
+
+
+class Stabilisation(Model):
+    """How calm the plan is."""
+
+    minimum_gain: Share | None = None
+    """A new plan replaces the present one only if it is shorter by this share."""
+    move_budget: Count | None = None
+    cool_down_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
+
+
+class Solver(Model):
+    """Budgets; steps rather than seconds, so that the same input gives the same plan anywhere."""
+
+    search_steps: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    exact_jobs: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """Up to this many jobs an exact proof is tried."""
+    exact_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Deterministic time of the exact proof."""
+    kill_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Wall time after which the solver is stopped and the last good plan stays."""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class PriorityRange(Model):
+    """Tiers that jobs of the namespaces may ask for."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.min <= self.default && self.default <= self.max", "order must be min <= default <= max")
+        )
+    )
+
+    min: Priority = 0
+    max: Priority = 0
+    default: Priority = 0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PriorityRange":
+        if not self.min <= self.default <= self.max:
+            raise fail("range", "order must be min <= default <= max", "change min, default or max")
+        return self
+
+
+class DeviceLimit(Model):
+    """The most devices of a kind that the namespaces may hold."""
+
+    accelerator: Name
+    devices: Count
+
+
+class PlacementPolicySpec(Model):
+    """The one named `default` is the fleet's; others select namespaces."""
+
+    mode: ModeName | None = None
+    """Observe: plan and report only. Recommend: plans wait for approval. Enforce: act (the default)."""
+    objective: Annotated[list[ObjectiveName], Field(min_length=1, max_length=5)] | None = None
+    """default only: levels, the first weighs most."""
+    stabilisation: Stabilisation | None = None
+    solver: Solver | None = None
+    overlap_chunks: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    bandwidth_margin: Share | None = None
+    """default only: share of a link's bandwidth that plans count on."""
+    startup_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
+    """default only: from release to running (image, rendezvous)."""
+    namespace_selector: LabelSelector | None = None
+    priority_range: PriorityRange | None = None
+    max_jobs: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Unfinished jobs of each selected namespace; the youngest beyond it are refused."""
+    device_limits: (
+        Annotated[
+            list[DeviceLimit], Field(max_length=32, json_schema_extra=keyed("accelerator")), unique("accelerator")
+        ]
+        | None
+    ) = None
+
+
+_FLEET = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds")
+_NAMESPACE = ("namespaceSelector", "deviceLimits")
+
+
+class PlacementPolicy(Object):
+    """Settings of the fleet, or of some namespaces."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.metadata.name != 'default' || ("
+                + " && ".join(f"!has(self.spec.{name})" for name in _NAMESPACE)
+                + ")",
+                "the policy named default is the fleet's: namespaceSelector and deviceLimits belong into another",
+            ),
+            (
+                "self.metadata.name == 'default' || (has(self.spec.namespaceSelector) && "
+                + " && ".join(f"!has(self.spec.{name})" for name in _FLEET)
+                + ")",
+                "a policy not named default needs namespaceSelector, and no fleet settings (" + ", ".join(_FLEET) + ")",
+            ),
+        )
+    )
+
+    kind: Literal["PlacementPolicy"]
+    spec: PlacementPolicySpec
+    status: Status | None = None

@@ -1,0 +1,131 @@
+"""TrainingJob: a finite job with several acceptable ways to run it, exactly one of which is chosen."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from polyhull.api.v1alpha1.common import (
+    Instant,
+    LabelSelector,
+    Model,
+    MountPath,
+    Name,
+    Object,
+    PositiveDecimal,
+    Quantity,
+    keyed,
+    unique,
+)
+from polyhull.api.v1alpha1.jobstatus import EvidenceName, JobStatus
+from polyhull.api.v1alpha1.template import DataSetRef, PodTemplate
+
+MANAGED_BY = "polyhull.io/operator"
+Replicas = Annotated[int, Field(ge=1, le=4096)]
+DevicesPerReplica = Annotated[int, Field(ge=1, le=1024)]
+Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+ManagedBy = Annotated[str, Field(min_length=1, max_length=127)]
+
+
+class Work(Model):
+    """How much there is to do."""
+
+    quantity: PositiveDecimal
+    unit: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Z][A-Za-z0-9]*$")] = "Steps"
+    """What is counted: Steps, Samples, Tokens, Epochs …"""
+
+
+class OptionSpec(Model):
+    """One acceptable way to run the job: a gang of `replicas` pods on one kind of device."""
+
+    name: Name
+    accelerator: Name
+    """Name of an AcceleratorType."""
+    replicas: Replicas = 1
+    devices_per_replica: DevicesPerReplica
+    """For class CPU a device is a core and sets requests.cpu."""
+    rate: PositiveDecimal | None = None
+    """Work units per second of the whole gang; estimated from data sheets where absent."""
+    rate_evidence: EvidenceName = "Measured"
+    template: PodTemplate | None = None
+    """Replaces the job's template field by field, lists whole."""
+
+
+class DataEntry(Model):
+    """A data set the job reads."""
+
+    name: Name
+    data_set_ref: DataSetRef
+    access: Literal["Stage", "Stream"] = "Stage"
+    """Stage: the whole copy first. Stream: read while computing."""
+    chunks: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Stream: equal parts."""
+    mount_path: MountPath | None = None
+    """Where its files appear; needs volume storage. Without it the copy's URL is in the environment."""
+
+
+class Output(Model):
+    """What the job writes."""
+
+    size: Quantity
+    mount_path: MountPath | None = None
+    data_set_ref: DataSetRef | None = None
+
+
+class Checkpoint(Model):
+    """How the job saves its state."""
+
+    size: Quantity
+    interval_seconds: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    mount_path: MountPath | None = None
+
+
+class CrossSite(Model):
+    """Whether one job may span sites."""
+
+    mode: Literal["Never", "Pipeline", "DataParallel"] = "Never"
+    max_sites: Annotated[int, Field(ge=1, le=3)] | None = None
+    synchronize_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+class Placement(Model):
+    """Where the job may run."""
+
+    sites: LabelSelector | None = None
+    """Labels of sites; none: anywhere."""
+    confidential: Literal["None", "Required"] = "None"
+    """Required: only pools that are declared confidential."""
+    cross_site: CrossSite | None = None
+
+
+class TrainingJobSpec(Model):
+    """Immutable except suspend, priority and deadline."""
+
+    suspend: bool = False
+    """Not started: leaves the plan. Running: stopped; devices are free once no pod is active."""
+    managed_by: ManagedBy = MANAGED_BY
+    """Another value: Polyhull writes nothing at all, not even status."""
+    priority: Priority | None = None
+    """Tier, inside the range that the namespace's policy allows; unset: the policy's default, else 0."""
+    deadline: Instant | None = None
+    retry_limit: Annotated[int, Field(ge=0, le=100)] = 3
+    work: Work
+    options: Annotated[
+        list[OptionSpec], Field(min_length=1, max_length=16, json_schema_extra=keyed("name")), unique("name")
+    ]
+    data: (
+        Annotated[list[DataEntry], Field(max_length=16, json_schema_extra=keyed("name")), unique("name")] | None
+    ) = None
+    output: Output | None = None
+    checkpoint: Checkpoint | None = None
+    placement: Placement | None = None
+    template: PodTemplate | None = None
+
+
+class TrainingJob(Object):
+    """A training job, placed where it and everything else finishes soonest."""
+
+    model_config = ConfigDict(title="TrainingJob")
+
+    kind: Literal["TrainingJob"]
+    spec: TrainingJobSpec
+    status: JobStatus | None = None
