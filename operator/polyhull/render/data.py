@@ -59,7 +59,11 @@ def located(name: str, url: str, secret_name: str = "", mount_path: str = "") ->
 
 
 def environment(entries: Sequence[Data]) -> list[Manifest]:
-    """`_URL` for what is read over the network, `_PATH` for what is mounted."""
+    """`_URL` for what is read over the network, `_PATH` for what is mounted. InvalidInput if two names become one."""
+    for first, second in zip(ordered := sorted(entries, key=lambda entry: entry.variable), ordered[1:], strict=False):
+        if first.variable == second.variable:
+            problem = f"{first.name} and {second.name} both become {first.variable}"
+            raise InvalidInput("data", "name", problem, "rename one of them")
     return [
         {"name": f"{entry.variable}_PATH", "value": entry.path}
         if entry.claim_name

@@ -37,6 +37,9 @@ ACCEPT = "polyhull.io/accept"
 SERVICE_ACCOUNTS = "polyhull.io/service-accounts"
 """Annotation beside it: comma-separated ServiceAccounts that templates may name there."""
 
+COMPLETE = "polyhull.io/complete"
+"""Annotation on a copy's claim: the copy was observed to be whole."""
+
 OPTION = "polyhull.io/option"
 PLAN_HASH = "polyhull.io/plan-hash"
 SOURCE_SITE = "polyhull.io/source-site"

@@ -31,8 +31,7 @@ _CONTAINER_FIELDS = (
     "startupProbe",
 )
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
-_POD_CONTEXT = ("runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy", "supplementalGroups")
-_VOLUME_SOURCES = ("persistentVolumeClaim", "configMap", "secret", "emptyDir")
+_POD_CONTEXT = ("runAsUser", "runAsGroup", "fsGroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +173,21 @@ def _toleration(toleration: Toleration) -> Manifest:
 
 
 def _volume(volume: Json) -> Manifest:
-    source = next(key for key in _VOLUME_SOURCES if volume.get(key) is not None)
-    return {"name": volume["name"], source: dict(volume[source])}
+    source = next(key for key in templates.VOLUME_SOURCES if volume.get(key) is not None)
+    details = dict(volume[source])
+    if source == "emptyDir":
+        # Kubernetes spells the default medium as the empty string.
+        memory = details.get("medium") == "Memory"
+        details = without_empty(
+            {"medium": "Memory" if memory else None, "sizeLimit": _text(details.get("sizeLimit"))}
+        )
+    return {"name": volume["name"], source: details}
+
+
+def _text(amount: Json) -> str | None:
+    return None if amount is None else str(amount)
 
 
 def _mount(volume: Json) -> Manifest:
-    wanted = {key: volume.get(key) for key in ("name", "mountPath", "subPath")}
+    wanted = {key: volume.get(key) for key in ("name", "mountPath")}
     return {**without_empty(wanted), **({"readOnly": True} if volume.get("readOnly") else {})}
