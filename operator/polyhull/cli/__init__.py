@@ -1,0 +1,181 @@
+"""The commands: `polyhull` and `kubectl polyhull`. Each loads, asks the layers below, and prints; nothing is decided here.
+
+Exit codes: 0 done, 2 the input is invalid (file, line, field, what to do), 3 something could not be placed.
+"""
+
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polyhull import __version__
+
+app = typer.Typer(
+    name="polyhull",
+    help="Places AI jobs and their data on CPU, GPU and NPU pools across clusters, and proves how good the plan is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+INVALID = 2
+NOT_PLACED = 3
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+Files = Annotated[
+    list[Path],
+    typer.Option("-f", "--filename", help="YAML file or folder with the objects; may be given several times."),
+]
+Format = Annotated[Output, typer.Option("-o", "--output", help="table for people, json or yaml for programs.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    if version:
+        typer.echo(f"polyhull {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def plan(
+    files: Files,
+    output: Format = Output.TABLE,
+    proof: Annotated[bool, typer.Option(help="Ask CP-SAT for a proof (up to about 60 jobs).")] = True,
+    steps: Annotated[int | None, typer.Option(min=0, help="Budget of the schedule search, in moves.")] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="Do not shorten the reasons.")] = False,
+) -> None:
+    """Plan the objects in YAML files; no cluster is needed."""
+    from polyhull.cli import offline, show
+
+    with offline.prover(enabled=proof) as prove:
+        snapshot = offline.load(files, steps=steps)
+        decision = offline.decide(snapshot, prove)
+    if output is Output.TABLE:
+        _print(*show.decision(decision, wide=wide))
+    else:
+        _emit(offline.document(decision), output)
+    if decision.violations:
+        raise typer.Exit(1)
+    if decision.unplaced:
+        raise typer.Exit(NOT_PLACED)
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="KIND/NAME", help="for example trainingjob/resnet")],
+    files: Annotated[
+        list[Path] | None, typer.Option("-f", "--filename", help="Explain the plan of these files, not a cluster's.")
+    ] = None,
+    namespace: Annotated[str, typer.Option("-n", "--namespace")] = "default",
+    kubeconfig: Annotated[Path | None, typer.Option(help="Path of a kubeconfig; KUBECONFIG otherwise.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Say where a job runs, why there, what binds and what the next best would be."""
+    from polyhull.cli import offline, online, show
+
+    if not files:
+        found = online.explain(name, namespace, kubeconfig, context)
+        if output is Output.TABLE:
+            _print(*online.describe(found))
+        else:
+            _emit(found, output)
+        return
+    with offline.prover(enabled=True) as prove:
+        decision = offline.decide(offline.load(files, steps=None), prove)
+    item = offline.find(decision, name, namespace)
+    if output is Output.TABLE:
+        _print(*show.subject(item, decision))
+    else:
+        _emit(offline.subject_document(item, decision), output)
+
+
+@app.command()
+def validate(files: Files) -> None:
+    """Check YAML files: every field, every reference. Says file, line, field and what to do."""
+    from polyhull.cli import offline
+
+    count = offline.validate(files)
+    typer.echo(f"{count} objects are valid")
+
+
+@app.command()
+def crds() -> None:
+    """Print the CustomResourceDefinitions (pipe into `kubectl apply --server-side -f -`)."""
+    from polyhull.api.schema import render_crds
+
+    typer.echo("---\n".join(text for _, text in sorted(render_crds().items())), nl=False)
+
+
+@app.command()
+def run(
+    kubeconfig: Annotated[Path | None, typer.Option(envvar="KUBECONFIG", help="In a pod: leave out.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
+    namespace: Annotated[
+        str, typer.Option(envvar="POLYHULL_NAMESPACE", help="The operator's own: Lease and member Secrets.")
+    ] = "polyhull-system",
+    metrics_port: Annotated[
+        int, typer.Option(envvar="POLYHULL_METRICS_PORT", help="/metrics, /healthz, /readyz")
+    ] = 8080,
+    records: Annotated[
+        Path | None, typer.Option(envvar="POLYHULL_RECORDS", help="Folder for the ring of decision records.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(envvar="POLYHULL_LOG_LEVEL")] = "info",
+) -> None:
+    """Run the operator until it is told to stop."""
+    from polyhull import wiring
+
+    settings = wiring.Settings(
+        kubeconfig=kubeconfig,
+        context=context,
+        namespace=namespace,
+        metrics_port=metrics_port,
+        records=records,
+        log_level=log_level,
+    )
+    raise typer.Exit(wiring.run(settings))
+
+
+def _print(*parts: object) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    for index, part in enumerate(parts):
+        if index:
+            console.print()
+        console.print(part)
+
+
+def _emit(document: object, output: Output) -> None:
+    if output is Output.JSON:
+        json.dump(document, sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+        return
+    import yaml
+
+    yaml.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True)
+
+
+def main() -> None:
+    """Entry point of both commands; a person's mistake ends in one sentence, never in a traceback."""
+    from polyhull.domain.errors import InvalidInput, PolyhullError
+
+    began = time.perf_counter()
+    try:
+        app()
+    except InvalidInput as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(INVALID)
+    except PolyhullError as error:
+        typer.echo(f"error: {error} (after {time.perf_counter() - began:.1f} s)", err=True)
+        sys.exit(1)

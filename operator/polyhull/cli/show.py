@@ -1,0 +1,205 @@
+"""A decision as tables for people. Values in, rich renderables out; nothing here decides anything."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from polyhull.domain.decision import Assignment, BoundKind, Decision, Price, ServicePlan, Transfer
+from polyhull.domain.fleet import Evidence
+from polyhull.domain.units import format_bytes, format_seconds
+
+CLASS_STYLE = {"CPU": "cyan", "GPU": "green", "NPU": "magenta", "TPU": "yellow"}
+BOUND_WORDS = {
+    BoundKind.EXACT_WHOLE_COPY: "proven over every schedule that moves whole copies over one path",
+    BoundKind.STRENGTHENED: "certified over every schedule, transfers split at will",
+    BoundKind.FLUID: "fluid bound over every schedule",
+    BoundKind.NONE: "nothing was proven in the time given",
+}
+
+
+def decision(value: Decision, *, wide: bool = False) -> Iterator[RenderableType]:
+    """Everything a person wants of a plan, in reading order."""
+    yield headline(value)
+    if value.assignments:
+        yield jobs(value.assignments, wide=wide)
+    if value.services:
+        yield services(value.services)
+    if value.transfers:
+        yield transfers(value.transfers)
+    priced = [price for price in (*value.pool_prices, *value.link_prices) if price.makespan_seconds_per_unit < 0]
+    if priced:
+        yield prices(value)
+    for missing in value.unplaced:
+        line = Text("not placed  ", style="bold red")
+        line.append(f"{missing.job.namespace}/{missing.job.name}", style="bold")
+        line.append(f"  {missing.reason}: {missing.message}")
+        yield line
+    for violation in value.violations:
+        yield Text(f"rejected by the checker: {violation}", style="bold red")
+
+
+def headline(value: Decision) -> Text:
+    """Makespan beside its bound, and beside what simpler ways of thinking reach."""
+    text = Text()
+    text.append("Everything finishes in ", style="bold")
+    text.append(format_seconds(value.makespan_seconds), style="bold green")
+    gap = value.gap
+    if value.bound_kind is BoundKind.NONE or gap is None:
+        text.append(f"   no lower bound: {BOUND_WORDS[BoundKind.NONE]}")
+    else:
+        text.append(f"   no plan can do it under {format_seconds(value.lower_bound_seconds)}")
+        text.append(f"   gap {gap:.1%}", style="bold" if gap <= 0.02 else "bold yellow")
+        text.append(f"\n  bound: {value.bound_kind.value}, {BOUND_WORDS[value.bound_kind]}", style="dim")
+    rivals = (
+        ("keeping jobs at their data", value.baselines.locality_only_seconds),
+        ("chasing the fastest devices", value.baselines.compute_only_seconds),
+    )
+    for words, seconds in rivals:
+        if seconds is not None:
+            times = seconds / value.makespan_seconds if value.makespan_seconds > 0 else 1.0
+            text.append(f"\n  {words}: {format_seconds(seconds)}", style="dim")
+            text.append(f" ({times:.2f} x)", style="dim bold")
+    if value.solver.status:
+        text.append(f"\n  solver: {value.solver.status}", style="dim")
+        if value.solver.seconds:
+            text.append(f", {value.solver.seconds:.2f} s", style="dim")
+    return text
+
+
+def jobs(assignments: tuple[Assignment, ...], *, wide: bool = False) -> Table:
+    table = Table(
+        title="Jobs", title_justify="left", title_style="bold", pad_edge=False, box=None, padding=(0, 2, 0, 0)
+    )
+    for name in ("job", "cluster", "pool", "kind", "option"):
+        table.add_column(name, no_wrap=True)
+    for name in ("devices", "start", "finish"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold" if wide else "ellipsis", no_wrap=not wide)
+    for item in sorted(assignments, key=lambda a: (a.start_seconds, a.order, a.job)):
+        marks = "" if item.explanation.evidence is Evidence.MEASURED else f" ({item.explanation.evidence.value})"
+        table.add_row(
+            f"{item.job.namespace}/{item.job.name}",
+            item.cluster,
+            item.pool.partition("/")[2] or item.pool,
+            Text(item.device_class, style=CLASS_STYLE.get(item.device_class, "")),
+            f"{item.option}{marks}",
+            str(item.replicas * item.devices_per_replica),
+            "running" if item.fixed else format_seconds(item.start_seconds),
+            format_seconds(item.end_seconds),
+            Text(item.explanation.binds, style="dim"),
+        )
+    return table
+
+
+def services(plans: tuple[ServicePlan, ...]) -> Table:
+    table = Table(
+        title="Services", title_justify="left", title_style="bold", pad_edge=False, box=None, padding=(0, 2, 0, 0)
+    )
+    for name in ("service", "cluster", "pool", "kind", "variant"):
+        table.add_column(name, no_wrap=True)
+    for name in ("replicas", "requests/s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for plan in plans:
+        name = f"{plan.service.namespace}/{plan.service.name}"
+        for serving in plan.replicas:
+            load = sum(
+                route.requests_per_second
+                for route in plan.routes
+                if (route.pool, route.variant) == (serving.pool, serving.variant)
+            )
+            table.add_row(
+                name,
+                serving.cluster,
+                serving.pool.partition("/")[2] or serving.pool,
+                Text(serving.device_class, style=CLASS_STYLE.get(serving.device_class, "")),
+                serving.variant,
+                str(serving.replicas),
+                f"{load:.3g}",
+            )
+        if plan.served_per_second < plan.demanded_per_second * (1 - 1e-9):
+            short = f"serves {plan.served_per_second:.3g} of {plan.demanded_per_second:.3g} requests/s"
+            table.add_row(name, "", "", "", Text(short, style="bold red"), "", "")
+    return table
+
+
+def transfers(moves: tuple[Transfer, ...]) -> Table:
+    table = Table(
+        title="Data moved", title_justify="left", title_style="bold", pad_edge=False, box=None, padding=(0, 2, 0, 0)
+    )
+    table.add_column("data set", no_wrap=True)
+    table.add_column("over", no_wrap=True)
+    for name in ("size", "rate", "start", "finish"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for move in sorted(moves, key=lambda t: (t.start_seconds, t.name)):
+        table.add_row(
+            f"{move.data_set.namespace}/{move.data_set.name}",
+            " > ".join(move.links) or f"inside {move.target_site}",
+            format_bytes(move.transfer_bytes),
+            f"{move.rate_bytes_per_second * 8 / 1e6:.4g} Mbit/s",
+            "running" if move.active else format_seconds(move.start_seconds),
+            format_seconds(move.end_seconds),
+        )
+    return table
+
+
+def prices(value: Decision) -> Table:
+    """Shadow prices of the bound: what one more device or 100 Mbit/s more would take off it."""
+    table = Table(
+        title="What binds (shadow prices of the bound)",
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("resource", no_wrap=True)
+    table.add_column("one more", no_wrap=True)
+    table.add_column("bound sooner by", justify="right", no_wrap=True)
+    rows: list[tuple[float, str, str]] = []
+    for price in value.pool_prices:
+        rows.append((-price.makespan_seconds_per_unit, price.name, "device"))
+    for price in value.link_prices:
+        rows.append((-price.makespan_seconds_per_unit * 1e8, price.name, "100 Mbit/s"))
+    for seconds, name, unit in sorted(rows, key=lambda row: (-row[0], row[1]))[:8]:
+        if seconds > 0:
+            table.add_row(name, unit, format_seconds(seconds))
+    return table
+
+
+def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price, ...]) -> Iterator[RenderableType]:
+    """`polyhull explain`: where, why here, what binds, and the next best."""
+    reason = item.explanation
+    head = Text()
+    head.append(f"{item.job.kind} {item.job.namespace}/{item.job.name}\n", style="bold")
+    head.append(f"  runs as {item.option} on {item.replicas} x {item.devices_per_replica} {item.accelerator} ")
+    head.append(f"({item.device_class})", style=CLASS_STYLE.get(item.device_class, ""))
+    head.append(f" in pool {item.pool}, cluster {item.cluster}, site {item.site}\n")
+    begins = "is running" if item.fixed else f"starts in {format_seconds(item.start_seconds)}"
+    head.append(f"  {begins}, finishes in {format_seconds(item.end_seconds)}\n")
+    head.append(f"  {reason.binds}\n" if reason.binds else "")
+    if reason.evidence is not Evidence.MEASURED:
+        head.append(f"  its rate is {reason.evidence.value}, not measured\n", style="yellow")
+    yield head
+    split = Table(title="Its seconds", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("queue", "transfer", "start-up", "compute"):
+        split.add_column(name, justify="right")
+    seconds = (reason.queue_seconds, reason.transfer_seconds, reason.startup_seconds, reason.compute_seconds)
+    split.add_row(*(format_seconds(value) for value in seconds))
+    yield split
+    read = {(key.namespace, key.name) for key, _ in item.data}
+    here = tuple(m for m in moves if (m.data_set.namespace, m.data_set.name) in read and m.target_site == item.site)
+    if here:
+        yield transfers(here)
+    if reason.alternatives:
+        table = Table(title="Next best", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in ("cluster", "pool", "option", "finishes later by"):
+            table.add_column(name, justify="right" if "later" in name else "left")
+        for other in reason.alternatives:
+            table.add_row(other.cluster, other.pool, other.option, format_seconds(other.later_seconds))
+        yield table
+    price = next((p for p in pool_prices if p.name == item.pool and p.makespan_seconds_per_unit < 0), None)
+    if price is not None:
+        sooner = format_seconds(-price.makespan_seconds_per_unit)
+        yield Text(f"One more device in {item.pool} lowers the bound of the whole plan by {sooner}.", style="dim")

@@ -1,0 +1,168 @@
+"""A decision as the document that `polyhull plan -o json` prints: names others' tests rely on. Pure."""
+
+from typing import Any
+
+from polyhull.domain.decision import (
+    Assignment,
+    Decision,
+    Explanation,
+    Price,
+    ServicePlan,
+    Transfer,
+    Unplaced,
+)
+from polyhull.domain.workloads import Key
+
+Document = dict[str, Any]
+
+
+def document(decision: Decision) -> Document:
+    """Plain JSON values; seconds count from `takenAt` (seconds since the epoch), bytes are whole."""
+    gap = decision.gap
+    return {
+        "makespanSeconds": _seconds(decision.makespan_seconds),
+        "lowerBoundSeconds": _seconds(decision.lower_bound_seconds),
+        "boundKind": decision.bound_kind.value,
+        "gap": None if gap is None else round(gap, 6),
+        "objective": list(decision.objective),
+        "assignments": [_assignment(assignment) for assignment in decision.assignments],
+        "services": [_service(plan) for plan in decision.services],
+        "transfers": [_transfer(transfer) for transfer in decision.transfers],
+        "unplaced": [_unplaced(unplaced) for unplaced in decision.unplaced],
+        "prices": {
+            "pools": [_price(price, "device") for price in decision.pool_prices],
+            "links": [_price(price, "bitPerSecond") for price in decision.link_prices],
+        },
+        "baselines": {
+            "localityOnlySeconds": _maybe(decision.baselines.locality_only_seconds),
+            "computeOnlySeconds": _maybe(decision.baselines.compute_only_seconds),
+        },
+        "solver": {
+            "seconds": round(decision.solver.seconds, 3),
+            "status": decision.solver.status,
+            "steps": decision.solver.steps,
+        },
+        "violations": list(decision.violations),
+        "planHash": decision.plan_hash,
+        "takenAt": decision.taken_at,
+    }
+
+
+def _seconds(value: float) -> float:
+    return round(value, 3)
+
+
+def _maybe(value: float | None) -> float | None:
+    return None if value is None else _seconds(value)
+
+
+def _key(key: Key) -> Document:
+    return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
+
+
+def _nodes(nodes: tuple[tuple[str, int], ...]) -> list[Document]:
+    return [{"name": name, "pods": pods} for name, pods in nodes]
+
+
+def _assignment(assignment: Assignment) -> Document:
+    return {
+        "job": _key(assignment.job),
+        "cluster": assignment.cluster,
+        "site": assignment.site,
+        "pool": assignment.pool,
+        "option": assignment.option,
+        "accelerator": assignment.accelerator,
+        "deviceClass": assignment.device_class,
+        "replicas": assignment.replicas,
+        "devicesPerReplica": assignment.devices_per_replica,
+        "nodes": _nodes(assignment.nodes),
+        "order": assignment.order,
+        "startSeconds": _seconds(assignment.start_seconds),
+        "endSeconds": _seconds(assignment.end_seconds),
+        "fixed": assignment.fixed,
+        "data": [{"dataSet": key.name, "store": store} for key, store in assignment.data],
+        "explanation": explanation(assignment.explanation),
+    }
+
+
+def explanation(why: Explanation) -> Document:
+    return {
+        "binds": why.binds,
+        "queueSeconds": _seconds(why.queue_seconds),
+        "transferSeconds": _seconds(why.transfer_seconds),
+        "startupSeconds": _seconds(why.startup_seconds),
+        "computeSeconds": _seconds(why.compute_seconds),
+        "evidence": why.evidence.value,
+        "alternatives": [
+            {
+                "cluster": other.cluster,
+                "pool": other.pool,
+                "option": other.option,
+                "laterSeconds": _seconds(other.later_seconds),
+            }
+            for other in why.alternatives
+        ],
+    }
+
+
+def _transfer(transfer: Transfer) -> Document:
+    return {
+        "dataSet": _key(transfer.data_set),
+        "from": transfer.source_site,
+        "to": transfer.target_site,
+        "store": transfer.store,
+        "cluster": transfer.cluster,
+        "links": list(transfer.links),
+        "bytes": transfer.transfer_bytes,
+        "rateBytesPerSecond": round(transfer.rate_bytes_per_second, 3),
+        "startSeconds": _seconds(transfer.start_seconds),
+        "endSeconds": _seconds(transfer.end_seconds),
+        "price": round(transfer.price, 4),
+        "active": transfer.active,
+    }
+
+
+def _service(plan: ServicePlan) -> Document:
+    return {
+        "service": _key(plan.service),
+        "servedPerSecond": round(plan.served_per_second, 6),
+        "demandedPerSecond": round(plan.demanded_per_second, 6),
+        "replicas": [
+            {
+                "cluster": serving.cluster,
+                "site": serving.site,
+                "pool": serving.pool,
+                "variant": serving.variant,
+                "accelerator": serving.accelerator,
+                "deviceClass": serving.device_class,
+                "devicesPerReplica": serving.devices_per_replica,
+                "replicas": serving.replicas,
+                "nodes": _nodes(serving.nodes),
+                "readySeconds": _seconds(serving.ready_seconds),
+            }
+            for serving in plan.replicas
+        ],
+        "routes": [
+            {
+                "origin": route.origin,
+                "cluster": route.cluster,
+                "pool": route.pool,
+                "variant": route.variant,
+                "requestsPerSecond": round(route.requests_per_second, 6),
+            }
+            for route in plan.routes
+        ],
+        "explanation": explanation(plan.explanation),
+    }
+
+
+def _unplaced(unplaced: Unplaced) -> Document:
+    return {"job": _key(unplaced.job), "reason": unplaced.reason, "message": unplaced.message}
+
+
+def _price(price: Price, unit: str) -> Document:
+    return {
+        "name": price.name,
+        "secondsPerUnit": price.per_unit,
+        f"makespanSecondsPerFurther{unit[0].upper()}{unit[1:]}": price.makespan_seconds_per_unit,
+    }
