@@ -1,10 +1,32 @@
 """Every non-convex choice as a column with numbers computed beforehand (docs/model.md section 1)."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from polyhull.domain.fleet import Evidence
+from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Pool
 from polyhull.domain.resources import Resources
-from polyhull.domain.workloads import Key
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import (
+    ActiveTransfer,
+    DataInput,
+    DataSet,
+    InferenceService,
+    Key,
+    Option,
+    Placed,
+    TrainingJob,
+)
+from polyhull.optimize.admission import (
+    IN_SITE_BYTES_PER_SECOND,
+    OVERDUE_SECONDS,
+    Admission,
+    DataAt,
+    Refusal,
+    remaining_seconds,
+    usable_rate,
+)
+from polyhull.optimize.paths import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +121,314 @@ class ColumnSet:
     columns: tuple[Column, ...]
     routes: tuple[Route, ...]
     inadmissible: tuple[Inadmissible, ...]
+
+
+LONGEST_SECONDS = 1e15
+"""Nothing that would take longer is a choice; it also keeps every sum finite."""
+
+_PRECISIONS = ("bf16", "fp16", "fp8", "int8", "tf32", "fp32", "fp64")
+"""Which peak is compared first when a rate is scaled from one accelerator to another."""
+
+
+def build_columns(snapshot: Snapshot) -> ColumnSet:
+    """All admissible (job, option, pool) of a snapshot, the routes they may need, and why the others fell out.
+
+    Seconds count from `snapshot.taken_at`. A job with `placed` has exactly one column, fixed, with what remains.
+    Pools of another accelerator than the option's are no candidates and are not listed as inadmissible.
+    Linear in the number of candidates: rules are cached by what they depend on (admission.py).
+    """
+    network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
+    builder = _Builder(snapshot, Admission(snapshot, network))
+    seen: set[Key] = set()
+    for job in sorted(snapshot.jobs, key=lambda job: job.key):
+        if job.key not in seen:
+            seen.add(job.key)
+            builder.add_job(job)
+    for service in sorted(snapshot.services, key=lambda service: service.key):
+        builder.add_service(service)
+    return builder.result()
+
+
+class _Builder:
+    def __init__(self, snapshot: Snapshot, admission: Admission) -> None:
+        self.snapshot, self.admission = snapshot, admission
+        self.kinds: dict[str, AcceleratorType] = {kind.name: kind for kind in snapshot.fleet.accelerators}
+        self.pools: dict[str, list[Pool]] = {}
+        for pool in sorted(snapshot.fleet.pools, key=lambda pool: pool.name):
+            self.pools.setdefault(pool.accelerator, []).append(pool)
+        self.columns: list[Column] = []
+        self.inadmissible: list[Inadmissible] = []
+        self.wanted: dict[tuple[Key, str], str] = {}
+        """(data set, store) that some column must fill -> site of the store."""
+
+    def add_job(self, job: TrainingJob) -> None:
+        if job.placed is not None:
+            self.columns.append(self._fixed(job, job.placed))
+            return
+        data: dict[str, tuple[tuple[Need, ...], float] | Refusal] = {}
+        for option in sorted(job.options, key=lambda option: option.name):
+            pools = self.pools.get(option.accelerator)
+            if not pools:
+                have = ", ".join(sorted(self.pools)) or "none"
+                text = (
+                    f"no pool has accelerator {option.accelerator} (there are: {have}); add an option for one of them"
+                )
+                self._refuse(job.key, option.name, "", Refusal("NoPool", text))
+                continue
+            compute, evidence = compute_seconds(job, option, self.kinds)
+            for pool in pools:
+                self._candidate(job, option, pool, compute, evidence, data)
+
+    def add_service(self, service: InferenceService) -> None:
+        """Why a variant cannot serve from a pool (the routing itself is services.py)."""
+        for variant in sorted(service.variants, key=lambda variant: variant.name):
+            pools = self.pools.get(variant.accelerator)
+            if not pools:
+                text = f"no pool has accelerator {variant.accelerator}; add a variant for one the fleet has"
+                self._refuse(service.key, variant.name, "", Refusal("NoPool", text))
+                continue
+            for pool in pools:
+                inputs = (variant.model,) if variant.model is not None else ()
+                refusal = (
+                    self.admission.member(service.key.namespace, pool.cluster)
+                    or self.admission.place(pool, service.site_selector, service.confidential, service.exclusions)
+                    or self.admission.fits(variant.pod, 1, pool)
+                )
+                answer = refusal or self._needs(inputs, self.admission.clusters[pool.cluster])
+                if isinstance(answer, Refusal):
+                    self._refuse(service.key, variant.name, pool.name, answer)
+                else:
+                    self._want(answer[0])
+
+    def result(self) -> ColumnSet:
+        columns = sorted(self.columns, key=lambda one: (one.job, one.pool, one.option))
+        inadmissible = sorted(self.inadmissible, key=lambda one: (one.job, one.pool, one.option))
+        routes = sorted(self._routes(), key=lambda one: (one.data_set, one.store, one.source_site))
+        return ColumnSet(tuple(columns), tuple(routes), tuple(inadmissible))
+
+    def _candidate(
+        self,
+        job: TrainingJob,
+        option: Option,
+        pool: Pool,
+        compute: float,
+        evidence: Evidence,
+        data: dict[str, tuple[tuple[Need, ...], float] | Refusal],
+    ) -> None:
+        admission = self.admission
+        refusal = (
+            admission.member(job.key.namespace, pool.cluster)
+            or admission.place(pool, job.site_selector, job.confidential, job.exclusions)
+            or admission.fits(option.pod, option.replicas, pool)
+            or (_no_rate(option) if not 0.0 < compute <= LONGEST_SECONDS else None)
+        )
+        if refusal is not None:
+            self._refuse(job.key, option.name, pool.name, refusal)
+            return
+        # Options of a job differ in nothing that its data sees.
+        if pool.cluster not in data:
+            data[pool.cluster] = self._needs(job.inputs, admission.clusters[pool.cluster])
+        answer = data[pool.cluster]
+        if isinstance(answer, Refusal):
+            self._refuse(job.key, option.name, pool.name, answer)
+            return
+        needs, transfer = answer
+        self._want(needs)
+        kind = self.kinds.get(option.accelerator)
+        startup = max(0.0, self.snapshot.policy.startup_seconds)
+        held = startup + compute
+        head = 0.0
+        if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
+            head = max(0.0, pool.growth.provision_seconds)
+        self.columns.append(
+            Column(
+                job=job.key,
+                option=option.name,
+                accelerator=option.accelerator,
+                device_class=kind.device_class if kind else "",
+                pool=pool.name,
+                cluster=pool.cluster,
+                site=pool.site,
+                replicas=option.replicas,
+                devices_per_replica=option.devices_per_replica,
+                pod=option.pod,
+                startup_seconds=startup,
+                compute_seconds=compute,
+                transfer_seconds=transfer,
+                head_seconds=head,
+                needs=needs,
+                price=option.replicas * option.devices_per_replica * pool.price_per_device_hour * held / 3600.0,
+                evidence=evidence,
+            )
+        )
+
+    def _needs(self, inputs: Iterable[DataInput], cluster: Cluster) -> tuple[tuple[Need, ...], float] | Refusal:
+        """What must be at the cluster, and a lower bound on the seconds until it is.
+
+        Data sets with the same sources and the same allowed sites share every path, so their bytes add up.
+        """
+        needs: dict[Key, Need] = {}
+        groups: dict[object, list[float]] = {}
+        seconds = 0.0
+        for wanted in inputs:
+            found: DataAt | Refusal = self.admission.data_at(wanted, cluster)
+            if isinstance(found, Refusal):
+                return found
+            if wanted.data_set in needs:
+                continue
+            needs[wanted.data_set] = Need(wanted.data_set, found.store, cluster.site, found.present)
+            if found.active_seconds is not None:
+                seconds = max(seconds, found.active_seconds)
+            elif not found.present:
+                together = found.group or wanted.data_set
+                group = groups.setdefault(together, [0.0, found.rate_bytes_per_second])
+                group[0] += found.missing_bytes
+        for missing, rate in groups.values():
+            seconds = max(seconds, missing / rate)
+        if not seconds <= LONGEST_SECONDS:
+            return Refusal("NoReachableReplica", f"its data would take {seconds:.3g} s to reach {cluster.site}")
+        return tuple(needs[key] for key in sorted(needs)), seconds
+
+    def _want(self, needs: tuple[Need, ...]) -> None:
+        for need in needs:
+            if not need.present:
+                self.wanted[need.data_set, need.store] = need.site
+
+    def _routes(self) -> Iterable[Route]:
+        for (key, store), active in self.admission.active.items():
+            data = self.admission.data_sets.get(key)
+            if data is not None:
+                yield self._active_route(data, store, active)
+        for (key, store), site in self.wanted.items():
+            if (key, store) not in self.admission.active:
+                yield from self._new_routes(self.admission.data_sets[key], store, site)
+
+    def _new_routes(self, data: DataSet, store: str, site: str) -> Iterable[Route]:
+        network, allowed = self.admission.network, self.admission.allowed_sites(data.residency)
+        urls = {replica.site: replica.url for replica in reversed(data.replicas) if not _is_claim(replica.url)}
+        for source in sorted(urls):
+            path = network.widest(source, site, allowed)
+            if path is None:
+                continue
+            rate = network.rate(path) if path else IN_SITE_BYTES_PER_SECOND
+            yield Route(
+                data_set=data.key,
+                store=store,
+                site=site,
+                source_site=source,
+                source_url=urls[source],
+                links=tuple(link.name for link in path),
+                rate_bytes_per_second=rate,
+                transfer_bytes=data.size_bytes,
+                price=data.size_bytes / 1e9 * sum(link.price_per_gigabyte for link in path),
+            )
+
+    def _active_route(self, data: DataSet, store: str, active: ActiveTransfer) -> Route:
+        urls = {replica.site: replica.url for replica in reversed(data.replicas)}
+        left = self.admission.remaining_transfer(data, active)
+        prices = self.admission.network.links
+        per_gigabyte = sum(prices[name].price_per_gigabyte for name in active.links if name in prices)
+        return Route(
+            data_set=data.key,
+            store=store,
+            site=active.site,
+            source_site=active.source_site,
+            source_url=urls.get(active.source_site, ""),
+            links=active.links,
+            rate_bytes_per_second=usable_rate(active),
+            transfer_bytes=math.ceil(left),
+            price=left / 1e9 * per_gigabyte,
+        )
+
+    def _fixed(self, job: TrainingJob, placed: Placed) -> Column:
+        """The one column of a released job: where it is, with what remains; never refused."""
+        named = next((one for one in job.options if one.name == placed.option), None)
+        option = named or (job.options[0] if job.options else None)
+        pool = self.admission.pools.get(placed.pool)
+        cluster = self.admission.clusters.get(placed.cluster)
+        compute, evidence = (0.0, Evidence.ASSUMED) if option is None else compute_seconds(job, option, self.kinds)
+        if not 0.0 < compute <= LONGEST_SECONDS:
+            compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
+        startup = max(0.0, self.snapshot.policy.startup_seconds)
+        if placed.started_at is not None:
+            startup, compute = 0.0, remaining_seconds(compute, self.snapshot.taken_at - placed.started_at)
+        accelerator = pool.accelerator if pool else (option.accelerator if option else "")
+        kind = self.kinds.get(accelerator)
+        site = cluster.site if cluster else (pool.site if pool else "")
+        replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
+        devices = option.devices_per_replica if option else 0
+        price = pool.price_per_device_hour if pool else 0.0
+        return Column(
+            job=job.key,
+            option=placed.option,
+            accelerator=accelerator,
+            device_class=kind.device_class if kind else "",
+            pool=placed.pool,
+            cluster=placed.cluster,
+            site=site,
+            replicas=replicas,
+            devices_per_replica=devices,
+            pod=option.pod if option else Resources(pods=1),
+            startup_seconds=startup,
+            compute_seconds=compute,
+            transfer_seconds=0.0,
+            head_seconds=0.0,
+            needs=self._fixed_needs(job, cluster, site),
+            price=replicas * devices * price * (startup + compute) / 3600.0,
+            evidence=evidence,
+            fixed=True,
+        )
+
+    def _fixed_needs(self, job: TrainingJob, cluster: Cluster | None, site: str) -> tuple[Need, ...]:
+        """A job is released only when its data is there, so nothing is left to move."""
+        needs: dict[Key, Need] = {}
+        for wanted in job.inputs:
+            found = self.admission.data_at(wanted, cluster) if cluster else None
+            store = found.store if isinstance(found, DataAt) else f"site:{site}"
+            needs.setdefault(wanted.data_set, Need(wanted.data_set, store, site, True))
+        return tuple(needs[key] for key in sorted(needs))
+
+    def _refuse(self, job: Key, option: str, pool: str, refusal: Refusal) -> None:
+        self.inadmissible.append(Inadmissible(job, option, pool, refusal.reason, refusal.message))
+
+
+def compute_seconds(job: TrainingJob, option: Option, kinds: dict[str, AcceleratorType]) -> tuple[float, Evidence]:
+    """Seconds of compute of a job by an option and how sure that is; 0 where no rate is known or can be scaled.
+
+    An option without a rate takes that of the first sibling (by name) that has one, times the quotient of the
+    two gangs' peak FLOP/s at the first precision that both accelerators state.
+    """
+    rate, evidence = option.rate_per_second, option.rate_evidence
+    if rate is None:
+        rate, evidence = _scaled_rate(job, option, kinds), Evidence.ESTIMATED
+    if rate is None or not (math.isfinite(rate) and rate > 0.0) or not job.work_quantity > 0.0:
+        return 0.0, evidence
+    seconds = min(job.work_quantity / rate, math.inf)
+    return max(seconds, 1e-9), evidence
+
+
+def _scaled_rate(job: TrainingJob, option: Option, kinds: dict[str, AcceleratorType]) -> float | None:
+    mine = kinds.get(option.accelerator)
+    for sibling in sorted(job.options, key=lambda one: one.name):
+        other = kinds.get(sibling.accelerator)
+        if sibling.rate_per_second is None or mine is None or other is None:
+            continue
+        have, want = dict(other.peak_flops), dict(mine.peak_flops)
+        shared = [name for name in (*_PRECISIONS, *sorted(have)) if have.get(name, 0) > 0 and want.get(name, 0) > 0]
+        devices = sibling.replicas * sibling.devices_per_replica
+        if shared and devices > 0:
+            gang = want[shared[0]] * option.replicas * option.devices_per_replica
+            return sibling.rate_per_second * gang / (have[shared[0]] * devices)
+    return None
+
+
+def _no_rate(option: Option) -> Refusal:
+    if option.rate_per_second is None:
+        text = f"option {option.name} has no rate and no sibling's can be scaled by peak FLOP/s; write options[].rate"
+        return Refusal("NoRate", text)
+    text = f"work divided by rate {option.rate_per_second:g}/s is no time between 0 and {LONGEST_SECONDS:g} s"
+    return Refusal("NoRate", f"{text}; correct work.quantity or options[].rate")
+
+
+def _is_claim(url: str) -> bool:
+    return url.startswith("pvc://")
