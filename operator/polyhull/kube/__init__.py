@@ -1,0 +1,1 @@
+"""The room that talks to Kubernetes, and the only importer of its client."""
