@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from polyhull.domain.labels import Labels
+from polyhull.domain.labels import Labels, Requirement
 from polyhull.domain.resources import Resources
 
 
@@ -21,7 +21,8 @@ class AcceleratorType:
     """A kind of device, as the catalogue describes it.
 
     `resource_name` is what pods request (`nvidia.com/gpu`); empty for class CPU, where a device is a core and
-    pods request `cpu`. A node is of this kind when it offers the resource and all `node_labels` match.
+    pods request `cpu`. A node is of this kind when it offers the resource, all `node_labels` match, and, where
+    there are `matchers`, all requirements of at least one of them match.
     """
 
     name: str
@@ -37,6 +38,7 @@ class AcceleratorType:
     peak_watts: float = 0.0
     evidence: Evidence = Evidence.DATASHEET
     tolerations: tuple["Toleration", ...] = ()
+    matchers: tuple[tuple[Requirement, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ def labels_of(mapping: Mapping[str, str]) -> Labels:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One `matchExpressions` entry; `operator` is In, NotIn, Exists or DoesNotExist."""
+    """One `matchExpressions` entry; `operator` is In, NotIn, Exists or DoesNotExist, or Prefix (the value starts
+    with one of `values`: accelerator labels carry suffixes such as -SHARED)."""
 
     key: str
     operator: str
@@ -26,6 +27,8 @@ class Requirement:
                 return labels.get(self.key) not in self.values
             case "Exists":
                 return self.key in labels
+            case "Prefix":
+                return self.key in labels and labels[self.key].startswith(self.values)
             case "DoesNotExist":
                 return self.key not in labels
         raise ValueError(f"unknown selector operator {self.operator!r}")
