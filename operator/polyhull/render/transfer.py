@@ -72,7 +72,7 @@ def copy_as_data(entry: str, owner: Owner, store: str, storage: Storage, mount_p
 def claim(copying: Copying, complete: bool = False) -> Manifest | None:
     """The ReadWriteMany claim of a copy in volume storage, None for a bucket.
 
-    Its size is the data's plus a twentieth for the file system, rounded up to whole MiB. `complete` marks a copy whose
+    Its size is the data's plus a twentieth for the file system, rounded up to whole MiB. `complete` marks one whose
     Job was observed to succeed: the mark outlives the Job.
     """
     if copying.storage.kind is not StorageKind.VOLUME:
