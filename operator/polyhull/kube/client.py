@@ -7,7 +7,8 @@ server-side apply wants exactly the fields we mean. Every verb raises `Refused` 
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +119,7 @@ class ClusterClient:
         *,
         label_selector: str = "",
         field_selector: str = "",
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """A list, part by part. No resourceVersion is sent, so the first part is current and never from an old cache.
 
         Raises Refused(410) when the list's snapshot expired between two parts: start again.
@@ -175,7 +176,7 @@ class ClusterClient:
         label_selector: str = "",
         field_selector: str = "",
         on_open: Callable[[], None] | None = None,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after `resource_version`, bookmarks among them, until the server ends the watch.
 
         Raises Refused (410: list again), Unreachable (silence for `inactivity_seconds`, a broken stream, a line that
@@ -190,8 +191,9 @@ class ClusterClient:
             "fieldSelector": field_selector or None,
         }
         call = Call("watch", resource.label, "GET", resource.collection(namespace), query)
-        async for event in self._transport.stream(call, on_open):
-            yield event
+        async with aclosing(self._transport.stream(call, on_open)) as events:
+            async for event in events:
+                yield event
 
     # -- writing
 
@@ -211,8 +213,10 @@ class ClusterClient:
     async def create(
         self, ref: Ref, body: Manifest, *, subresource: str | None = None, dry_run: bool = False
     ) -> Object:
-        """POST to a collection or subresource: Events, token requests (`subresource="token"`), access reviews. Sent again only when it was surely
-        not carried out. Raises Refused(409, AlreadyExists)."""
+        """POST to a collection or subresource: Events, tokens (`subresource="token"`), access reviews.
+
+        Sent again only when it was surely not carried out. Raises Refused(409, AlreadyExists).
+        """
         path = f"{ref.path}/{subresource}" if subresource else ref.resource.collection(ref.namespace)
         call = Call("create", ref.resource.label, "POST", path, _write_query(dry_run), body, JSON, idempotent=False)
         return await self._transport.call(call)

@@ -106,7 +106,7 @@ def problems_of(config: Any) -> tuple[Problem, ...]:
 
 
 def credentials_of(config: Any, where: str) -> Credentials:
-    """The credentials in a parsed kubeconfig. Raises InvalidInput with the first problem; `where` names the object."""
+    """The credentials in a parsed kubeconfig. Raises InvalidInput with the first problem of `where`."""
     found = problems_of(config)
     if found:
         raise InvalidInput(where, found[0].field, found[0].problem, found[0].remedy)

@@ -9,7 +9,8 @@ import json
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -145,21 +146,25 @@ class Transport:
             await asyncio.sleep(min(self._pause(attempt, outcome.retry_after), left))
         raise last or Unreachable(f"{self._who} got no attempt: the limits allow none")
 
-    async def stream(self, call: Call, on_open: Callable[[], None] | None = None) -> AsyncIterator[WatchEvent]:
+    async def stream(self, call: Call, on_open: Callable[[], None] | None = None) -> AsyncGenerator[WatchEvent, None]:
         """The events of a watch until the server ends it. Raises Refused (410 among them) and Unreachable."""
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self.limits.connect_seconds, sock_read=self.limits.inactivity_seconds
         )
         try:
             response = await self._send(call, None, timeout, fresh=False)
+            if response.status == 401:  # a rotated token: ask for the new one, once
+                response.close()
+                response = await self._send(call, None, timeout, fresh=True)
             try:
                 if response.status != 200:
                     self.counters.failures[response.status] += 1
                     raise self._error(response, await self._body(response))
                 if on_open is not None:
                     on_open()
-                async for line in _lines(response.content, self.limits.watch_line_bytes):
-                    yield _event(line)
+                async with aclosing(_lines(response.content, self.limits.watch_line_bytes)) as lines:
+                    async for line in lines:
+                        yield _event(line)
             finally:
                 response.close()
         except _BROKEN as error:
@@ -272,7 +277,7 @@ def _event(line: bytes) -> WatchEvent:
     return WatchEvent(kind, body)
 
 
-async def _lines(stream: aiohttp.StreamReader, longest: int) -> AsyncIterator[bytes]:
+async def _lines(stream: aiohttp.StreamReader, longest: int) -> AsyncGenerator[bytes, None]:
     """Lines of a stream; a last line without its end is a truncated event and is dropped."""
     parts: list[bytes] = []
     size = 0
