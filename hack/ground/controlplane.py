@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,12 @@ _CONTROLLERS = (
     "*,-node-lifecycle-controller,-taint-eviction-controller,-node-ipam-controller,-node-route-controller"
     ",-service-lb-controller,-cloud-node-lifecycle-controller,-ttl-controller,-persistentvolume-attach-detach-controller"
 )
+_STORAGE_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "ground", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "ground.polyhull.io/volume",
+}
 
 
 @dataclass
@@ -95,6 +102,8 @@ class ControlPlane:
             f"--service-account-signing-key-file={key}",
             "--feature-gates=GenericWorkload=true",
             "--runtime-config=scheduling.k8s.io/v1alpha2=true",
+            # It would taint new nodes not-ready until the node lifecycle controller, which is off, takes that back.
+            "--disable-admission-plugins=TaintNodesByCondition",
             "--profiling=false",
             *self._audit_flags(),
         )
@@ -109,6 +118,7 @@ class ControlPlane:
     def start_the_rest(self) -> None:
         """Nodes, then the scheduler, the controllers and KWOK."""
         client = self.client()
+        client.post("/apis/storage.k8s.io/v1/storageclasses", _STORAGE_CLASS)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda body: client.post("/api/v1/nodes", body), nodes.nodes(self.spec)))
         self._run("kube-scheduler", f"--config={self._scheduler_config()}", "--secure-port=0",
@@ -133,6 +143,8 @@ class ControlPlane:
             f"--config={stages}",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
             "--node-lease-duration-seconds=0",
+            "--node-ip=10.255.0.1",
+            "--cidr=10.244.0.1/16",
             "--v=WARN",
         )
 
@@ -164,7 +176,8 @@ class ControlPlane:
         return self.directory / "logs" / f"{name}.log"
 
     def _write_files(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.directory, ignore_errors=True)  # logs and keys of an earlier run
+        self.directory.mkdir(parents=True)
         self.data.mkdir(parents=True, exist_ok=True)
         _private(self.directory / "tokens.csv", f'{self.token},{ADMIN},{ADMIN},"system:masters"\n')
         _private(self.directory / "service-account.key", keys.service_account_key_pem())
