@@ -1,0 +1,1 @@
+"""From the relaxation to an executable schedule: order, event simulation, packing, checking, explaining. Pure."""

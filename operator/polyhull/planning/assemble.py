@@ -1,0 +1,160 @@
+"""From a schedule back to names: assignments, transfers and the hash by which a plan is known."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer, Unplaced
+from polyhull.domain.workloads import TrainingJob
+from polyhull.optimize.columns import Column, Inadmissible
+from polyhull.planning.instance import Instance
+from polyhull.planning.reserve import Reserved, named
+from polyhull.planning.simulate import Schedule
+
+
+def queue(schedule: Schedule) -> tuple[int, ...]:
+    """Placed jobs by simulated start; among equals by their place in the order."""
+    at = {j: k for k, j in enumerate(schedule.order)}
+    placed = [(slot.start, at[j], j) for j, slot in enumerate(schedule.slots) if slot is not None]
+    return tuple(j for _, _, j in sorted(placed))
+
+
+def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanation]) -> tuple[Assignment, ...]:
+    """Running jobs and placed ones, by key. `order` is the place in the priority order that makes this plan again."""
+    instance = reserved.instance
+    out = [
+        _assignment(fixed.column, nodes, 0, 0.0, fixed.column.length_seconds, _fixed_why(fixed.column))
+        for fixed, nodes in zip(instance.fixed, reserved.fixed_nodes, strict=True)
+    ]
+    for position, j in enumerate(schedule.order):
+        slot = schedule.slots[j]
+        if slot is None:
+            continue
+        choice = instance.choices[j][slot.choice]
+        nodes = named(instance.pools[choice.pool], slot.nodes)
+        out.append(_assignment(choice.column, nodes, position + 1, slot.start, slot.end, why.get(j, Explanation(""))))
+    return tuple(sorted(out, key=lambda assignment: assignment.job))
+
+
+def _fixed_why(column: Column) -> Explanation:
+    return Explanation(
+        "It was released before this plan and stays where it is.",
+        startup_seconds=column.startup_seconds,
+        compute_seconds=column.compute_seconds,
+        evidence=column.evidence,
+    )
+
+
+def _assignment(
+    column: Column, nodes: tuple[tuple[str, int], ...], order: int, start: float, end: float, why: Explanation
+) -> Assignment:
+    return Assignment(
+        job=column.job,
+        cluster=column.cluster,
+        site=column.site,
+        pool=column.pool,
+        option=column.option,
+        accelerator=column.accelerator,
+        device_class=column.device_class,
+        replicas=column.replicas,
+        devices_per_replica=column.devices_per_replica,
+        nodes=nodes,
+        order=order,
+        start_seconds=start,
+        end_seconds=end,
+        data=tuple((need.data_set, need.store) for need in column.needs),
+        fixed=column.fixed,
+        explanation=why,
+    )
+
+
+def transfers(instance: Instance, schedule: Schedule) -> tuple[Transfer, ...]:
+    """Moves of the schedule, those that run already included, by (data set, store)."""
+    cluster_of: dict[str, str] = {}
+    for cluster in instance.snapshot.fleet.clusters:
+        if cluster.takes_new_work:
+            cluster_of.setdefault(cluster.store, cluster.name)
+    running = {(transfer.data_set, transfer.store): transfer.cluster for transfer in instance.snapshot.transfers}
+    out = []
+    for index, (way_index, start, end) in sorted(schedule.moves.items()):
+        move = instance.moves[index]
+        way = move.ways[way_index]
+        active = move.active_until is not None
+        out.append(
+            Transfer(
+                data_set=move.data_set,
+                source_site=way.route.source_site,
+                source_url=way.route.source_url,
+                target_site=way.route.site,
+                store=move.store,
+                cluster=running[move.data_set, move.store] if active else cluster_of.get(move.store, ""),
+                links=way.route.links,
+                transfer_bytes=way.route.transfer_bytes,
+                rate_bytes_per_second=way.rate,
+                start_seconds=start,
+                end_seconds=end,
+                price=way.route.price,
+                active=active,
+            )
+        )
+    return tuple(out)
+
+
+def unplaced(reserved: Reserved, schedule: Schedule) -> tuple[Unplaced, ...]:
+    """Jobs without a column, and jobs no column of which ever fits, each with the reason nearest to admission."""
+    instance = reserved.instance
+    there = {job.key for job in instance.jobs} | {fixed.job.key for fixed in instance.fixed}
+    refused: dict[object, list[Inadmissible]] = {}
+    for entry in instance.columns.inadmissible:
+        refused.setdefault(entry.job, []).append(entry)
+    out = [
+        _refused(job, refused.get(job.key, []))
+        for job in sorted(instance.snapshot.jobs, key=lambda job: job.key)
+        if job.key not in there
+    ]
+    for j, slot in enumerate(schedule.slots):
+        if slot is None:
+            out.append(_never(instance, j))
+    return tuple(sorted(out, key=lambda entry: entry.job))
+
+
+def _refused(job: TrainingJob, reasons: list[Inadmissible]) -> Unplaced:
+    if not reasons:
+        return Unplaced(
+            job.key,
+            "NoPool",
+            "no pool of the fleet offers an accelerator of its options; add such a pool or an option",
+        )
+    counts: dict[str, int] = {}
+    for entry in reasons:
+        counts[entry.reason] = counts.get(entry.reason, 0) + 1
+    last = min(reasons, key=lambda entry: (entry.reason == "NoPool", -counts[entry.reason], entry.pool, entry.option))
+    where = f"{last.pool}: " if last.pool else ""
+    others = sorted(set(counts) - {last.reason})
+    also = f" (elsewhere: {', '.join(others)})" if others else ""
+    return Unplaced(job.key, last.reason, f"{where}{last.message}{also}")
+
+
+def _never(instance: Instance, j: int) -> Unplaced:
+    choice = instance.choices[j][0]
+    column = choice.column
+    return Unplaced(
+        instance.jobs[j].key,
+        "NoCapacity",
+        f"{column.pool} never has {column.replicas} x {column.devices_per_replica} devices free at once beside what "
+        "services hold, nor has any other pool it may use; add nodes or free some",
+    )
+
+
+def plan_hash(assigned: Iterable[Assignment], moved: Iterable[Transfer], services: Iterable[ServicePlan]) -> str:
+    """sha256 over what would be applied: who runs where as what in which order, and what moves from where."""
+    lines = [
+        "\t".join((str(a.job), a.cluster, a.pool, a.option, str(a.order), "fixed" if a.fixed else ""))
+        for a in assigned
+    ]
+    lines += ["\t".join((str(t.data_set), t.source_site, t.store, *t.links)) for t in moved]
+    lines += [
+        "\t".join((str(plan.service), s.cluster, s.pool, s.variant, str(s.replicas)))
+        for plan in services
+        for s in plan.replicas
+    ]
+    return sha256("\n".join(lines).encode()).hexdigest()

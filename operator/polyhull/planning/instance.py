@@ -1,0 +1,293 @@
+"""A snapshot and its columns as small integers and lists: what the schedule simulation walks over.
+
+Everything that does not depend on the order of jobs is done here once: links less the services' traffic, nodes less
+what runs on them and what services hold, moves shared by their readers, running jobs, running transfers.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from polyhull.domain.decision import ServicePlan
+from polyhull.domain.fleet import Fleet, Pool, Taint
+from polyhull.domain.resources import Resources
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Key, TrainingJob
+from polyhull.optimize.columns import Column, ColumnSet, Route
+from polyhull.optimize.paths import Network
+from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One route of a move: links by index, bytes per second, seconds."""
+
+    route: Route
+    links: tuple[int, ...]
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One data set to one store. `active_until` is set when it runs already; its one way is what it takes."""
+
+    data_set: Key
+    store: str
+    ways: tuple[Way, ...]
+    active_until: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The least it can take."""
+        if self.active_until is not None:
+            return self.active_until
+        return min((way.seconds for way in self.ways), default=inf)
+
+    @property
+    def missing_bytes(self) -> int:
+        return 0 if self.active_until is not None or not self.ways else self.ways[0].route.transfer_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A column in the units of its pool. `soonest` is a lower bound of its finish, all else empty."""
+
+    column: Column
+    pool: int
+    length: float
+    head: float
+    replicas: int
+    pod: Units
+    moves: tuple[int, ...]
+    soonest: float
+    moved_bytes: int
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.column.name
+
+
+@dataclass(frozen=True, slots=True)
+class PoolModel:
+    """Nodes that may take new pods. Growth nodes are `shape` each, born `provision_seconds` after demand."""
+
+    name: str
+    nodes: tuple[str, ...]
+    dimensions: tuple[int, ...]
+    """Which of `Resources.as_tuple` bind here; devices first. Others cannot run out before devices do."""
+    capacity: tuple[Units, ...]
+    growth: int = 0
+    shape: Units = 0
+    provision_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A running or released job: where it is and how long it stays."""
+
+    job: TrainingJob
+    column: Column
+    nodes: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Read-only; `base_nodes` and `base_links` are copied by every simulation."""
+
+    snapshot: Snapshot
+    columns: ColumnSet
+    jobs: tuple[TrainingJob, ...]
+    """Jobs to be placed: at least one column, none fixed; sorted by key."""
+    choices: tuple[tuple[Choice, ...], ...]
+    """Per job, soonest first (ties: fewer bytes, fewer devices, name)."""
+    fixed: tuple[Fixed, ...]
+    pools: tuple[PoolModel, ...]
+    pool_index: Mapping[str, int]
+    moves: tuple[Move, ...]
+    link_names: tuple[str, ...]
+    base_nodes: tuple[tuple[NodeSteps, ...], ...]
+    base_links: tuple[LinkSteps, ...]
+    born: tuple[int, ...]
+    """Growth nodes that fixed jobs and services already asked for, per pool; they stand behind the real ones."""
+    tiers: tuple[int, ...] = ()
+    """Priority of each job; higher ones are placed first."""
+    made: Mapping[int, tuple[int, float, float]] = field(default_factory=dict)
+    """Moves that are settled before any job: running ones and models of services; (way, start, end)."""
+
+
+def usable(fleet: Fleet, pool: Pool) -> list[bool]:
+    """Per node: may pods of this pool's accelerator be bound there."""
+    kind = fleet.accelerator(pool.accelerator)
+    tolerations = kind.tolerations if kind is not None else ()
+
+    def repels(taint: Taint) -> bool:
+        return taint.effect != "PreferNoSchedule" and not any(t.tolerates(taint) for t in tolerations)
+
+    return [node.schedulable and not any(repels(taint) for taint in node.taints) for node in pool.nodes]
+
+
+def binding_dimensions(shapes: Iterable[Resources], pods: Iterable[Resources]) -> tuple[int, ...]:
+    """Indexes of the resources that can run out before devices do; exact cross-multiplication.
+
+    If every pod asks for at most as much of a resource per device as every node has per device, then whatever fits
+    by devices fits by that resource, whatever the mixture.
+    """
+    nodes = {shape.as_tuple() for shape in shapes if shape.devices > 0}
+    wants = {pod.as_tuple() for pod in pods}
+    out = [0]
+    for k in range(1, 5):
+        if any(want[k] * node[0] > max(0, node[k]) * want[0] for want in wants for node in nodes):
+            out.append(k)
+    return tuple(out)
+
+
+def units(resources: Resources, dimensions: tuple[int, ...]) -> Units:
+    values = resources.as_tuple()
+    return values[0] if len(dimensions) == 1 else tuple(values[k] for k in dimensions)
+
+
+def pool_models(snapshot: Snapshot, columns: ColumnSet) -> tuple[PoolModel, ...]:
+    pods: dict[str, set[Resources]] = {}
+    for column in columns.columns:
+        pods.setdefault(column.pool, set()).add(column.pod)
+    by_kind: dict[str, set[Resources]] = {}
+    for service in snapshot.services:
+        for variant in service.variants:
+            by_kind.setdefault(variant.accelerator, set()).add(variant.pod)
+    models = []
+    for pool in snapshot.fleet.pools:
+        may = usable(snapshot.fleet, pool)
+        nodes = [node for node, ok in zip(pool.nodes, may, strict=True) if ok]
+        shapes = [node.free for node in nodes] + ([pool.growth.shape] if pool.growth else [])
+        wants = pods.get(pool.name, set()) | by_kind.get(pool.accelerator, set())
+        dimensions = binding_dimensions(shapes, wants)
+        models.append(
+            PoolModel(
+                pool.name,
+                tuple(node.name for node in nodes),
+                dimensions,
+                tuple(units(node.free, dimensions) for node in nodes),
+                pool.growth.nodes if pool.growth else 0,
+                units(pool.growth.shape, dimensions) if pool.growth else 0,
+                pool.growth.provision_seconds if pool.growth else 0.0,
+            )
+        )
+    return tuple(models)
+
+
+def link_capacity(snapshot: Snapshot, traffic: Mapping[str, float]) -> dict[str, float]:
+    """Bytes per second the plan counts on, per link, less what services send."""
+    network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
+    return {name: max(0.0, capacity - traffic.get(name, 0.0)) for name, capacity in network.bytes_per_second.items()}
+
+
+def compile_instance(
+    snapshot: Snapshot,
+    columns: ColumnSet,
+    traffic: Mapping[str, float],
+) -> Instance:
+    """Arrays of a snapshot, running jobs not yet placed on nodes: `reserve.reserve` does that and services."""
+    capacity = link_capacity(snapshot, traffic)
+    names = tuple(sorted(capacity))
+    link_index = {name: i for i, name in enumerate(names)}
+    base_links: tuple[LinkSteps, ...] = tuple(([0.0], [capacity[name]]) for name in names)
+    pools = pool_models(snapshot, columns)
+    pool_index = {pool.name: i for i, pool in enumerate(pools)}
+    moves, move_index = _moves(snapshot, columns, capacity, link_index)
+    for move in moves:
+        if move.active_until is not None:
+            for link in move.ways[0].links:
+                take_rate(base_links[link], 0.0, move.active_until, move.ways[0].rate)
+
+    by_job: dict[Key, list[Column]] = {}
+    for column in columns.columns:
+        by_job.setdefault(column.job, []).append(column)
+    jobs, choices, fixed = [], [], []
+    for job in sorted(snapshot.jobs, key=lambda j: j.key):
+        mine = by_job.get(job.key, [])
+        stuck = next((column for column in mine if column.fixed), None)
+        if stuck is not None:
+            fixed.append(Fixed(job, stuck, job.placed.nodes if job.placed else ()))
+            continue
+        options = [c for column in mine if (c := _choice(column, pools, pool_index, moves, move_index)) is not None]
+        if options:
+            jobs.append(job)
+            choices.append(tuple(sorted(options, key=lambda c: (c.soonest, c.moved_bytes, c.column.devices, c.name))))
+    return Instance(
+        snapshot,
+        columns,
+        tuple(jobs),
+        tuple(choices),
+        tuple(fixed),
+        pools,
+        pool_index,
+        moves,
+        names,
+        tuple(tuple(([0.0], [free]) for free in pool.capacity) for pool in pools),
+        base_links,
+        tuple(0 for _ in pools),
+        tuple(job.priority for job in jobs),
+        {i: (0, 0.0, move.active_until) for i, move in enumerate(moves) if move.active_until is not None},
+    )
+
+
+def _moves(
+    snapshot: Snapshot, columns: ColumnSet, capacity: Mapping[str, float], link_index: Mapping[str, int]
+) -> tuple[tuple[Move, ...], dict[tuple[Key, str], int]]:
+    routes: dict[tuple[Key, str], list[Route]] = {}
+    for route in columns.routes:
+        routes.setdefault((route.data_set, route.store), []).append(route)
+    running = {(transfer.data_set, transfer.store) for transfer in snapshot.transfers}
+    moves = []
+    for key in sorted(routes):
+        active = key in running
+        ways = []
+        for route in routes[key]:
+            links = tuple(link_index[link] for link in route.links if link in link_index)
+            if active:
+                ways.append(Way(route, links, route.rate_bytes_per_second, route.seconds))
+            elif len(links) == len(route.links):
+                rate = min((capacity[link] for link in route.links), default=route.rate_bytes_per_second)
+                if rate > 0.0:
+                    ways.append(Way(route, links, rate, route.transfer_bytes / rate))
+        moves.append(Move(*key, tuple(ways), ways[0].seconds if active else None))
+    return tuple(moves), {(move.data_set, move.store): i for i, move in enumerate(moves)}
+
+
+def _choice(
+    column: Column,
+    pools: tuple[PoolModel, ...],
+    pool_index: Mapping[str, int],
+    moves: tuple[Move, ...],
+    move_index: Mapping[tuple[Key, str], int],
+) -> Choice | None:
+    pool = pool_index.get(column.pool)
+    if pool is None:
+        return None
+    missing = [(need.data_set, need.store) for need in column.needs if not need.present]
+    if any(key not in move_index for key in missing):
+        return None
+    indexes = tuple(sorted({move_index[key] for key in missing}))
+    transfer = max((moves[i].seconds for i in indexes), default=0.0)
+    if transfer == inf:
+        return None
+    head = _head(column, pools[pool])
+    return Choice(
+        column,
+        pool,
+        column.length_seconds,
+        head,
+        column.replicas,
+        units(column.pod, pools[pool].dimensions),
+        indexes,
+        max(head, transfer) + column.length_seconds,
+        sum(moves[i].missing_bytes for i in indexes),
+    )
+
+
+def _head(column: Column, pool: PoolModel) -> float:
+    """The column's head less the provisioning of growth, which the simulation adds itself where it is needed."""
+    if pool.growth and column.head_seconds <= pool.provision_seconds:
+        return 0.0
+    return column.head_seconds

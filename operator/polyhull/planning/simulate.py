@@ -1,0 +1,342 @@
+"""Serial schedule generation: each job, in the order given, at its earliest feasible time given those before it.
+
+Plan, baselines, insertion and the exact solver's order all go through here, so they are compared on equal terms.
+A job placed later may start earlier if it delays nobody placed before it. Its missing data sets are put on the
+links just before it (fixed rate, one route each, shared by all readers of the store). Seconds count from the snapshot.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+from polyhull.planning.instance import Choice, Instance, PoolModel
+from polyhull.planning.packing import Room, choose, free_devices
+from polyhull.planning.timeline import (
+    LinkSteps,
+    NodeSteps,
+    Units,
+    copies,
+    earliest_one,
+    earliest_rate,
+    take_rate,
+    take_units,
+    window,
+)
+
+Moved = tuple[int, float, float]
+"""(index of the way, start, end) of a move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where and when one job runs. Nodes by index in the pool; indexes behind the real ones are growth nodes."""
+
+    choice: int
+    start: float
+    ready: float
+    """When its data was there and its head over: what it waits for after that are devices."""
+    end: float
+    nodes: tuple[tuple[int, int], ...]
+    waits: float = 0.0
+    """Seconds of provisioning inside [start, end)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One slot per job of the instance (None: cannot be placed) and one entry per move made."""
+
+    order: tuple[int, ...]
+    slots: tuple[Slot | None, ...]
+    moves: dict[int, Moved]
+    makespan: float
+    objective: tuple[float, ...]
+    """Smaller is better, compared lexicographically."""
+
+
+class State:
+    """Timelines while a schedule is built. `copy()` is cheap: lists of numbers."""
+
+    __slots__ = ("born", "links", "moved", "nodes")
+
+    def __init__(
+        self,
+        nodes: list[list[NodeSteps]],
+        links: list[LinkSteps],
+        moved: dict[int, Moved],
+        born: list[int],
+    ) -> None:
+        self.nodes, self.links, self.moved, self.born = nodes, links, moved, born
+
+    @staticmethod
+    def of(instance: Instance) -> "State":
+        nodes = [[(list(t), list(f)) for t, f in pool] for pool in instance.base_nodes]
+        links = [(list(t), list(f)) for t, f in instance.base_links]
+        return State(nodes, links, dict(instance.made), list(instance.born))
+
+    def copy(self) -> "State":
+        return State(
+            [[(t[:], f[:]) for t, f in pool] for pool in self.nodes],
+            [(t[:], f[:]) for t, f in self.links],
+            dict(self.moved),
+            self.born[:],
+        )
+
+
+def run(instance: Instance, order: Sequence[int], prescribed: Sequence[int | None] | None = None) -> Schedule:
+    """The schedule of an order; `prescribed[j]` names the job's column by index, None lets the earliest finish win."""
+    state = State.of(instance)
+    slots: list[Slot | None] = [None] * len(instance.jobs)
+    for j in order:
+        slots[j] = place(instance, state, j, None if prescribed is None else prescribed[j])
+    return finish(instance, order, slots, state.moved)
+
+
+def finish(
+    instance: Instance, order: Sequence[int], slots: Sequence[Slot | None], moved: dict[int, Moved]
+) -> Schedule:
+    ends = [slot.end for slot in slots if slot is not None]
+    running = max((fixed.column.length_seconds for fixed in instance.fixed), default=0.0)
+    makespan = max([running, *ends])
+    return Schedule(tuple(order), tuple(slots), dict(moved), makespan, _objective(instance, slots, running))
+
+
+def _objective(instance: Instance, slots: Sequence[Slot | None], running: float) -> tuple[float, ...]:
+    """Jobs left out, then per tier (highest first) missed deadlines and last finish, then the sum of finishes."""
+    missing = float(sum(slot is None for slot in slots))
+    tiers: dict[int, list[float]] = {}
+    now = instance.snapshot.taken_at
+    total = 0.0
+    for job, tier, slot in zip(instance.jobs, instance.tiers, slots, strict=True):
+        if slot is None:
+            continue
+        entry = tiers.setdefault(tier, [0.0, running])
+        if job.deadline_at is not None and now + slot.end > job.deadline_at:
+            entry[0] += 1.0
+        if slot.end > entry[1]:
+            entry[1] = slot.end
+        total += slot.end
+    out = [missing]
+    for tier in sorted(tiers, reverse=True):
+        out.extend(tiers[tier])
+    out.append(total)
+    return tuple(out)
+
+
+def place(instance: Instance, state: State, j: int, prescribed: int | None = None) -> Slot | None:
+    """Put job j at its earliest finish (over its columns, or in the one prescribed); None if it never fits."""
+    slot, plan = best(instance, state, j, prescribed)
+    if slot is not None:
+        commit(instance, state, instance.choices[j][slot.choice], slot, plan)
+    return slot
+
+
+def best(
+    instance: Instance, state: State, j: int, prescribed: int | None = None
+) -> tuple[Slot | None, tuple[tuple[int, Moved], ...]]:
+    """Earliest finish without placing it; ties: fewer bytes moved, then the column's place in the list."""
+    options = instance.choices[j]
+    found: Slot | None = None
+    found_plan: tuple[tuple[int, Moved], ...] = ()
+    for index in range(len(options)) if prescribed is None else (prescribed,):
+        choice = options[index]
+        if found is not None and choice.soonest >= found.end:
+            break  # sorted by soonest: nothing behind can finish earlier
+        slot, plan = try_choice(instance, state, choice, index)
+        if slot is None:
+            continue
+        if found is None or (slot.end, choice.moved_bytes) < (found.end, options[found.choice].moved_bytes):
+            found, found_plan = slot, plan
+    return found, found_plan
+
+
+def try_choice(
+    instance: Instance, state: State, choice: Choice, index: int
+) -> tuple[Slot | None, tuple[tuple[int, Moved], ...]]:
+    """The earliest slot of one column, and the moves it would add."""
+    ready, plan = data_ready(instance, state, choice.moves)
+    if ready == inf:
+        return None, ()
+    if choice.head > ready:
+        ready = choice.head
+    model = instance.pools[choice.pool]
+    nodes = state.nodes[choice.pool]
+    start, where = earliest_gang(nodes, choice.pod, choice.replicas, ready, choice.length, 0, 0)
+    waits = 0.0
+    unborn = model.growth - state.born[choice.pool]
+    if unborn > 0 and start > ready:
+        per_node = copies(model.shape, choice.pod)
+        longer = choice.length + model.provision_seconds
+        later, there = earliest_gang(nodes, choice.pod, choice.replicas, ready, longer, unborn, per_node)
+        if later + longer < start + choice.length:
+            start, where, waits = later, with_growth(there, nodes, choice.replicas, per_node), model.provision_seconds
+    if start == inf:
+        return None, ()
+    return Slot(index, start, ready, start + waits + choice.length, where, waits), plan
+
+
+def commit(instance: Instance, state: State, choice: Choice, slot: Slot, plan: tuple[tuple[int, Moved], ...]) -> None:
+    commit_moves(instance, state, plan)
+    hold(instance.pools[choice.pool], state, choice.pool, choice.pod, slot.start, slot.end, slot.nodes)
+
+
+def commit_moves(instance: Instance, state: State, plan: tuple[tuple[int, Moved], ...]) -> None:
+    for move, moved in plan:
+        state.moved[move] = moved
+        way = instance.moves[move].ways[moved[0]]
+        for link in way.links:
+            take_rate(state.links[link], moved[1], moved[2], way.rate)
+
+
+def hold(
+    model: PoolModel,
+    state: State,
+    pool: int,
+    pod: Units,
+    start: float,
+    end: float,
+    where: tuple[tuple[int, int], ...],
+) -> None:
+    """Occupy nodes; a growth node that is named for the first time is born `provision_seconds` after `start`."""
+    nodes = state.nodes[pool]
+    for node, pods in where:
+        amount: Units = pod * pods if isinstance(pod, int) else tuple(value * pods for value in pod)
+        begin = start
+        if node >= len(nodes):
+            begin = start + model.provision_seconds
+            nothing: Units = 0 if isinstance(model.shape, int) else tuple(0 for _ in model.shape)
+            times, free = ([0.0], [model.shape]) if begin <= 0.0 else ([0.0, begin], [nothing, model.shape])
+            nodes.append((times, free))
+            state.born[pool] += 1
+        take_units(nodes[node], begin, end, amount)
+
+
+def with_growth(
+    where: tuple[tuple[int, int], ...], nodes: list[NodeSteps], replicas: int, per_node: int
+) -> tuple[tuple[int, int], ...]:
+    left = replicas - sum(pods for _, pods in where)
+    out = list(where)
+    index = len(nodes)
+    while left > 0:
+        out.append((index, min(left, per_node)))
+        left -= per_node
+        index += 1
+    return tuple(out)
+
+
+def data_ready(
+    instance: Instance, state: State, moves: tuple[int, ...]
+) -> tuple[float, tuple[tuple[int, Moved], ...]]:
+    """(when all of `moves` are done, those that are new). Longest first; each at its earliest finish."""
+    ready = 0.0
+    new: list[int] = []
+    for move in moves:
+        done = state.moved.get(move)
+        if done is None:
+            new.append(move)
+        elif done[2] > ready:
+            ready = done[2]
+    if not new:
+        return ready, ()
+    if len(new) == 1:
+        moved = _earliest_move(instance, state.links, new[0], {})
+        if moved is None:
+            return inf, ()
+        return max(ready, moved[2]), ((new[0], moved),)
+    new.sort(key=lambda move: (-instance.moves[move].seconds, move))
+    overlay: dict[int, LinkSteps] = {}
+    plan: list[tuple[int, Moved]] = []
+    for move in new:
+        moved = _earliest_move(instance, state.links, move, overlay)
+        if moved is None:
+            return inf, ()
+        way = instance.moves[move].ways[moved[0]]
+        for link in way.links:
+            if link not in overlay:
+                times, free = state.links[link]
+                overlay[link] = (times[:], free[:])
+            take_rate(overlay[link], moved[1], moved[2], way.rate)
+        ready = max(ready, moved[2])
+        plan.append((move, moved))
+    return ready, tuple(plan)
+
+
+def _earliest_move(
+    instance: Instance, links: list[LinkSteps], move: int, overlay: dict[int, LinkSteps]
+) -> Moved | None:
+    found: Moved | None = None
+    for index, way in enumerate(instance.moves[move].ways):
+        if found is not None and way.seconds >= found[2]:
+            continue
+        path = [overlay.get(link, links[link]) for link in way.links]
+        start = earliest_rate(path, way.rate, 0.0, way.seconds)
+        if start < inf and (found is None or start + way.seconds < found[2]):
+            found = (index, start, start + way.seconds)
+    return found
+
+
+def earliest_gang(
+    nodes: list[NodeSteps], pod: Units, replicas: int, ready: float, length: float, unborn: int, per_node: int
+) -> tuple[float, tuple[tuple[int, int], ...]]:
+    """Earliest start >= ready at which the gang fits for `length` seconds, and its nodes.
+
+    Up to `unborn` further nodes of `per_node` pods each may take what is left over; they are not named here.
+    """
+    if replicas == 1 and isinstance(pod, int) and unborn == 0:
+        return _earliest_single(nodes, pod, ready, length)
+    start = ready
+    spare = unborn * per_node
+    while True:
+        total, later = spare, inf
+        rooms: list[Room] = []
+        for index, steps in enumerate(nodes):
+            pods, more = window(steps, pod, start, length)
+            if pods > 0:
+                total += pods
+                rooms.append(Room(index, pods, _least_free(steps, start, length)))
+            if more < later:
+                later = more
+        if total >= replicas:
+            inside = sum(room.pods for room in rooms)
+            return start, choose(rooms, min(replicas, inside)) if inside else ()
+        if later == inf:
+            return inf, ()
+        start = later
+
+
+def _earliest_single(
+    nodes: list[NodeSteps], need: int, ready: float, length: float
+) -> tuple[float, tuple[tuple[int, int], ...]]:
+    """One pod: the node that is free first; among those free at once, the fullest."""
+    start, chosen, room = inf, -1, 0
+    for index, steps in enumerate(nodes):
+        times, free = steps
+        if len(times) == 1:
+            at = ready if free[0] >= need else inf  # type: ignore[operator]
+        else:
+            at = earliest_one(steps, need, ready, length)  # type: ignore[arg-type]
+        if at < start:
+            start, chosen, room = at, index, _least_free(steps, at, length)
+        elif at == start and at < inf:
+            left = _least_free(steps, at, length)
+            if left < room:
+                chosen, room = index, left
+    return start, ((chosen, 1),) if chosen >= 0 else ()
+
+
+def _least_free(steps: NodeSteps, start: float, length: float) -> int:
+    times, free = steps
+    n = len(times)
+    if n == 1:
+        return free_devices(free[0])
+    i = n - 1
+    while times[i] > start:
+        i -= 1
+    least = free_devices(free[i])
+    end = start + length
+    i += 1
+    while i < n and times[i] < end:
+        value = free_devices(free[i])
+        if value < least:
+            least = value
+        i += 1
+    return least
