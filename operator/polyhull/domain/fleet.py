@@ -121,6 +121,8 @@ class Pool:
     price_per_device_hour: float = 0.0
     confidential: bool = False
     growth: Growth | None = None
+    by_name: bool = False
+    """No labels select exactly this pool: pods require one of its nodes by name instead."""
 
     @property
     def short_name(self) -> str:
