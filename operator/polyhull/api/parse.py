@@ -3,6 +3,7 @@
 Nothing is raised: one bad field must not hide the next, and one bad object must not stop the others.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,13 +71,14 @@ def parse(raw: Raw, file: str = "", *, strict: bool = False) -> Parsed:
     try:
         model = kind.model.model_validate(raw, extra="forbid" if strict else None)
     except ValidationError as error:
-        found = [_problem(where, detail) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        found = [_problem(where, detail) for detail in details if detail["loc"][-1:] != ("int",)]
         return Parsed(None, problems + _distinct(found))
     return Parsed(None, problems) if problems else Parsed(model)
 
 
 def _distinct(found: list[InvalidInput]) -> tuple[InvalidInput, ...]:
-    """One error per field: a failed `int | str` reports each member."""
+    """One error per field. (A failed `int | str` reports each member; the text's error says what to write.)"""
     kept: dict[str, InvalidInput] = {}
     for problem in found:
         kept.setdefault(problem.field, problem)
@@ -84,8 +86,6 @@ def _distinct(found: list[InvalidInput]) -> tuple[InvalidInput, ...]:
 
 
 def _metadata_problems(raw: Raw, where: str, *, namespaced: bool) -> tuple[InvalidInput, ...]:
-    import re
-
     metadata = raw.get("metadata")
     if not isinstance(metadata, Mapping):
         return (InvalidInput(where, "metadata", "is missing", "add metadata with a name"),)
@@ -116,7 +116,9 @@ def _problem(where: str, detail: ErrorDetails) -> InvalidInput:
         case "string_type":
             return InvalidInput(where, field, f"{_shown(detail['input'])} is not text", "put it in quotes")
         case "int_type":
-            return InvalidInput(where, field, f"{_shown(detail['input'])} is not a whole number", "write one, unquoted")
+            return InvalidInput(
+                where, field, f"{_shown(detail['input'])} is not a whole number", "write one, unquoted"
+            )
         case "bool_type":
             return InvalidInput(where, field, f"{_shown(detail['input'])} is not a boolean", "write true or false")
         case "model_type" | "dict_type":

@@ -128,5 +128,3 @@ class MemberCluster(Object):
     kind: Literal["MemberCluster"]
     spec: MemberClusterSpec
     status: MemberClusterStatus | None = None
-
-

@@ -154,5 +154,3 @@ class PlacementScenario(Object):
     kind: Literal["PlacementScenario"]
     spec: PlacementScenarioSpec
     status: PlacementScenarioStatus | None = None
-
-

@@ -117,7 +117,9 @@ class PlacementPolicy(Object):
                 "self.metadata.name == 'default' || (has(self.spec.namespaceSelector) && "
                 + " && ".join(f"!has(self.spec.{name})" for name in _FLEET)
                 + ")",
-                "a policy not named default needs namespaceSelector, and no fleet settings (" + ", ".join(_FLEET) + ")",
+                "a policy not named default needs namespaceSelector, and no fleet settings ("
+                + ", ".join(_FLEET)
+                + ")",
             ),
         )
     )

@@ -51,9 +51,7 @@ class FieldRef(Model):
 class EnvSource(Model):
     """Where a variable's value comes from: exactly one of these."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(exactly_one("secretKeyRef", "configMapKeyRef", "fieldRef"))
-    )
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one("secretKeyRef", "configMapKeyRef", "fieldRef")))
 
     secret_key_ref: KeyRef | None = None
     config_map_key_ref: KeyRef | None = None
@@ -241,9 +239,9 @@ class PodTemplate(Model):
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
     startup_probe: Probe | None = None
-    volumes: (
-        Annotated[list[Volume], Field(max_length=16, json_schema_extra=keyed("name")), unique("name")] | None
-    ) = None
+    volumes: Annotated[list[Volume], Field(max_length=16, json_schema_extra=keyed("name")), unique("name")] | None = (
+        None
+    )
     termination_grace_period_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
     pre_stop: PreStop | None = None
     service_account_name: ObjectName | None = None

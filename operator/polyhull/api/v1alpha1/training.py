@@ -112,9 +112,9 @@ class TrainingJobSpec(Model):
     options: Annotated[
         list[OptionSpec], Field(min_length=1, max_length=16, json_schema_extra=keyed("name")), unique("name")
     ]
-    data: (
-        Annotated[list[DataEntry], Field(max_length=16, json_schema_extra=keyed("name")), unique("name")] | None
-    ) = None
+    data: Annotated[list[DataEntry], Field(max_length=16, json_schema_extra=keyed("name")), unique("name")] | None = (
+        None
+    )
     output: Output | None = None
     checkpoint: Checkpoint | None = None
     placement: Placement | None = None

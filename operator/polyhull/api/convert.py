@@ -1,0 +1,56 @@
+"""Objects to domain values: the one place where the wire's words become the core's.
+
+Each function takes a raw object (as the API server or a file gives it) or a parsed model, and returns a
+`Converted`: the value, or problems (fields that cannot be used) and refusals (fields nothing acts on yet).
+"""
+
+from polyhull.api.convert_fleet import (
+    METRES_PER_SECOND,
+    NamespaceRule,
+    accelerator,
+    cluster,
+    declared_pool,
+    fleet_policy,
+    links,
+    namespace_rule,
+    scenario_refusal,
+    site,
+)
+from polyhull.api.convert_jobs import (
+    active_transfers,
+    batch_job,
+    data_set,
+    is_online,
+    key_of,
+    managed_by_us,
+    online_service,
+    suspended,
+    training_job,
+)
+from polyhull.api.podtemplate import pod_template
+from polyhull.api.results import Converted, Refusal
+
+__all__ = [
+    "METRES_PER_SECOND",
+    "Converted",
+    "NamespaceRule",
+    "Refusal",
+    "accelerator",
+    "active_transfers",
+    "batch_job",
+    "cluster",
+    "data_set",
+    "declared_pool",
+    "fleet_policy",
+    "is_online",
+    "key_of",
+    "links",
+    "managed_by_us",
+    "namespace_rule",
+    "online_service",
+    "pod_template",
+    "scenario_refusal",
+    "site",
+    "suspended",
+    "training_job",
+]

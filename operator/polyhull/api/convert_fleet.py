@@ -1,0 +1,351 @@
+"""Sites, links, members, pools, accelerators and policies to domain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from polyhull.api.convert_jobs import findings_for, model_of, selector
+from polyhull.api.inventory import DeclaredPool
+from polyhull.api.results import Converted, Findings, created_at
+from polyhull.api.v1alpha1 import compute, member, policy, topology
+from polyhull.domain.fleet import (
+    AcceleratorType,
+    Cluster,
+    Evidence,
+    Link,
+    Site,
+    Storage,
+    StorageKind,
+    Taint,
+    Toleration,
+)
+from polyhull.domain.labels import Requirement, Selector, labels_of
+from polyhull.domain.resources import Resources
+from polyhull.domain.snapshot import Mode, Policy, SolverLimits
+
+Raw = Mapping[str, Any]
+METRES_PER_SECOND = {
+    # Group index 1.468 of standard single-mode fibre at 1550 nm (ITU-T G.652; Corning SMF-28 data sheet: 1.4682).
+    "Fibre": 299_792_458 / 1.468,
+    # Twisted pair: at most 538 ns per 100 m at 100 MHz (ANSI/TIA-568.2-D), the slowest a channel may be.
+    "Ethernet": 100 / 538e-9,
+}
+REVERSE = ".reverse"
+"""Suffix of the way back of a symmetric link."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRule:
+    """What a PlacementPolicy that is not `default` says of the namespaces it selects."""
+
+    name: str
+    selector: Selector
+    created_at: float
+    mode: Mode | None = None
+    priority_min: int = 0
+    priority_max: int = 0
+    priority_default: int = 0
+    max_jobs: int | None = None
+
+
+def site(raw: Raw | topology.Site, *, file: str = "", strict: bool = False) -> Converted[Site]:
+    entry, failed = model_of(raw, topology.Site, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    if spec.power is not None:
+        found.refuse("spec.power", "power is neither capped nor optimised yet; leave it out")
+    labels = dict(spec.labels or {})
+    return found.done(Site(entry.name, spec.tier, spec.region or "", labels_of(labels)))
+
+
+def links(raw: Raw | topology.Link, *, file: str = "", strict: bool = False) -> Converted[tuple[Link, ...]]:
+    """One link, or two where `symmetric`: the way back is called `<name>.reverse`."""
+    entry, failed = model_of(raw, topology.Link, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    bandwidth = found.whole("spec.bandwidth", spec.bandwidth, most=10**18)
+    if bandwidth == 0 and not found.problems:
+        found.invalid("spec.bandwidth", "is zero", "write bits per second such as 10G, or delete the link")
+    there = Link(
+        entry.name,
+        spec.source,
+        spec.target,
+        float(bandwidth),
+        _latency_seconds(spec, found),
+        found.decimal(spec.price_per_gigabyte),
+    )
+    back = replace(there, name=f"{entry.name}{REVERSE}", source=spec.target, target=spec.source)
+    return found.done((there, back) if spec.symmetric else (there,))
+
+
+def cluster(
+    raw: Raw | member.MemberCluster,
+    *,
+    connected: bool = True,
+    accepts: frozenset[str] | None = None,
+    serves_pod_groups: bool = False,
+    file: str = "",
+    strict: bool = False,
+) -> Converted[Cluster]:
+    """A member; what is observed of it (connected, accepting namespaces, APIs) comes from the caller."""
+    entry, failed = model_of(raw, member.MemberCluster, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    if spec.cluster_profile_ref is not None:
+        remedy = "write kubeconfigSecretRef"
+        found.refuse("spec.clusterProfileRef", f"ClusterProfiles are not read yet; {remedy}")
+    return found.done(
+        Cluster(
+            name=entry.name,
+            site=spec.site_ref.name,
+            local=spec.local,
+            connected=connected,
+            fenced=spec.fenced,
+            drain=spec.drain,
+            accepts=None if spec.local else accepts,
+            storage=_storage(spec.storage, found),
+            serves_pod_groups=serves_pod_groups,
+        )
+    )
+
+
+def declared_pool(raw: Raw | compute.ComputePool, *, file: str = "", strict: bool = False) -> Converted[DeclaredPool]:
+    entry, failed = model_of(raw, compute.ComputePool, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    growth = spec.autoscaling
+    if growth is not None and growth.hook is not None:
+        remedy = "leave it out: pending pods ask for the pool's label, which any node autoscaler sees"
+        found.refuse("spec.autoscaling.hook", f"hooks are not called yet; {remedy}")
+    shape = _shape(spec, found)
+    if growth is not None and growth.min_nodes > growth.max_nodes:
+        found.invalid("spec.autoscaling.minNodes", "is more than maxNodes", "lower minNodes or raise maxNodes")
+    if spec.capacity is not None and shape is not None and shape.devices == 0:
+        found.invalid("spec.devicesPerNode", "declared nodes have no devices", "set devicesPerNode")
+    return found.done(
+        DeclaredPool(
+            name=entry.name,
+            cluster=spec.cluster,
+            site=spec.site or "",
+            accelerator=spec.accelerator,
+            node_selector=labels_of(spec.node_selector or {}),
+            nodes=spec.capacity.nodes if spec.capacity else 0,
+            shape=shape,
+            taints=tuple(Taint(taint.key, taint.value or "", taint.effect) for taint in spec.taints or ()),
+            price_per_device_hour=found.decimal(spec.price_per_device_hour),
+            confidential=spec.confidential,
+            max_nodes=growth.max_nodes if growth else None,
+            provision_seconds=float(growth.provision_seconds) if growth else 0.0,
+        )
+    )
+
+
+def accelerator(
+    raw: Raw | compute.AcceleratorType, *, file: str = "", strict: bool = False
+) -> Converted[AcceleratorType]:
+    entry, failed = model_of(raw, compute.AcceleratorType, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    if spec.device_class_name is not None:
+        found.refuse("spec.deviceClassName", "DRA claims are not made yet; write resourceName")
+    if spec.device_class != "CPU" and spec.resource_name is None and spec.device_class_name is None:
+        found.invalid("spec.resourceName", "is missing", "write what pods request, such as nvidia.com/gpu")
+    if spec.device_class == "CPU" and spec.resource_name is not None:
+        found.invalid("spec.resourceName", "class CPU requests cpu", "take it out")
+    peaks = (
+        (
+            peak.precision,
+            float(found.whole(f"spec.peakFlops[{index}].flopsPerSecond", peak.flops_per_second, most=10**20)),
+        )
+        for index, peak in enumerate(spec.peak_flops or ())
+    )
+    matchers = (
+        tuple(Requirement(label.key, label.operator, tuple(label.values or ())) for label in matcher.labels)
+        for matcher in spec.matchers or ()
+    )
+    return found.done(
+        AcceleratorType(
+            name=entry.name,
+            device_class=spec.device_class,
+            resource_name=spec.resource_name or "",
+            memory_bytes=found.whole("spec.memory", spec.memory),
+            peak_flops=tuple(sorted(peaks)),
+            memory_bytes_per_second=float(found.whole("spec.memoryBandwidth", spec.memory_bandwidth)),
+            idle_watts=found.decimal(spec.idle_watts),
+            peak_watts=found.decimal(spec.peak_watts),
+            evidence=Evidence(spec.evidence),
+            tolerations=tuple(
+                Toleration(entry.key, entry.operator, entry.value or "", entry.effect or "")
+                for entry in spec.tolerations or ()
+            ),
+            matchers=tuple(matchers),
+        )
+    )
+
+
+def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: bool = False) -> Converted[Policy]:
+    """The PlacementPolicy named `default`."""
+    entry, failed = model_of(raw, policy.PlacementPolicy, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    plain = Policy()
+    objective = tuple(spec.objective or plain.objective)
+    if objective != ("Makespan",):
+        found.refuse("spec.objective", "only [Makespan] is optimised so far; write that, or leave it out")
+    _refuse_calm(spec, found)
+    for name in ("namespaceSelector", "priorityRange", "maxJobs", "deviceLimits"):
+        if getattr(spec, _SNAKE[name]) is not None:
+            found.invalid(
+                f"spec.{name}", "does not belong into the policy named default", "put it into another policy"
+            )
+    gain = spec.stabilisation.minimum_gain if spec.stabilisation else None
+    return found.done(
+        Policy(
+            mode=Mode(spec.mode or "Enforce"),
+            objective=objective,
+            bandwidth_margin=found.decimal(spec.bandwidth_margin)
+            if spec.bandwidth_margin
+            else plain.bandwidth_margin,
+            startup_seconds=plain.startup_seconds if spec.startup_seconds is None else float(spec.startup_seconds),
+            minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
+            solver=_limits(spec.solver),
+        )
+    )
+
+
+def namespace_rule(
+    raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: bool = False
+) -> Converted[NamespaceRule]:
+    """A PlacementPolicy not named `default`."""
+    entry, failed = model_of(raw, policy.PlacementPolicy, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    if spec.namespace_selector is None:
+        found.invalid("spec.namespaceSelector", "is missing", "add it, or name the policy default")
+    for name in _FLEET_FIELDS:
+        if getattr(spec, _SNAKE[name]) is not None:
+            found.invalid(f"spec.{name}", "belongs into the policy named default", "move it there")
+    if spec.device_limits:
+        found.refuse(
+            "spec.deviceLimits", "device limits are not planned with yet; leave it out, or use a ResourceQuota"
+        )
+    if spec.mode is not None:
+        found.refuse("spec.mode", "the mode is the fleet's so far; set it in the policy named default")
+    tiers = spec.priority_range
+    return found.done(
+        NamespaceRule(
+            name=entry.name,
+            selector=selector(spec.namespace_selector),
+            created_at=created_at(entry.metadata),
+            mode=None if spec.mode is None else Mode(spec.mode),
+            priority_min=tiers.min if tiers else 0,
+            priority_max=tiers.max if tiers else 0,
+            priority_default=tiers.default if tiers else 0,
+            max_jobs=spec.max_jobs,
+        )
+    )
+
+
+def scenario_refusal(raw: Raw, *, file: str = "") -> Converted[None]:
+    """PlacementScenario: a kind that nothing answers yet."""
+    from polyhull.api.parse import where_of
+
+    found = Findings(where_of(raw, file))
+    found.refuse(
+        "spec", "scenarios are not answered yet; change a copy of the files and run `polyhull plan -f` on it"
+    )
+    return Converted(None, (), tuple(found.refusals))
+
+
+_FLEET_FIELDS = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds")
+_SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicySpec.model_fields.items()}
+
+
+def _latency_seconds(spec: topology.LinkSpec, found: Findings) -> float:
+    if spec.medium is not None and spec.medium not in METRES_PER_SECOND:
+        remedy = "write latencyMilliseconds and leave medium out"
+        found.refuse("spec.medium", f"{spec.medium} is not in the table of media yet; {remedy}")
+        return 0.0
+    if spec.distance_kilometres is None:
+        return found.decimal(spec.latency_milliseconds) / 1000
+    if spec.medium is None:
+        found.invalid("spec.medium", "is missing beside distanceKilometres", "write Fibre or Ethernet")
+        return 0.0
+    return found.decimal(spec.distance_kilometres) * 1000 / METRES_PER_SECOND[spec.medium]
+
+
+def _storage(spec: member.StorageSpec | None, found: Findings) -> Storage:
+    if spec is None:
+        return Storage()
+    if spec.volume is not None:
+        capacity = spec.volume.capacity
+        return Storage(
+            StorageKind.VOLUME,
+            storage_class_name=spec.volume.storage_class_name or "",
+            capacity_bytes=None if capacity is None else found.whole("spec.storage.volume.capacity", capacity),
+        )
+    assert spec.bucket is not None
+    capacity = spec.bucket.capacity
+    return Storage(
+        StorageKind.BUCKET,
+        url=spec.bucket.url,
+        secret_name=spec.bucket.secret_name or "",
+        capacity_bytes=None if capacity is None else found.whole("spec.storage.bucket.capacity", capacity),
+    )
+
+
+def _shape(spec: compute.ComputePoolSpec, found: Findings) -> Resources | None:
+    if spec.capacity is None:
+        return None
+    millicores = found.millicores("spec.capacity.cpu", spec.capacity.cpu)
+    devices = spec.devices_per_node
+    if devices is None:
+        devices = millicores // 1000 if spec.accelerator == "cpu" else 0
+    return Resources(
+        devices=devices,
+        cpu_millicores=millicores,
+        memory_bytes=found.whole("spec.capacity.memory", spec.capacity.memory),
+        ephemeral_bytes=found.whole("spec.capacity.ephemeralStorage", spec.capacity.ephemeral_storage),
+        pods=spec.capacity.pods,
+    )
+
+
+def _refuse_calm(spec: policy.PlacementPolicySpec, found: Findings) -> None:
+    if spec.overlap_chunks is not None:
+        found.refuse("spec.overlapChunks", "data is copied whole so far; leave it out")
+    calm = spec.stabilisation
+    if calm is not None and calm.move_budget is not None:
+        found.refuse("spec.stabilisation.moveBudget", "started jobs are never moved so far; leave it out")
+    if calm is not None and calm.cool_down_seconds is not None:
+        found.refuse("spec.stabilisation.coolDownSeconds", "there is no cool-down yet; leave it out")
+
+
+def _limits(spec: policy.Solver | None) -> SolverLimits:
+    plain = SolverLimits()
+    if spec is None:
+        return plain
+
+    def given(value: int | None, otherwise: int) -> int:
+        return otherwise if value is None else value
+
+    return SolverLimits(
+        search_steps=given(spec.search_steps, plain.search_steps),
+        exact_jobs=given(spec.exact_jobs, plain.exact_jobs),
+        exact_deterministic_seconds=float(spec.exact_seconds or plain.exact_deterministic_seconds),
+        kill_seconds=float(spec.kill_seconds or plain.kill_seconds),
+        seed=given(spec.seed, plain.seed),
+    )

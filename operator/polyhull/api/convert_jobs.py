@@ -1,0 +1,424 @@
+"""Jobs and data sets to domain values. What is not acted on yet is refused here, by field."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from polyhull.api.parse import parse, where_of
+from polyhull.api.podtemplate import pod_requests
+from polyhull.api.results import Converted, Findings, created_at
+from polyhull.api.status import read_active_transfers, read_copies, read_exclusions, read_placed, read_promise
+from polyhull.api.status import read_serving as serving_of
+from polyhull.api.v1alpha1.common import LabelSelector, Object
+from polyhull.api.v1alpha1.dataset import DataSet as DataSetObject
+from polyhull.api.v1alpha1.inference import InferenceJob, VariantSpec
+from polyhull.api.v1alpha1.template import PodTemplate
+from polyhull.api.v1alpha1.training import MANAGED_BY, DataEntry, OptionSpec, Placement
+from polyhull.api.v1alpha1.training import TrainingJob as TrainingJobObject
+from polyhull.domain.fleet import AcceleratorType, Evidence
+from polyhull.domain.labels import Requirement, Selector, labels_of
+from polyhull.domain.workloads import (
+    Access,
+    ActiveTransfer,
+    DataInput,
+    DataSet,
+    Demand,
+    InferenceService,
+    Key,
+    Option,
+    Replica,
+    TrainingJob,
+    Variant,
+)
+
+Raw = Mapping[str, Any]
+M = TypeVar("M", bound=Object)
+LONGEST_SECONDS = 10 * 365 * 86_400.0
+"""Ten years: an option that runs longer is a slip of the pen, and would drown every other number."""
+
+
+def model_of(raw: Raw | M, model: type[M], file: str, strict: bool) -> tuple[M | None, Converted[Any] | None]:
+    """The parsed model, or a Converted that carries why there is none."""
+    if isinstance(raw, model):
+        return raw, None
+    assert isinstance(raw, Mapping)
+    parsed = parse(raw, file, strict=strict)
+    if parsed.model is None:
+        return None, Converted(None, parsed.problems)
+    if not isinstance(parsed.model, model):
+        found = Findings(where_of(raw, file))
+        found.invalid("kind", f"is {parsed.model.kind}", f"expected {model.__name__}")
+        return None, Converted(None, tuple(found.problems))
+    return parsed.model, None
+
+
+def findings_for(job: Object, file: str) -> Findings:
+    return Findings(where_of({"kind": job.kind, "metadata": job.metadata}, file))
+
+
+def key_of(raw: Raw) -> Key:
+    """Identity of a raw namespaced object."""
+    metadata = raw["metadata"]
+    return Key(metadata.get("namespace") or "default", metadata["name"], raw["kind"])
+
+
+def managed_by_us(raw: Raw) -> bool:
+    """Whether we may write anything about this object at all."""
+    managed: object = (raw.get("spec") or {}).get("managedBy", MANAGED_BY)
+    return managed == MANAGED_BY
+
+
+def suspended(raw: Raw) -> bool:
+    return (raw.get("spec") or {}).get("suspend") is True
+
+
+def is_online(raw: Raw) -> bool:
+    """Whether this is an online service (rather than something that ends)."""
+    return raw.get("kind") == "InferenceJob" and (raw.get("spec") or {}).get("mode") == "Online"
+
+
+def selector(spec: LabelSelector | None) -> Selector:
+    if spec is None:
+        return Selector()
+    expressions = (
+        Requirement(entry.key, entry.operator, tuple(entry.values or ())) for entry in spec.match_expressions or ()
+    )
+    return Selector(labels_of(spec.match_labels or {}), tuple(expressions))
+
+
+def training_job(
+    raw: Raw | TrainingJobObject,
+    accelerators: Sequence[AcceleratorType] = (),
+    *,
+    default_priority: int = 0,
+    file: str = "",
+    strict: bool = False,
+) -> Converted[TrainingJob]:
+    """A TrainingJob. `accelerators` tell which options are of class CPU, where devicesPerReplica sets cpu."""
+    job, failed = model_of(raw, TrainingJobObject, file, strict)
+    if job is None:
+        assert failed is not None
+        return failed
+    spec, found = job.spec, findings_for(job, file)
+    key = Key(job.namespace, job.name, "TrainingJob")
+    quantity = found.decimal(spec.work.quantity)
+    _refuse_not_built(spec, found)
+    inputs = tuple(_input(entry, index, job.namespace, found) for index, entry in enumerate(spec.data or ()))
+    options = tuple(
+        _option(entry, index, spec.template, quantity, _cpu_names(accelerators), found)
+        for index, entry in enumerate(spec.options)
+    )
+    _check_mounts(spec.template, [entry.mount_path for entry in spec.data or ()], found)
+    return found.done(
+        TrainingJob(
+            key=key,
+            uid=str(job.metadata.get("uid") or f"file-{key}"),
+            created_at=created_at(job.metadata),
+            work_quantity=quantity,
+            options=options,
+            inputs=inputs,
+            priority=default_priority if spec.priority is None else spec.priority,
+            deadline_at=found.instant("spec.deadline", spec.deadline),
+            site_selector=_sites(spec.placement),
+            confidential=_confidential(spec.placement),
+            placed=read_placed(job.status),
+            promise=read_promise(job.status),
+            exclusions=read_exclusions(job.status),
+        )
+    )
+
+
+def batch_job(
+    raw: Raw | InferenceJob,
+    accelerators: Sequence[AcceleratorType] = (),
+    *,
+    default_priority: int = 0,
+    file: str = "",
+    strict: bool = False,
+) -> Converted[TrainingJob]:
+    """A Batch InferenceJob as a finite job: requests are the work, `minReplicas` replicas share it."""
+    job, failed = model_of(raw, InferenceJob, file, strict)
+    if job is None:
+        assert failed is not None
+        return failed
+    spec, found = job.spec, findings_for(job, file)
+    key = Key(job.namespace, job.name, "InferenceJob")
+    if spec.mode != "Batch":
+        found.invalid("spec.mode", "is Online", "convert it with online_service")
+    quantity = found.decimal(spec.requests)
+    _refuse_not_built(spec, found)
+    _refuse_differing_models(spec.variants, found)
+    options = tuple(
+        _batch_option(entry, index, spec.template, spec.min_replicas, quantity, _cpu_names(accelerators), found)
+        for index, entry in enumerate(spec.variants)
+    )
+    model = _model_input(spec.variants[0], job.namespace)
+    return found.done(
+        TrainingJob(
+            key=key,
+            uid=str(job.metadata.get("uid") or f"file-{key}"),
+            created_at=created_at(job.metadata),
+            work_quantity=quantity,
+            options=options,
+            inputs=() if model is None else (model,),
+            priority=default_priority if spec.priority is None else spec.priority,
+            deadline_at=found.instant("spec.deadline", spec.deadline),
+            site_selector=_sites(spec.placement),
+            confidential=_confidential(spec.placement),
+            placed=read_placed(job.status),
+            promise=read_promise(job.status),
+            exclusions=read_exclusions(job.status),
+        )
+    )
+
+
+def online_service(
+    raw: Raw | InferenceJob,
+    accelerators: Sequence[AcceleratorType] = (),
+    *,
+    default_priority: int = 0,
+    file: str = "",
+    strict: bool = False,
+) -> Converted[InferenceService]:
+    """An Online InferenceJob."""
+    job, failed = model_of(raw, InferenceJob, file, strict)
+    if job is None:
+        assert failed is not None
+        return failed
+    spec, found = job.spec, findings_for(job, file)
+    key = Key(job.namespace, job.name, "InferenceJob")
+    if spec.mode != "Online" or spec.objective is None:
+        found.invalid("spec.mode", "is Batch", "convert it with batch_job")
+        return Converted(None, tuple(found.problems))
+    _refuse_not_built(spec, found)
+    demand = tuple(
+        Demand(
+            entry.site,
+            found.decimal(entry.requests_per_second),
+            float(found.whole(f"spec.demand[{index}].requestBytes", entry.request_bytes, most=10**12)),
+            float(found.whole(f"spec.demand[{index}].responseBytes", entry.response_bytes, most=10**12)),
+        )
+        for index, entry in enumerate(spec.demand or ())
+    )
+    latency_seconds = spec.objective.latency_milliseconds / 1000
+    variants = tuple(
+        _variant(entry, index, spec.template, job.namespace, latency_seconds, _cpu_names(accelerators), found)
+        for index, entry in enumerate(spec.variants)
+    )
+    return found.done(
+        InferenceService(
+            key=key,
+            uid=str(job.metadata.get("uid") or f"file-{key}"),
+            created_at=created_at(job.metadata),
+            demand=demand,
+            variants=variants,
+            latency_seconds=latency_seconds,
+            percentile=spec.objective.percentile / 100,
+            min_replicas=spec.min_replicas,
+            fixed_replicas=spec.replicas if spec.scaling == "External" else None,
+            priority=default_priority if spec.priority is None else spec.priority,
+            site_selector=_sites(spec.placement),
+            confidential=_confidential(spec.placement),
+            serving=serving_of(job.status),
+            exclusions=read_exclusions(job.status),
+        )
+    )
+
+
+def data_set(raw: Raw | DataSetObject, *, file: str = "", strict: bool = False) -> Converted[DataSet]:
+    """A DataSet with the copies that its status records."""
+    entry, failed = model_of(raw, DataSetObject, file, strict)
+    if entry is None:
+        assert failed is not None
+        return failed
+    spec, found = entry.spec, findings_for(entry, file)
+    size = found.whole("spec.size", spec.size)
+    if size == 0 and not found.problems:
+        found.invalid("spec.size", "is zero", "write the size of one whole copy, such as 200Mi")
+    return found.done(
+        DataSet(
+            key=Key(entry.namespace, entry.name, "DataSet"),
+            size_bytes=size,
+            replicas=tuple(
+                sorted(
+                    (Replica(replica.site, replica.url, replica.secret_name or "") for replica in spec.replicas),
+                    key=lambda replica: replica.site,
+                )
+            ),
+            residency=selector(spec.residency.sites if spec.residency else None),
+            max_copies=spec.max_copies,
+            copies=read_copies(entry.status),
+        )
+    )
+
+
+def active_transfers(raw: Raw | DataSetObject) -> tuple[ActiveTransfer, ...]:
+    """Transfers that the data set's status records as under way; none for an object that does not parse."""
+    entry, _ = model_of(raw, DataSetObject, "", False)
+    if entry is None:
+        return ()
+    return read_active_transfers(Key(entry.namespace, entry.name, "DataSet"), entry.status)
+
+
+def _cpu_names(accelerators: Sequence[AcceleratorType]) -> frozenset[str]:
+    return frozenset({"cpu"} | {kind.name for kind in accelerators if kind.device_class == "CPU"})
+
+
+def _sites(placement: Placement | None) -> Selector:
+    return selector(placement.sites if placement else None)
+
+
+def _confidential(placement: Placement | None) -> bool:
+    return placement is not None and placement.confidential == "Required"
+
+
+def _evidence(name: str) -> Evidence:
+    return Evidence(name)
+
+
+def _refuse_not_built(spec: Any, found: Findings) -> None:
+    """Fields of both kinds of job that nothing acts on yet. docs say when they come."""
+    crossing = spec.placement.cross_site if spec.placement else None
+    if crossing is not None and (crossing.mode != "Never" or crossing.max_sites or crossing.synchronize_steps):
+        found.refuse(
+            "spec.placement.crossSite", "one job runs at one site so far; write mode: Never, or leave it out"
+        )
+    if spec.deadline is not None:
+        found.refuse("spec.deadline", "deadlines are not planned for yet; leave it out, or raise priority")
+    if getattr(spec, "output", None) is not None:
+        remedy = "let the container write to a volume of its own (template.volumes) or a bucket, and leave it out"
+        found.refuse("spec.output", f"outputs are not handled yet; {remedy}")
+    if getattr(spec, "checkpoint", None) is not None:
+        remedy = "let the container save to a volume of its own (template.volumes), and leave it out"
+        found.refuse("spec.checkpoint", f"checkpoints are not handled yet; {remedy}")
+
+
+def _refuse_differing_models(variants: Sequence[VariantSpec], found: Findings) -> None:
+    """A batch's input belongs to the job, not to the option, so all variants must read the same model."""
+    first = variants[0].model
+    for index, entry in enumerate(variants):
+        if entry.model != first:
+            found.refuse(
+                f"spec.variants[{index}].model",
+                "variants of a Batch must all name the same model so far; split the job, one model each",
+            )
+
+
+def _input(entry: DataEntry, index: int, namespace: str, found: Findings) -> DataInput:
+    field = f"spec.data[{index}]"
+    if entry.access == "Stream":
+        found.refuse(f"{field}.access", "Stream is not executed yet; write access: Stage")
+    if entry.chunks != 1:
+        found.refuse(f"{field}.chunks", "data is not cut into chunks yet; leave it out")
+    key = Key(namespace, entry.data_set_ref.name, "DataSet")
+    return DataInput(key, Access(entry.access), entry.chunks, entry.mount_path is not None)
+
+
+def _model_input(entry: VariantSpec, namespace: str) -> DataInput | None:
+    if entry.model is None:
+        return None
+    key = Key(namespace, entry.model.data_set_ref.name, "DataSet")
+    return DataInput(key, mounted=entry.model.mount_path is not None)
+
+
+def _option(
+    entry: OptionSpec,
+    index: int,
+    template: PodTemplate | None,
+    quantity: float,
+    cpu_names: frozenset[str],
+    found: Findings,
+) -> Option:
+    field = f"spec.options[{index}]"
+    rate = None if entry.rate is None else found.decimal(entry.rate)
+    if rate is not None and quantity / rate > LONGEST_SECONDS:
+        years = quantity / rate / (365 * 86_400)
+        found.invalid(f"{field}.rate", f"it would run {years:.3g} years", "check work.quantity and rate")
+    pod = pod_requests(
+        template,
+        entry.template,
+        entry.devices_per_replica,
+        class_cpu=entry.accelerator in cpu_names,
+        field=f"{field}.template",
+        found=found,
+    )
+    return Option(
+        entry.name,
+        entry.accelerator,
+        entry.replicas,
+        entry.devices_per_replica,
+        rate,
+        pod,
+        _evidence(entry.rate_evidence),
+    )
+
+
+def _batch_option(
+    entry: VariantSpec,
+    index: int,
+    template: PodTemplate | None,
+    replicas: int,
+    quantity: float,
+    cpu_names: frozenset[str],
+    found: Findings,
+) -> Option:
+    field = f"spec.variants[{index}]"
+    rate = found.decimal(entry.rate) * replicas
+    if quantity / rate > LONGEST_SECONDS:
+        years = quantity / rate / (365 * 86_400)
+        found.invalid(f"{field}.rate", f"it would run {years:.3g} years", "check requests, rate and minReplicas")
+    pod = pod_requests(
+        template,
+        entry.template,
+        entry.devices_per_replica,
+        class_cpu=entry.accelerator in cpu_names,
+        field=f"{field}.template",
+        found=found,
+    )
+    evidence = _evidence(entry.rate_evidence)
+    return Option(entry.name, entry.accelerator, replicas, entry.devices_per_replica, rate, pod, evidence)
+
+
+def _variant(
+    entry: VariantSpec,
+    index: int,
+    template: PodTemplate | None,
+    namespace: str,
+    latency_seconds: float,
+    cpu_names: frozenset[str],
+    found: Findings,
+) -> Variant:
+    field = f"spec.variants[{index}]"
+    service_seconds = (entry.service_milliseconds or 0) / 1000
+    if service_seconds >= latency_seconds:
+        problem = "serving alone takes as long as objective.latencyMilliseconds allows"
+        found.invalid(f"{field}.serviceMilliseconds", problem, "raise the objective, or take the variant out")
+    pod = pod_requests(
+        template,
+        entry.template,
+        entry.devices_per_replica,
+        class_cpu=entry.accelerator in cpu_names,
+        field=f"{field}.template",
+        found=found,
+    )
+    return Variant(
+        name=entry.name,
+        accelerator=entry.accelerator,
+        devices_per_replica=entry.devices_per_replica,
+        rate_per_second=found.decimal(entry.rate),
+        service_seconds=service_seconds,
+        quality=found.decimal(entry.quality),
+        pod=pod,
+        model=_model_input(entry, namespace),
+        rate_evidence=_evidence(entry.rate_evidence),
+    )
+
+
+def _check_mounts(template: PodTemplate | None, data_mounts: Sequence[str | None], found: Findings) -> None:
+    used = [volume.mount_path for volume in (template.volumes if template else None) or ()]
+    for index, path in enumerate(data_mounts):
+        if path is None:
+            continue
+        if path in used:
+            field = f"spec.data[{index}].mountPath"
+            found.invalid(field, f"{path} is mounted twice", "give each entry a path of its own")
+        used.append(path)

@@ -1,0 +1,359 @@
+"""Decisions to status and back. Job status is the only truth a restart needs, so both ways live side by side.
+
+Times in decisions count from `Decision.taken_at`; in status they are instants in whole seconds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyhull.api.conditions import Reason, Type, condition_status, get_condition, instant
+from polyhull.api.results import parse_instant
+from polyhull.api.v1alpha1.dataset import DataSetStatus
+from polyhull.api.v1alpha1.inference import InferenceJobStatus
+from polyhull.api.v1alpha1.jobstatus import AssignmentStatus, JobStatus, NodeShare
+from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer
+from polyhull.domain.workloads import ActiveTransfer, Copy, Exclusion, Key, Placed, Promise, Serving
+
+Raw = Mapping[str, Any]
+EXPLANATION_BYTES = 4096
+LEAST_MOVE_SECONDS = 60.0
+LEAST_MOVE_SHARE = 0.05
+MOST_NODES = 256
+ESTIMATES = ("estimatedStartTime", "estimatedCompletionTime")
+
+
+def assignment_status(
+    assignment: Assignment, released_at: float | None = None, started_at: float | None = None
+) -> dict[str, Any]:
+    """`status.assignment`. With `released_at` (seconds since the epoch) the job counts as placed for ever after,
+    until its child is gone: write it before the child is made."""
+    out: dict[str, Any] = {
+        "cluster": assignment.cluster,
+        "site": assignment.site,
+        "pool": assignment.pool,
+        "option": assignment.option,
+        "accelerator": assignment.accelerator,
+        "deviceClass": assignment.device_class,
+        "replicas": assignment.replicas,
+        "devicesPerReplica": assignment.devices_per_replica,
+        "order": assignment.order,
+    }
+    if assignment.nodes:
+        out["nodes"] = [{"name": name, "pods": pods} for name, pods in assignment.nodes[:MOST_NODES]]
+    if assignment.data:
+        out["data"] = [{"dataSet": key.name, "store": store} for key, store in assignment.data]
+    if released_at is not None:
+        out["releasedTime"] = instant(released_at)
+    if started_at is not None:
+        out["startedTime"] = instant(started_at)
+    return out
+
+
+def transfer_status(transfer: Transfer, taken_at: float) -> dict[str, Any]:
+    """One entry of a job's `status.transfers`."""
+    out: dict[str, Any] = {
+        "dataSet": transfer.data_set.name,
+        "sourceSite": transfer.source_site,
+        "targetSite": transfer.target_site,
+        "store": transfer.store,
+        "cluster": transfer.cluster,
+        "transferBytes": transfer.transfer_bytes,
+        "bytesPerSecond": int(transfer.rate_bytes_per_second),
+        "startTime": instant(taken_at + transfer.start_seconds),
+        "completionTime": instant(taken_at + transfer.end_seconds),
+        "phase": "Running" if transfer.active else "Planned",
+    }
+    if transfer.links:
+        out["links"] = list(transfer.links)
+    return out
+
+
+def explanation_status(explanation: Explanation) -> dict[str, Any]:
+    """`status.explanation`, at most 4 KiB as JSON: alternatives go first, then the end of the sentence."""
+    out: dict[str, Any] = {
+        "binds": explanation.binds[:1024],
+        "queueSeconds": _whole(explanation.queue_seconds),
+        "transferSeconds": _whole(explanation.transfer_seconds),
+        "startupSeconds": _whole(explanation.startup_seconds),
+        "computeSeconds": _whole(explanation.compute_seconds),
+        "evidence": explanation.evidence.value,
+    }
+    alternatives = [
+        {
+            "cluster": other.cluster,
+            "pool": other.pool,
+            "option": other.option,
+            "laterSeconds": _whole(other.later_seconds),
+        }
+        for other in explanation.alternatives[:3]
+    ]
+    while alternatives and len(_json(out | {"alternatives": alternatives})) > EXPLANATION_BYTES:
+        alternatives.pop()
+    while len(_json(out)) > EXPLANATION_BYTES:
+        out["binds"] = out["binds"][: len(out["binds"]) * 3 // 4]
+    return out | {"alternatives": alternatives} if alternatives else out
+
+
+def job_status(
+    assignment: Assignment,
+    transfers: Sequence[Transfer],
+    taken_at: float,
+    plan_hash: str,
+    before: Raw | None = None,
+) -> dict[str, Any]:
+    """The planned part of a job's status: assignment, transfers, estimates, explanation, plan hash.
+
+    `transfers` are the decision's transfers of data sets that this job reads. What was released stays released:
+    releasedTime and startedTime of the same column are kept from `before`, and so are estimates that hardly moved.
+    """
+    old = before or {}
+    old_assignment = old.get("assignment") or {}
+    released = old_assignment.get("releasedTime")
+    new = assignment_status(assignment)
+    same = all(old_assignment.get(name) == new[name] for name in ("pool", "option"))
+    for name in ("releasedTime", "startedTime"):
+        if same and released and name in old_assignment:
+            new[name] = old_assignment[name]
+    out: dict[str, Any] = {
+        "assignment": new,
+        "planHash": plan_hash,
+        "estimatedStartTime": instant(taken_at + assignment.start_seconds),
+        "estimatedCompletionTime": instant(taken_at + assignment.end_seconds),
+        "explanation": explanation_status(assignment.explanation),
+    }
+    read = {key for key, _ in assignment.data}
+    listed = [
+        transfer_status(transfer, taken_at)
+        for transfer in transfers
+        if transfer.data_set in read and (transfer.data_set, transfer.store) in set(assignment.data)
+    ]
+    if listed:
+        out["transfers"] = listed[:16]
+    return settle_estimates(old, out, taken_at)
+
+
+def settle_estimates(before: Raw, after: Raw, now: float) -> dict[str, Any]:
+    """`after`, with estimates taken from `before` that moved by no more than max(60 s, 5 % of the time to them).
+
+    Holds for the transfers' times too, entry by entry. An estimate of another column (pool or option) is always
+    rewritten. Pure; `now` is seconds since the epoch.
+    """
+    out = dict(after)
+    if _column(before) != _column(after):
+        return out
+    for name in ESTIMATES:
+        out[name] = _settled(before.get(name), after.get(name), now)
+        if out[name] is None:
+            del out[name]
+    old_transfers = {(entry["dataSet"], entry["store"]): entry for entry in before.get("transfers") or ()}
+    if out.get("transfers"):
+        out["transfers"] = [
+            _settled_transfer(old_transfers.get((entry["dataSet"], entry["store"]), {}), entry, now)
+            for entry in out["transfers"]
+        ]
+    return out
+
+
+def moved_enough(old_at: float, new_at: float, now: float) -> bool:
+    """Whether an estimate is worth a write: it moved by more than max(60 s, 5 % of the time left to it)."""
+    return abs(new_at - old_at) > max(LEAST_MOVE_SECONDS, LEAST_MOVE_SHARE * abs(old_at - now))
+
+
+def exclusion_status(exclusions: Sequence[Exclusion], now: float) -> list[dict[str, Any]]:
+    """`status.exclusions`: those still in force, the latest 16."""
+    live = sorted((entry for entry in exclusions if entry.until > now), key=lambda entry: entry.until)
+    return [
+        {
+            "cluster": entry.cluster,
+            **({"pool": entry.pool} if entry.pool else {}),
+            "reason": entry.reason,
+            "message": entry.message[:1024],
+            "untilTime": instant(entry.until),
+        }
+        for entry in live[-16:]
+    ]
+
+
+def service_status(plan: ServicePlan) -> dict[str, Any]:
+    """The planned part of an online service's status: serving, routes with weights, rates."""
+    totals: dict[str, float] = {}
+    for route in plan.routes:
+        totals[route.origin] = totals.get(route.origin, 0.0) + route.requests_per_second
+    serving = [
+        {
+            "cluster": part.cluster,
+            "site": part.site,
+            "pool": part.pool,
+            "variant": part.variant,
+            "accelerator": part.accelerator,
+            "replicas": part.replicas,
+            **({"nodes": [{"name": name, "pods": pods} for name, pods in part.nodes[:64]]} if part.nodes else {}),
+        }
+        for part in plan.replicas
+    ]
+    routes: list[dict[str, Any]] = []
+    for route in plan.routes:
+        share = route.requests_per_second / totals[route.origin] if totals[route.origin] > 0 else 0.0
+        entry: dict[str, Any] = {
+            "origin": route.origin,
+            "cluster": route.cluster,
+            "pool": route.pool,
+            "variant": route.variant,
+            "requestsPerSecond": decimal(route.requests_per_second),
+        }
+        if round(share, 4) > 0:
+            entry["weight"] = decimal(share, 4)
+        routes.append(entry)
+    return {
+        "serving": serving[:64],
+        "routes": routes[:256],
+        "servedPerSecond": decimal(plan.served_per_second),
+        "demandedPerSecond": decimal(plan.demanded_per_second),
+        "explanation": explanation_status(plan.explanation),
+    }
+
+
+def copy_status(copy: Copy, cluster: str, completed_at: float | None = None) -> dict[str, Any]:
+    """One entry of `DataSet.status.copies`."""
+    out = {"store": copy.store, "site": copy.site, "cluster": cluster}
+    return out if completed_at is None else out | {"completionTime": instant(completed_at)}
+
+
+def active_transfer_status(transfer: ActiveTransfer) -> dict[str, Any]:
+    """One entry of `DataSet.status.transfers`."""
+    out: dict[str, Any] = {
+        "store": transfer.store,
+        "site": transfer.site,
+        "cluster": transfer.cluster,
+        "sourceSite": transfer.source_site,
+        "bytesPerSecond": int(transfer.rate_bytes_per_second),
+        "startTime": instant(transfer.started_at),
+    }
+    return out | {"links": list(transfer.links)} if transfer.links else out
+
+
+def read_placed(status: JobStatus | None) -> Placed | None:
+    """What was released and has not ended; None for a job that is not placed."""
+    entry = status.assignment if status else None
+    if status is None or entry is None or entry.released_time is None or ended(status):
+        return None
+    conditions = _plain_conditions(status)
+    placed = get_condition(conditions, Type.PLACED)
+    return Placed(
+        cluster=entry.cluster,
+        pool=entry.pool,
+        option=entry.option,
+        nodes=_nodes(entry.nodes),
+        released_at=parse_instant(entry.released_time),
+        started_at=None if entry.started_time is None else parse_instant(entry.started_time),
+        uncertain=placed is not None
+        and placed.get("status") == "Unknown"
+        and placed.get("reason") == Reason.MEMBER_UNREACHABLE,
+    )
+
+
+def read_promise(status: JobStatus | None) -> Promise | None:
+    """What the last accepted plan said of a job that was not released."""
+    if status is None or status.assignment is None or status.assignment.released_time is not None or ended(status):
+        return None
+    if status.estimated_start_time is None or status.estimated_completion_time is None:
+        return None
+    entry: AssignmentStatus = status.assignment
+    return Promise(
+        entry.cluster,
+        entry.pool,
+        entry.option,
+        entry.order,
+        parse_instant(status.estimated_start_time),
+        parse_instant(status.estimated_completion_time),
+    )
+
+
+def read_exclusions(status: JobStatus | None) -> tuple[Exclusion, ...]:
+    """Places the job is kept away from; those over are for the reader's clock to drop."""
+    entries = (status.exclusions if status else None) or ()
+    return tuple(
+        Exclusion(entry.cluster, entry.pool or "", entry.reason, entry.message, parse_instant(entry.until_time))
+        for entry in entries
+    )
+
+
+def read_serving(status: InferenceJobStatus | None) -> tuple[Serving, ...]:
+    """Replicas of an online service as last recorded."""
+    entries = (status.serving if status else None) or ()
+    return tuple(
+        Serving(entry.cluster, entry.pool, entry.variant, entry.replicas, _nodes(entry.nodes)) for entry in entries
+    )
+
+
+def read_copies(status: DataSetStatus | None) -> tuple[Copy, ...]:
+    """Complete copies, by store."""
+    entries = (status.copies if status else None) or ()
+    return tuple(sorted((Copy(entry.store, entry.site) for entry in entries), key=lambda copy: copy.store))
+
+
+def read_active_transfers(key: Key, status: DataSetStatus | None) -> tuple[ActiveTransfer, ...]:
+    """Copies under way, by store."""
+    entries = (status.transfers if status else None) or ()
+    return tuple(
+        ActiveTransfer(
+            data_set=key,
+            source_site=entry.source_site,
+            store=entry.store,
+            site=entry.site,
+            cluster=entry.cluster,
+            links=tuple(entry.links or ()),
+            rate_bytes_per_second=float(entry.bytes_per_second),
+            started_at=parse_instant(entry.start_time),
+        )
+        for entry in sorted(entries, key=lambda entry: entry.store)
+    )
+
+
+def ended(status: JobStatus | Raw | None) -> bool:
+    """Whether the job's end is stored: Succeeded is True, or False with a reason that is final."""
+    conditions = _plain_conditions(status) if isinstance(status, JobStatus) else (status or {}).get("conditions")
+    state = condition_status(conditions, Type.SUCCEEDED)
+    if state == "True":
+        return True
+    found = get_condition(conditions, Type.SUCCEEDED)
+    return state == "False" and found is not None and found.get("reason") in (Reason.FAILED, Reason.CHILD_LOST)
+
+
+def decimal(value: float, places: int = 6) -> str:
+    """A non-negative number as the decimal strings of the API: no exponent, no trailing zeros."""
+    text = f"{max(0.0, value):.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _whole(seconds: float) -> int:
+    return min(10**10, max(0, round(seconds)))
+
+
+def _json(value: Raw) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _column(status: Raw) -> tuple[object, object]:
+    assignment = status.get("assignment") or {}
+    return assignment.get("pool"), assignment.get("option")
+
+
+def _settled(old: str | None, new: str | None, now: float) -> str | None:
+    if old is None or new is None:
+        return new
+    return new if moved_enough(parse_instant(old), parse_instant(new), now) else old
+
+
+def _settled_transfer(old: Raw, new: Raw, now: float) -> dict[str, Any]:
+    times = {name: _settled(old.get(name), new[name], now) for name in ("startTime", "completionTime")}
+    return {**new, **times}
+
+
+def _nodes(entries: Sequence[NodeShare] | None) -> tuple[tuple[str, int], ...]:
+    return tuple((entry.name, entry.pods) for entry in entries or ())
+
+
+def _plain_conditions(status: JobStatus) -> list[Mapping[str, Any]]:
+    return [condition.model_dump(by_alias=True) for condition in status.conditions or ()]
