@@ -148,7 +148,8 @@ class Cache:
         if self._stopping or self._tasks.get(resource) is not task:
             return
         self.restarts += 1
-        logger.error("mirror of %s in cluster %s ended; starting it again", resource.label, self.client.name)
+        level = logging.DEBUG if task.cancelled() else logging.ERROR  # cancelled from outside: the loop is closing
+        logger.log(level, "mirror of %s in cluster %s ended; starting it again", resource.label, self.client.name)
         task.get_loop().call_later(1.0, self._relaunch, resource, task)
 
     def _relaunch(self, resource: Resource, ended: asyncio.Task[None]) -> None:

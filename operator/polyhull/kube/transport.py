@@ -184,14 +184,19 @@ class Transport:
                 response.release()
         except _BROKEN as problem:
             self.counters.failures[0] += 1
-            error = Unreachable(f"{self._who} does not answer: {_why(problem)}")
-            error.__cause__ = problem
-            return _Outcome(error=error, again=_worth_repeating(problem, call))
+            silent = Unreachable(f"{self._who} does not answer: {_why(problem)}")
+            silent.__cause__ = problem
+            return _Outcome(error=silent, again=_worth_repeating(problem, call))
         if response.status < 300:
             return self._answer(raw)
         self.counters.failures[response.status] += 1
-        again = response.status == 429 or (response.status >= 500 and call.idempotent)
-        return _Outcome(None, self._error(response, raw), again, response.headers.get("Retry-After"))
+        error = self._error(response, raw)
+        later = response.status == 429 or (response.status >= 500 and call.idempotent)
+        return _Outcome(
+            error=error,
+            again=later and isinstance(error, Unreachable),
+            retry_after=response.headers.get("Retry-After"),
+        )
 
     async def _send(
         self, call: Call, body: bytes | None, timeout: aiohttp.ClientTimeout, fresh: bool
@@ -238,6 +243,9 @@ class Transport:
                 f"{self._who} answers with a redirect ({status}), which is not followed so that credentials stay "
                 "with one host: write the final address as the kubeconfig's server"
             )
+        if status == 500 and "typed patch object" in message:
+            # What server-side apply answers for a field the schema does not have: ours to mend, not to repeat.
+            return Refused(400, "BadRequest", message)
         if status >= 500 or status == 429:
             return Unreachable(f"{self._who} answers {status} {reason}: {message}")
         return Refused(status, reason, message)
