@@ -1,0 +1,412 @@
+"""The life of one finite job, as a function: what the hub says, what its member shows, and what follows. Pure.
+
+    waiting --release--> Releasing --bound--> Bound --end--> ended --child deleted--> done
+                             |                  |
+                             +--- withdrawing --+---> waiting (with an exclusion)
+
+The hub's status is the only memory: `assignment.releasedTime` says "a child may exist there", and nothing but a
+confirmed absence of that child (or an administrator's word: fenced, member deleted) takes it away. Every arrow writes
+the hub first and acts second, or acts idempotently, so that dying between two writes changes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from polyhull.api.conditions import Reason, Type
+from polyhull.api.results import Converted
+from polyhull.controller import children, status
+from polyhull.controller.children import Member, Progress, Trouble
+from polyhull.controller.status import Said, compose
+from polyhull.delivery.base import Action, Announce, Apply, ConfirmGone, Delete, Finalizer, PutStatus, Suspend
+from polyhull.domain.workloads import Exclusion, Key, Placed, TrainingJob
+from polyhull.kube.resources import JOBS, Manifest, Ref, ref_of, uid_of
+from polyhull.render import naming
+
+TOMBSTONE_SECONDS = 60.0
+"""How long a deletion waits for an unreachable member before a tombstone takes the finalizer's place."""
+EXCLUDE_SECONDS = 600.0
+"""Back-off: how long a place that failed a job is not tried again for it."""
+
+_WITHDRAWING = frozenset({children.UNBOUND, children.DEPENDENCY, children.QUOTA, children.REFUSED})
+_LEAVING = _WITHDRAWING | {Reason.WITHDRAWN, Reason.SUSPENDED}
+"""Reasons of Placed=False under which the child is on its way out (or may be): its absence is no loss."""
+
+
+class State(StrEnum):
+    """Where a job stands; also the label of the metric `polyhull_jobs`."""
+
+    FOREIGN = "foreign"
+    REFUSED = "refused"
+    WAITING = "waiting"
+    SUSPENDED = "suspended"
+    RELEASED = "released"
+    WITHDRAWING = "withdrawing"
+    ENDED = "ended"
+    DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class HubJob:
+    """A finite job as the hub holds it: TrainingJob, or InferenceJob of mode Batch."""
+
+    raw: Manifest
+    key: Key
+    converted: Converted[TrainingJob]
+    foreign: bool = False
+
+    @property
+    def uid(self) -> str:
+        return uid_of(self.raw)
+
+    @property
+    def ref(self) -> Ref:
+        return ref_of(self.raw)
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        return self.raw.get("status") or {}
+
+    @property
+    def assignment(self) -> Mapping[str, Any]:
+        return self.status.get("assignment") or {}
+
+    @property
+    def released(self) -> bool:
+        return bool(self.assignment.get("releasedTime"))
+
+    @property
+    def deleting(self) -> bool:
+        return bool(self.raw["metadata"].get("deletionTimestamp"))
+
+    @property
+    def has_finalizer(self) -> bool:
+        return naming.FINALIZER in (self.raw["metadata"].get("finalizers") or ())
+
+    @property
+    def suspended(self) -> bool:
+        return (self.raw.get("spec") or {}).get("suspend") is True
+
+    @property
+    def ended(self) -> bool:
+        return status.holds(self.raw, Type.SUCCEEDED) in ("True", "False") and bool(self.status.get("completionTime"))
+
+    @property
+    def child_ref(self) -> Ref:
+        return Ref(JOBS, self.key.namespace, naming.child_name(naming.Owner.of(self.key, self.uid)))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows for a job without asking the plan. `placed`: it is a fixed column of the snapshot."""
+
+    state: State
+    placed: Placed | None = None
+    actions: tuple[Action, ...] = ()
+    progress: Progress | None = None
+    due_at: float | None = None
+    rerelease: bool = False
+    """Released on the hub, but its member has no child of it yet: make it (again)."""
+    tombstone: bool = False
+    """Gone from the hub although its member could not confirm: the member's tombstone must be written first."""
+    event: str = ""
+    """What happened, for metrics: `withdrawn:REASON`, `ended:Complete` …"""
+    waits: tuple[Said, ...] = field(default=())
+    """Why it does not take part in the plan."""
+
+
+def judge(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
+    """The first thing that applies, in order of authority: whose it is, deletion, end, release, waiting."""
+    if job.foreign:
+        return Verdict(State.FOREIGN)
+    if job.deleting:
+        return _deleting(job, members, now)
+    if job.ended:
+        return _ended(job, members)
+    if job.released:
+        return _released(job, members, now)
+    if not job.converted.accepted:
+        return Verdict(State.REFUSED, waits=((Type.ACCEPTED, False, job.converted.reason, job.converted.message),))
+    if job.suspended:
+        return Verdict(State.SUSPENDED, waits=_SUSPENDED)
+    return Verdict(State.WAITING)
+
+
+_SUSPENDED: tuple[Said, ...] = (
+    (Type.PLANNED, False, Reason.SUSPENDED, "spec.suspend is true; set it to false and it is planned again"),
+    (Type.PLACED, False, Reason.SUSPENDED, "spec.suspend is true"),
+)
+
+
+def child_of(job: HubJob, member: Member) -> Manifest | None:
+    """The child Job in a member's cache."""
+    name = job.child_ref.name
+    for body in member.children.get(job.uid, ()):
+        if body.get("kind") == "Job" and body["metadata"]["name"] == name:
+            return body
+    return None
+
+
+def _look(job: HubJob, member: Member, now: float) -> Progress | None:
+    child = child_of(job, member)
+    if child is None:
+        return None
+    return children.progress(child, member.pods.get(job.uid, ()), member.news, now)
+
+
+# -- released
+
+
+def _released(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
+    member = members.get(str(job.assignment.get("cluster")))
+    if member is None or member.fenced:
+        why = "was deleted" if member is None else "is fenced: nothing of ours runs there any more"
+        return _freed(job, now, Reason.WITHDRAWN, f"MemberCluster {job.assignment.get('cluster')} {why}", None)
+    if not member.reachable:
+        return _unreachable(job, member, now)
+    progress = _look(job, member, now)
+    return _absent(job, member, now) if progress is None else _present(job, member, progress, now)
+
+
+def _unreachable(job: HubJob, member: Member, now: float) -> Verdict:
+    placed = _placed(job, None, uncertain=True)
+    text = f"{member.name} does not answer; it may still run there, so it is placed nowhere else"
+    said = (Type.PLACED, None, Reason.MEMBER_UNREACHABLE, text)
+    return Verdict(State.RELEASED, placed, _put(job, now, [said]))
+
+
+def _absent(job: HubJob, member: Member, now: float) -> Verdict:
+    """The member answers and shows no child."""
+    why = status.reason(job.raw, Type.PLACED)
+    if why in _LEAVING:
+        return _freed(job, now, why, status.message(job.raw, Type.PLACED), member)
+    if why == Reason.BOUND or job.status.get("startTime"):
+        return _lost(job, member, now)
+    if job.suspended:
+        return _freed(job, now, Reason.SUSPENDED, "spec.suspend is true", member)
+    return Verdict(State.RELEASED, _placed(job, None), rerelease=True)
+
+
+def _present(job: HubJob, member: Member, progress: Progress, now: float) -> Verdict:
+    if progress.ended:
+        return _end(job, progress, now)
+    why = status.reason(job.raw, Type.PLACED)
+    if progress.terminating or why in _WITHDRAWING or why == Reason.WITHDRAWN:
+        return _withdraw(job, member, progress, None, now)
+    if job.suspended or progress.suspended:
+        return _suspension(job, member, progress, now)
+    if progress.trouble is not None:
+        return _withdraw(job, member, progress, progress.trouble, now)
+    return _running(job, member, progress, now)
+
+
+def _running(job: HubJob, member: Member, progress: Progress, now: float) -> Verdict:
+    placed = _placed(job, progress)
+    started = progress.started_at if progress.started_at is not None else placed.started_at
+    said: list[Said] = []
+    actions: tuple[Action, ...] = ()
+    event = ""
+    if progress.all_bound:
+        pool = job.assignment.get("pool")
+        if status.reason(job.raw, Type.PLACED) != Reason.BOUND:
+            actions = (Announce(job.ref, job.uid, "Normal", "Placed", f"All pods are bound in pool {pool}"),)
+            event = "bound"
+        said.append((Type.PLACED, True, Reason.BOUND, f"all {progress.wanted} pods are bound in pool {pool}"))
+    elif status.holds(job.raw, Type.PLACED) != "True":
+        said.append((Type.PLACED, False, Reason.RELEASING, f"released to {member.name}; its pods are being bound"))
+    if started is not None:
+        said.append((Type.SUCCEEDED, None, Reason.RUNNING, "it runs"))
+    fields: dict[str, Any] = {"failedAttempts": progress.failed or None}
+    # Its start is worth a write, but not one of its own while another is about to follow: Placed carries it, or the
+    # estimates that come with a real start.
+    if started is not None and not job.status.get("startTime"):
+        fields["startTime"] = status.at(started)
+        fields["assignment"] = {**job.assignment, "startedTime": status.at(started)}
+    # Companions (Service, PodGroup) may have been left out by a crash: until all pods are bound, apply them again.
+    missing = progress.wanted > 1 and not progress.all_bound and len(member.children.get(job.uid, ())) < 2
+    return Verdict(
+        State.RELEASED,
+        placed,
+        (*_put(job, now, said, fields), *actions),
+        progress,
+        progress.due_at,
+        rerelease=missing,
+        event=event,
+    )
+
+
+def _suspension(job: HubJob, member: Member, progress: Progress, now: float) -> Verdict:
+    """Suspended by its owner: stop the pods, keep the child. No longer: remove the child, then plan again."""
+    if not job.suspended:
+        return _withdraw(job, member, progress, Trouble(Reason.WITHDRAWN, "resumed: it is planned again"), now)
+    stop = () if progress.suspended else (Suspend(member.name, progress.ref, progress.uid),)
+    said: Said = (Type.PLACED, False, Reason.SUSPENDED, "spec.suspend is true; its child is suspended")
+    held = None if progress.suspended and progress.active == 0 else _placed(job, progress)
+    return Verdict(State.SUSPENDED, held, (*stop, *_put(job, now, [_SUSPENDED[0], said])), progress)
+
+
+def _withdraw(job: HubJob, member: Member, progress: Progress, trouble: Trouble | None, now: float) -> Verdict:
+    """Say why, then delete the child and wait until it is gone with its pods."""
+    actions: tuple[Action, ...] = ()
+    event = ""
+    if trouble is not None:
+        said: Said = (Type.PLACED, False, trouble.reason, f"{trouble.message} (member {member.name})")
+        note = f"Withdrawn from {member.name}: {trouble.message}"
+        actions = (*_put(job, now, [said]), Announce(job.ref, job.uid, "Warning", trouble.reason, note))
+        event = f"withdrawn:{trouble.reason}"
+    if not progress.terminating:
+        actions = (*actions, Delete(member.name, progress.ref, progress.uid))
+    return Verdict(State.WITHDRAWING, _placed(job, progress), actions, progress, event=event)
+
+
+def _freed(job: HubJob, now: float, reason: str, text: str, member: Member | None) -> Verdict:
+    """The child is gone (or, without `member`, an administrator vouches for it): the assignment may go too."""
+    fields: dict[str, Any] = {
+        "assignment": None,
+        "startTime": None,
+        "estimatedStartTime": None,
+        "estimatedCompletionTime": None,
+        "transfers": None,
+        "exclusions": _exclusions(job, reason, text, now),
+    }
+    said: Said = (Type.PLACED, False, reason, text or "withdrawn")
+    confirm = () if member is None else (ConfirmGone(member.name, job.child_ref),)
+    put = PutStatus(job.ref, job.uid, compose(job.raw, now, [said], fields))
+    return Verdict(State.WITHDRAWING, _placed(job, None), (*confirm, put))
+
+
+def _exclusions(job: HubJob, reason: str, text: str, now: float) -> list[dict[str, Any]] | None:
+    held = [one for one in job.status.get("exclusions") or () if (children.instant(one["untilTime"]) or 0.0) > now]
+    if reason in _WITHDRAWING:
+        place = {"cluster": job.assignment["cluster"]}
+        if reason == children.UNBOUND:
+            place["pool"] = job.assignment["pool"]
+        entry = {**place, "reason": reason, "message": text[:1000], "untilTime": status.at(now + EXCLUDE_SECONDS)}
+        held = [one for one in held if {k: one.get(k) for k in ("cluster", "pool")} != {"pool": None, **place}]
+        held.append(entry)
+    return held[-16:] or None
+
+
+def _lost(job: HubJob, member: Member, now: float) -> Verdict:
+    text = f"its child vanished from {member.name} before its end was seen"
+    fields = {"completionTime": status.at(now)}
+    said: list[Said] = [
+        (Type.SUCCEEDED, False, Reason.CHILD_LOST, text),
+        (Type.PLACED, False, Reason.ENDED, text),
+    ]
+    actions = (
+        ConfirmGone(member.name, job.child_ref),
+        PutStatus(job.ref, job.uid, compose(job.raw, now, said, fields)),
+        Announce(job.ref, job.uid, "Warning", Reason.CHILD_LOST, text),
+    )
+    return Verdict(State.RELEASED, _placed(job, None), actions, event="ended:ChildLost")
+
+
+# -- ended
+
+
+def _end(job: HubJob, progress: Progress, now: float) -> Verdict:
+    well = progress.ended == "Complete"
+    ended_at = progress.ended_at or now
+    reason = Reason.COMPLETED if well else Reason.FAILED
+    text = f"it ran to its end in {job.assignment.get('cluster')}" if well else progress.message[:1000] or "it failed"
+    started = progress.started_at or children.instant(job.status.get("startTime"))
+    fields: dict[str, Any] = {
+        "completionTime": status.at(ended_at),
+        "startTime": status.at(started),
+        "failedAttempts": progress.failed or None,
+    }
+    said: list[Said] = [
+        (Type.SUCCEEDED, well, reason, text),
+        (Type.PLACED, False, Reason.ENDED, text),
+    ]
+    actions = (
+        PutStatus(job.ref, job.uid, compose(job.raw, now, said, fields)),
+        Announce(job.ref, job.uid, "Normal" if well else "Warning", reason, text),
+    )
+    return Verdict(State.RELEASED, None, actions, progress, event=f"ended:{progress.ended}")
+
+
+def _ended(job: HubJob, members: Mapping[str, Member]) -> Verdict:
+    """Its end is stored: the child goes, then our finalizer."""
+    removal = _removal(job, members)
+    if removal is not None or not job.has_finalizer:
+        return Verdict(State.ENDED, actions=removal or ())
+    home = members.get(str(job.assignment.get("cluster")))
+    if home is not None and not home.fenced and not home.reachable:
+        return Verdict(State.ENDED)
+    return Verdict(State.ENDED, actions=(*_confirm(job, home), Finalizer(job.ref, job.uid, False)))
+
+
+def _deleting(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
+    removal = _removal(job, members)
+    if removal is not None or not job.has_finalizer:
+        return Verdict(State.DELETING, actions=removal or ())
+    home = members.get(str(job.assignment.get("cluster"))) if job.released else None
+    drop = Finalizer(job.ref, job.uid, False)
+    if home is None or home.fenced:
+        return Verdict(State.DELETING, actions=(drop,))
+    if home.reachable:
+        return Verdict(State.DELETING, actions=(*_confirm(job, home), drop))
+    if any(stone.get("uid") == job.uid for stone in home.tombstones):
+        return Verdict(State.DELETING, actions=(drop,))
+    due = (children.instant(job.raw["metadata"]["deletionTimestamp"]) or now) + TOMBSTONE_SECONDS
+    return Verdict(State.DELETING, due_at=due if now < due else None, tombstone=now >= due)
+
+
+def _removal(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | None:
+    """Deletes of everything of the job that any reachable member shows; None when there is nothing left to wait for."""
+    found = [
+        (member.name, body)
+        for member in members.values()
+        if member.reachable
+        for body in member.children.get(job.uid, ())
+        if body.get("kind") == "Job"
+    ]
+    if not found:
+        return None
+    return tuple(
+        Delete(name, ref_of(body), uid_of(body)) for name, body in found if not body["metadata"].get("deletionTimestamp")
+    )
+
+
+def _confirm(job: HubJob, home: Member | None) -> tuple[Action, ...]:
+    return () if home is None or home.fenced else (ConfirmGone(home.name, job.child_ref),)
+
+
+def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | None:
+    """Deletes of children where the job is not assigned (a fenced member that came back); None without any."""
+    home = str(job.assignment.get("cluster")) if job.released else ""
+    return _removal(job, {name: member for name, member in members.items() if name != home})
+
+
+# -- parts
+
+
+def _placed(job: HubJob, progress: Progress | None, uncertain: bool = False) -> Placed:
+    told = job.assignment
+    planned = tuple((node["name"], int(node["pods"])) for node in told.get("nodes") or ())
+    nodes = progress.nodes if progress is not None and progress.active and progress.nodes else planned
+    started = progress.started_at if progress is not None else None
+    return Placed(
+        cluster=told["cluster"],
+        pool=told["pool"],
+        option=told["option"],
+        nodes=nodes,
+        released_at=children.instant(told["releasedTime"]) or 0.0,
+        started_at=started if started is not None else children.instant(told.get("startedTime")),
+        uncertain=uncertain,
+    )
+
+
+def _put(
+    job: HubJob, now: float, said: list[Said], fields: Mapping[str, Any] | None = None
+) -> tuple[Action, ...]:
+    """The status if it says anything new."""
+    body = compose(job.raw, now, said, fields)
+    return () if body == dict(job.status) else (PutStatus(job.ref, job.uid, body),)
+
+
+def exclusions_of(job: HubJob) -> tuple[Exclusion, ...]:
+    return job.converted.value.exclusions if job.converted.value is not None else ()
