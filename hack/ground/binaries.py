@@ -132,10 +132,14 @@ def _build_one(go: str, module: Module, name: str, target: Path) -> None:
     command = [go, "build", "-trimpath", "-ldflags", _LDFLAGS, "-o", str(part), module.packages[name]]
     environment = {**os.environ, "GOFLAGS": "-mod=readonly"}
     try:
-        done = subprocess.run(command, cwd=module.directory, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=module.directory, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             tail = "\n".join(done.stderr.strip().splitlines()[-15:])
-            raise BinariesMissing(f"building {name} with {go} failed (Go 1.26 or newer and a module proxy are needed):\n{tail}")
+            raise BinariesMissing(
+                f"building {name} with {go} failed (Go 1.26 or newer and a module proxy are needed):\n{tail}"
+            )
         part.rename(target / name)
     finally:
         part.unlink(missing_ok=True)

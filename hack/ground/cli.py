@@ -37,16 +37,22 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hack.ground", description=__doc__)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--state", type=Path, default=Path(".ground"), help="directory of the ground (default: .ground)")
+    common.add_argument(
+        "--state", type=Path, default=Path(".ground"), help="directory of the ground (default: .ground)"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build what is missing of the control plane, and helm")
     build.set_defaults(run=_build)
 
-    start = commands.add_parser("start", parents=[common], help="start the clusters of a fleet file; Ctrl-C stops them")
+    start = commands.add_parser(
+        "start", parents=[common], help="start the clusters of a fleet file; Ctrl-C stops them"
+    )
     start.add_argument("--fleet", type=Path, default=HACK / "ground" / "fleet.yaml")
     start.add_argument("--truth", type=Path, help="truth table that decides how long pods run (see hack/README.md)")
-    start.add_argument("--keep", action="store_true", help="return when ready and leave the ground running until `stop`")
+    start.add_argument(
+        "--keep", action="store_true", help="return when ready and leave the ground running until `stop`"
+    )
     start.set_defaults(run=_start)
 
     commands.add_parser("status", parents=[common], help="what runs").set_defaults(run=_status)
@@ -71,7 +77,12 @@ def _start(options: argparse.Namespace) -> int:
     _end_on_sigterm()
     with _spinner() as say:
         ground = Ground.start(
-            options.fleet, options.state, obtain(CONTROL_PLANE, say), keep=options.keep, truth=options.truth, progress=say
+            options.fleet,
+            options.state,
+            obtain(CONTROL_PLANE, say),
+            keep=options.keep,
+            truth=options.truth,
+            progress=say,
         )
     out.print(f"ready in {ground.start_seconds:.1f} s")
     _print(ground)
@@ -114,7 +125,9 @@ def _kubeconfig(options: argparse.Namespace) -> int:
 def _print(ground: Ground) -> None:
     table = Table("cluster", "server", "memory", "kubeconfig", box=None, pad_edge=False)
     for cluster in ground.clusters.values():
-        table.add_row(cluster.name, cluster.server, f"{cluster.memory_bytes() / 2**20:.0f} MiB", str(cluster.kubeconfig_path))
+        table.add_row(
+            cluster.name, cluster.server, f"{cluster.memory_bytes() / 2**20:.0f} MiB", str(cluster.kubeconfig_path)
+        )
     out.print(table, soft_wrap=True)
 
 

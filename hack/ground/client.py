@@ -63,7 +63,9 @@ class Client:
         except ApiError:
             return False
 
-    def watch(self, path: str, resource_version: str, limit_seconds: int, **more: str) -> Iterator[tuple[str, Object]]:
+    def watch(
+        self, path: str, resource_version: str, limit_seconds: int, **more: str
+    ) -> Iterator[tuple[str, Object]]:
         """(event type, object) until the server ends the watch after `limit_seconds`; raises ApiError."""
         query = {"watch": "1", "resourceVersion": resource_version, "timeoutSeconds": str(limit_seconds), **more}
         with self._open("GET", f"{path}?{urlencode(query)}", None, "", limit_seconds + 10.0) as answer:
@@ -77,7 +79,12 @@ class Client:
                 raise ApiError(0, f"{self.server}{path}: {error}") from error
 
     def _call(
-        self, method: str, path: str, body: Object | None = None, kind: str = "application/json", query: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        kind: str = "application/json",
+        query: dict[str, str] | None = None,
     ) -> Object:
         if query:
             path = f"{path}?{urlencode(query)}"

@@ -206,7 +206,9 @@ class ControlPlane:
         document = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": self.name, "cluster": {"server": self.server, "certificate-authority-data": authority}}],
+            "clusters": [
+                {"name": self.name, "cluster": {"server": self.server, "certificate-authority-data": authority}}
+            ],
             "users": [{"name": ADMIN, "user": {"token": self.token}}],
             "contexts": [{"name": self.name, "context": {"cluster": self.name, "user": ADMIN}}],
             "current-context": self.name,

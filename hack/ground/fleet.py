@@ -46,7 +46,9 @@ class ClusterSpec:
 
     def node_faults(self) -> dict[str, str]:
         """Node name -> fault, for the pools that have one."""
-        return {f"{pool.name}-{index}": pool.fault for pool in self.pools if pool.fault for index in range(pool.count)}
+        return {
+            f"{pool.name}-{index}": pool.fault for pool in self.pools if pool.fault for index in range(pool.count)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def load_fleet(path: Path) -> Fleet:
 def parse_fleet(document: object, where: str) -> Fleet:
     top = _mapping(document, where, {"clusters"})
     clusters = tuple(
-        _cluster(item, f"{where}: clusters[{index}]") for index, item in enumerate(_sequence(top.get("clusters"), where))
+        _cluster(item, f"{where}: clusters[{index}]")
+        for index, item in enumerate(_sequence(top.get("clusters"), where))
     )
     if not clusters:
         raise FleetError(f"{where}: `clusters` is empty; name at least one cluster")
@@ -78,7 +81,9 @@ def parse_fleet(document: object, where: str) -> Fleet:
 
 def _cluster(document: object, where: str) -> ClusterSpec:
     values = dict(_mapping(document, where, {item.name for item in fields(ClusterSpec)}))
-    pools = tuple(_pool(item, f"{where}.pools[{index}]") for index, item in enumerate(_sequence(values.get("pools"), where)))
+    pools = tuple(
+        _pool(item, f"{where}.pools[{index}]") for index, item in enumerate(_sequence(values.get("pools"), where))
+    )
     _unique([pool.name for pool in pools], f"{where}: pool names")
     values["pools"] = pools
     _required(ClusterSpec, values, where)

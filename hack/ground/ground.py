@@ -14,8 +14,10 @@ from typing import Any
 
 import yaml
 
+from hack.ground import nodes
 from hack.ground.binaries import HACK
 from hack.ground.client import Client
+from hack.ground.fleet import Pool
 from hack.ground.processes import Identity, listening, memory_bytes, stop_identities, wait_until
 
 STOP_LIMIT_SECONDS = 30.0
@@ -55,7 +57,9 @@ class Cluster:
         """
         given = json.dumps({"apiVersion": "v1", "kind": "List", "items": stdin} if isinstance(stdin, list) else stdin)
         command = [str(self.kubectl_path), f"--kubeconfig={self.kubeconfig_path}", *arguments]
-        if arguments[0] in {"get", "apply", "create", "patch"} and not any(part.startswith("-o") for part in arguments):
+        if arguments[0] in {"get", "apply", "create", "patch"} and not any(
+            part.startswith("-o") for part in arguments
+        ):
             command.append("-ojson")
         text = None if stdin is None else given
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
@@ -65,6 +69,17 @@ class Cluster:
             return json.loads(done.stdout)
         except ValueError:
             return done.stdout
+
+    def add_node(self, pool: Pool, index: int, site: str = "") -> str:
+        """One more node while the cluster runs; returns its name (delete it with kubectl)."""
+        made = self.client.post("/api/v1/nodes", nodes.node(pool, index, site))
+        return str(made["metadata"]["name"])
+
+    def audit_events(self) -> list[dict[str, Any]]:
+        """What the API server was asked so far, oldest first; needs `audit: true` in the fleet file."""
+        if self.audit_path is None:
+            raise GroundError(f"cluster {self.name} keeps no audit log; give it `audit: true` in the fleet file")
+        return [json.loads(line) for line in self.audit_path.read_text().splitlines()]
 
     def freeze(self) -> None:
         """The API server stops answering (connections hang), as over a broken link; `thaw` undoes it."""
@@ -80,7 +95,9 @@ class Cluster:
 class Ground:
     """N control planes under one state directory. Use as a context manager, or call `stop`."""
 
-    def __init__(self, state: Path, document: Mapping[str, Any], starter: "subprocess.Popen[bytes] | None" = None) -> None:
+    def __init__(
+        self, state: Path, document: Mapping[str, Any], starter: "subprocess.Popen[bytes] | None" = None
+    ) -> None:
         self.state = state
         self.supervisor = Identity(**document["supervisor"])
         self.start_seconds = float(document.get("start_seconds", 0.0))
@@ -109,7 +126,11 @@ class Ground:
         (state / "state.json").unlink(missing_ok=True)
         if fleet.resolve() != state / "fleet.yaml":
             shutil.copyfile(fleet, state / "fleet.yaml")
-        request = {"keep": keep, "truth": str(truth.resolve()) if truth else "", "binaries": {k: str(v) for k, v in binaries.items()}}
+        request = {
+            "keep": keep,
+            "truth": str(truth.resolve()) if truth else "",
+            "binaries": {k: str(v) for k, v in binaries.items()},
+        }
         (state / "request.json").write_text(json.dumps(request))
         process = _supervise(state)
         try:
@@ -124,7 +145,9 @@ class Ground:
         """The ground running under `state`; raises GroundError when there is none."""
         document = read_state(state)
         if document is None or document["status"] != "ready" or not Identity(**document["supervisor"]).alive():
-            raise GroundError(f"no ground is running under {state}; start one with `python -m hack.ground start --state {state}`")
+            raise GroundError(
+                f"no ground is running under {state}; start one with `python -m hack.ground start --state {state}`"
+            )
         return cls(state, document)
 
     def stop(self) -> None:
@@ -190,7 +213,9 @@ def _cluster(name: str, values: Mapping[str, Any]) -> Cluster:
 def _refuse_second(state: Path) -> None:
     document = read_state(state)
     if document and Identity(**document["supervisor"]).alive():
-        raise GroundError(f"a ground is already running under {state}; stop it, or name another directory with --state")
+        raise GroundError(
+            f"a ground is already running under {state}; stop it, or name another directory with --state"
+        )
 
 
 def _supervise(state: Path) -> "subprocess.Popen[bytes]":

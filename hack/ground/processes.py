@@ -37,7 +37,9 @@ class Identity:
                 os.kill(self.pid, number)
 
 
-def spawn(command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def spawn(
+    command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start `command` with its output in `log`, in a session of its own (a Ctrl-C is not for it).
 
     On Linux the kernel kills it when the thread that called dies: call from the main thread.

@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,10 +42,12 @@ class Supervisor:
         binaries = {name: Path(str(path)) for name, path in dict(request["binaries"]).items()}  # type: ignore[call-overload]
         ports = free_ports(3 * len(fleet.clusters))
         self.planes = [
-            ControlPlane(spec, binaries, state / spec.name, self.scratch / spec.name, tuple(ports[3 * index : 3 * index + 3]))  # type: ignore[arg-type]
+            ControlPlane(
+                spec, binaries, state / spec.name, self.scratch / spec.name, tuple(ports[3 * index : 3 * index + 3])
+            )  # type: ignore[arg-type]
             for index, spec in enumerate(fleet.clusters)
         ]
-        self.extra: list[object] = []
+        self.truth_process: subprocess.Popen[bytes] | None = None
         self.stop_asked = False
         self.watch_starter = True
 
@@ -75,11 +78,13 @@ class Supervisor:
         self._each("waiting for nodes and controllers", ControlPlane.ready, lambda plane: None)
         if self.truth:
             command = [sys.executable, "-m", "hack.ground.truth", "--state", str(self.state), "--table", self.truth]
-            self.extra.append(spawn(command, self.state / "truth.log"))
+            self.truth_process = spawn(command, self.state / "truth.log")
         self.watch_starter = not self.keep
         self._write("ready", "", start_seconds=round(time.monotonic() - began, 2))
 
-    def _each(self, doing: str, condition: Callable[[ControlPlane], bool], then: Callable[[ControlPlane], None]) -> None:
+    def _each(
+        self, doing: str, condition: Callable[[ControlPlane], bool], then: Callable[[ControlPlane], None]
+    ) -> None:
         """Wait for `condition` on every plane and do `then` on each as soon as it holds."""
         deadline = time.monotonic() + START_LIMIT_SECONDS
         left = list(self.planes)
@@ -90,7 +95,9 @@ class Supervisor:
                     then(plane)
                     left.remove(plane)
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{doing} took more than {START_LIMIT_SECONDS:.0f} s; see the logs under {self.state}")
+                raise RuntimeError(
+                    f"{doing} took more than {START_LIMIT_SECONDS:.0f} s; see the logs under {self.state}"
+                )
             self._pause(0.05)
 
     def _pause(self, seconds: float) -> None:
@@ -103,16 +110,21 @@ class Supervisor:
             raise _Stopped
         if failures := [text for plane in self.planes if (text := plane.failure())]:
             raise RuntimeError(failures[0])
+        if self.truth_process and self.truth_process.poll() is not None:
+            raise RuntimeError(f"the truth table's follower ended; see {self.state / 'truth.log'}")
 
     def _ask_stop(self, *_: object) -> None:
         self.stop_asked = True
 
     def _stop(self) -> None:
-        stop_all(self.extra, STOP_LIMIT_SECONDS)  # type: ignore[arg-type]
+        if self.truth_process:
+            stop_all([self.truth_process], STOP_LIMIT_SECONDS)
         for names in _ORDER:
             running = [plane.processes[name] for plane in self.planes for name in names if name in plane.processes]
             stop_all(running, STOP_LIMIT_SECONDS)
-        wait_until(lambda: not any(listening(port) for plane in self.planes for port in plane.ports), STOP_LIMIT_SECONDS)
+        wait_until(
+            lambda: not any(listening(port) for plane in self.planes for port in plane.ports), STOP_LIMIT_SECONDS
+        )
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _write(self, status: str, message: str, **more: object) -> None:
@@ -164,7 +176,9 @@ def _scratch() -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run a ground's processes (started by `python -m hack.ground start`).")
+    parser = argparse.ArgumentParser(
+        description="Run a ground's processes (started by `python -m hack.ground start`)."
+    )
     parser.add_argument("--state", type=Path, required=True)
     state = parser.parse_args().state
     Supervisor(state, json.loads((state / "request.json").read_text())).run()
