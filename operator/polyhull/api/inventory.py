@@ -19,6 +19,8 @@ from polyhull.domain.units import parse_millicores, parse_whole
 Raw = Mapping[str, Any]
 POOL_LABEL = "polyhull.io/pool"
 SITE_LABEL = "polyhull.io/site"
+ACCELERATOR_LABEL = "polyhull.io/accelerator"
+"""An administrator's word on a node's kind of device; it counts for more than any matcher."""
 POOL_LABELS = (
     POOL_LABEL,
     "karpenter.sh/nodepool",
@@ -158,7 +160,7 @@ def accelerator_of(labels: Labels, allocatable: Mapping[str, Any], catalogue: Se
     for kind in catalogue:
         if kind.resource_name and _amount(kind.resource_name, allocatable.get(kind.resource_name)) <= 0:
             continue
-        depth = _depth(kind, have)
+        depth = 500 if have.get(ACCELERATOR_LABEL) == kind.name else _depth(kind, have)
         if depth is None:
             continue
         rank = (-depth - (1000 if kind.resource_name else 0), kind.name)

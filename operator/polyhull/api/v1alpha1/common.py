@@ -89,7 +89,7 @@ def count_set(part: BaseModel, *names: str) -> int:
 
 def fail(kind: str, problem: str, remedy: str) -> PydanticCustomError:
     """A validation error that says what to write instead; raise it from validators."""
-    return PydanticCustomError(kind, "{problem}", {"problem": problem, "remedy": remedy})  # type: ignore[arg-type]
+    return PydanticCustomError(kind, "{problem}", {"problem": problem, "remedy": remedy})
 
 
 def _unique(key: str) -> Any:
