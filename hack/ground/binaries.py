@@ -1,6 +1,6 @@
 """Find the control plane's binaries, or build them once and keep them.
 
-Order: `KUBEBUILDER_ASSETS`, the cache, `PATH`, a build with Go. The first place that has a binary of a usable version wins.
+Order: `KUBEBUILDER_ASSETS`, the cache, `PATH`, a build with Go; the first that has a usable version wins.
 """
 
 import fcntl
@@ -108,7 +108,7 @@ def usable(binary: Path) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     version = re.search(r"v(\d+)\.(\d+)\.", answer)
-    return bool(version) and (int(version[1]), int(version[2])) >= OLDEST_KUBERNETES
+    return version is not None and (int(version[1]), int(version[2])) >= OLDEST_KUBERNETES
 
 
 def _build(go: str, module: Module, names: Iterable[str], progress: Progress) -> dict[str, Path]:

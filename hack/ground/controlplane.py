@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-
 from hack.ground import keys, nodes
 from hack.ground.client import ApiError, Client
 from hack.ground.fleet import ClusterSpec
 from hack.ground.processes import spawn
 
 ADMIN = "ground-admin"
-# Node lifecycle would judge simulated nodes by leases they do not write; the others need a cloud or a token nobody uses.
+# Node lifecycle would judge simulated nodes by leases they do not write; the others need a cloud.
 _CONTROLLERS = (
     "*,-node-lifecycle-controller,-taint-eviction-controller,-node-ipam-controller,-node-route-controller"
     ",-service-lb-controller,-cloud-node-lifecycle-controller,-ttl-controller,-persistentvolume-attach-detach-controller"
@@ -34,7 +33,7 @@ _STORAGE_CLASS = {
 
 @dataclass
 class ControlPlane:
-    """The processes of one cluster. `directory` holds what a person may read; `data` is etcd's, in memory if it can be.
+    """The processes of one cluster. `directory` holds what a person may read; `data` is etcd's.
 
     Every method is called from the supervisor's main thread (see processes.spawn); each step returns at once.
     """
@@ -164,7 +163,8 @@ class ControlPlane:
         for name, process in self.processes.items():
             if process.poll() is not None:
                 tail = "\n".join(self._log(name).read_text(errors="replace").splitlines()[-8:])
-                return f"{name} of cluster {self.name} ended with code {process.returncode}; {self._log(name)} says:\n{tail}"
+                where = f"{name} of cluster {self.name}"
+                return f"{where} ended with code {process.returncode}; {self._log(name)} says:\n{tail}"
         return ""
 
     def _run(self, name: str, *arguments: str) -> None:

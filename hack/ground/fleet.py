@@ -1,6 +1,6 @@
 """The fleet file: which clusters a ground has and which nodes stand in them.
 
-A mistyped key is an error that names its place: a fleet silently without its taints would make tests pass for nothing.
+A mistyped key is an error that names its place: a fleet without its taints would make tests pass for nothing.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """One control plane; `site` becomes the node label `topology.kubernetes.io/region`; `audit` keeps an audit log."""
+    """One control plane; `site` becomes the nodes' label `topology.kubernetes.io/region`."""
 
     name: str
     pools: tuple[Pool, ...] = ()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from hack.ground import nodes
 from hack.ground.binaries import HACK
 from hack.ground.client import Client
@@ -53,7 +52,7 @@ class Cluster:
     def kubectl(self, *arguments: str, stdin: object = None, check: bool = True) -> Any:
         """Run kubectl as administrator and return its JSON output, parsed; plain text where it prints none.
 
-        `stdin` is an object or a list of objects, given as JSON (with `apply -f -`, `create -f -`). Raises GroundError.
+        `stdin` is an object or a list of objects, for `apply -f -` and `create -f -`. Raises GroundError.
         """
         given = json.dumps({"apiVersion": "v1", "kind": "List", "items": stdin} if isinstance(stdin, list) else stdin)
         command = [str(self.kubectl_path), f"--kubeconfig={self.kubeconfig_path}", *arguments]
@@ -219,7 +218,7 @@ def _refuse_second(state: Path) -> None:
 
 
 def _supervise(state: Path) -> "subprocess.Popen[bytes]":
-    """Our end of its standard input is what tells it that we live; it is in a session of its own, out of reach of Ctrl-C."""
+    """Our end of its standard input tells it that we live; in a session of its own it is out of reach of Ctrl-C."""
     root = str(HACK.parent)
     paths = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     with (state / "supervisor.log").open("ab") as log:

@@ -1,4 +1,4 @@
-"""A private key for service-account tokens, without OpenSSL: an elliptic-curve key is one random number and a wrapper.
+"""A private key for service-account tokens, without OpenSSL: an elliptic-curve key is a random number and a wrapper.
 
 The wrapper is SEC 1's ECPrivateKey (RFC 5915) for P-256; the public half is optional there and Go computes it itself.
 """

@@ -1,19 +1,21 @@
-"""Processes that end: started so that they die with their parent, known by more than a number, stopped within a limit."""
+"""Processes that end: they die with their parent, are known by more than a number, and are stopped within a limit."""
 
 import contextlib
 import ctypes
 import os
+import platform
 import random
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_LINUX = platform.system() == "Linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Identity:
         return cls(pid, began) if began else None
 
     def alive(self) -> bool:
-        return _began(self.pid) == self.began
+        return bool(self.began) and _began(self.pid) == self.began
 
     def signal(self, number: int) -> None:
         if self.alive():
@@ -53,7 +55,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+            preexec_fn=_die_with_parent() if _LINUX else None,
         )
 
 
@@ -80,7 +82,11 @@ def stop_identities(identities: Iterable[Identity], limit_seconds: float) -> Non
         for identity in alive:
             identity.signal(number)
             identity.signal(signal.SIGCONT)
-        wait_until(lambda alive=alive: not any(identity.alive() for identity in alive), limit)
+        wait_until(partial(_all_gone, alive), limit)
+
+
+def _all_gone(identities: Iterable[Identity]) -> bool:
+    return not any(identity.alive() for identity in identities)
 
 
 def wait_until(condition: Callable[[], bool], limit_seconds: float, step_seconds: float = 0.05) -> bool:
@@ -94,7 +100,7 @@ def wait_until(condition: Callable[[], bool], limit_seconds: float, step_seconds
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, below the range the kernel hands to outgoing connections (so none is lost before use)."""
+    """Ports nobody listens on, below the range the kernel gives outgoing connections (so none is lost before use)."""
     candidates = random.SystemRandom().sample(range(20000, 32000), 2000)
     ports: list[int] = []
     for port in candidates:
@@ -122,7 +128,7 @@ def memory_bytes(pid: int) -> int:
 
 def _began(pid: int) -> str:
     """The kernel's start time of a running process; empty when there is none (a zombie is none)."""
-    if sys.platform == "linux":
+    if _LINUX:
         try:
             # The name in parentheses may hold spaces: count from its end.
             after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

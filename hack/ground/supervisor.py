@@ -1,6 +1,7 @@
 """The one process that owns a ground's processes, so that no way of ending leaves any behind.
 
-- The starter ends in whatever way: its end of our standard input closes, and we stop all in order (with `keep`: only while starting).
+- The starter ends in whatever way: its end of our standard input closes, and we stop all in order (with `keep` only
+  while starting).
 - `stop`, Ctrl-C, SIGTERM: the same.
 - We are killed outright: the kernel kills our children (Linux, PR_SET_PDEATHSIG); the next start clears our files.
 """
@@ -28,7 +29,7 @@ _ORDER = (("kwok", "kube-scheduler", "kube-controller-manager"), ("kube-apiserve
 """An API server whose etcd is gone hangs for minutes: it goes first."""
 
 
-class _Stopped(Exception):  # noqa: N818 - not an error
+class _Stopped(Exception):
     """Somebody asked us to end."""
 
 
@@ -40,12 +41,12 @@ class Supervisor:
         self.scratch = _scratch()
         fleet = load_fleet(state / "fleet.yaml")
         binaries = {name: Path(str(path)) for name, path in dict(request["binaries"]).items()}  # type: ignore[call-overload]
-        ports = free_ports(3 * len(fleet.clusters))
+        ports = iter(free_ports(3 * len(fleet.clusters)))
         self.planes = [
             ControlPlane(
-                spec, binaries, state / spec.name, self.scratch / spec.name, tuple(ports[3 * index : 3 * index + 3])
-            )  # type: ignore[arg-type]
-            for index, spec in enumerate(fleet.clusters)
+                spec, binaries, state / spec.name, self.scratch / spec.name, (next(ports), next(ports), next(ports))
+            )
+            for spec in fleet.clusters
         ]
         self.truth_process: subprocess.Popen[bytes] | None = None
         self.stop_asked = False

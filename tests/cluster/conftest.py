@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from hack.ground.binaries import CONTROL_PLANE, HELM, BinariesMissing, Module, obtain
 from hack.ground.ground import Ground
 
@@ -65,7 +64,7 @@ def ground(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def namespace(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """Makes namespaces: each call creates one in the hub and every member (opened to the operator) and gives its name."""
+    """Makes namespaces: each call creates one in every cluster, opened to the operator, and gives its name."""
     made: list[str] = []
 
     def make() -> str:

@@ -1,5 +1,6 @@
 """The proving ground keeps its promises: what other cluster tests conclude rests on these."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from hack.ground.binaries import CONTROL_PLANE, HACK, BinariesMissing, obtain
 from hack.ground.client import ApiError, Client
 from hack.ground.fleet import FleetError, Pool, parse_fleet
@@ -308,7 +308,7 @@ def test_failed_start_says_which_program_and_leaves_nothing(tmp_path: Path, bina
     broken.chmod(0o755)
     with pytest.raises(GroundError, match=r"kwok of cluster lone ended with code 3(.|\n)*no stages today"):
         _start(tmp_path, {**binaries, "kwok": broken})
-    document = __import__("json").loads((tmp_path / "state.json").read_text())
+    document = json.loads((tmp_path / "state.json").read_text())
     identities = [
         Identity(**document["supervisor"]),
         *(Identity(**one) for one in document["clusters"]["lone"]["processes"].values()),
