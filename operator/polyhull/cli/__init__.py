@@ -1,4 +1,5 @@
-"""The commands: `polyhull` and `kubectl polyhull`. Each loads, asks the layers below, and prints; nothing is decided here.
+"""The commands `polyhull` and `kubectl polyhull`: each loads, asks the layers below and prints; none decides.
+
 
 Exit codes: 0 done, 2 the input is invalid (file, line, field, what to do), 3 something could not be placed.
 """

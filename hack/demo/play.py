@@ -1,0 +1,248 @@
+"""The play: start the clusters, install, apply, look at the plan, let it loose, watch, compare, clean up.
+
+The plan is made while the policy says Observe, when all jobs are known; then the policy is set to Enforce. That is
+how a careful administrator would begin, and it makes planned and observed comparable.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.live import Live
+
+from hack.demo import compare, show, stage
+from hack.demo.observe import Observer
+from hack.ground.binaries import CONTROL_PLANE, BinariesMissing, obtain
+from hack.ground.fleet import FleetError
+from hack.ground.ground import Cluster, Ground, GroundError
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "edge-to-cloud"
+PLAN_LIMIT_SECONDS = 60.0
+RUN_LIMIT_SECONDS = 300.0
+Say = Callable[[str], None]
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says why and where to look."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m hack.demo", description="The example on real control planes.")
+    parser.add_argument("--example", type=Path, default=EXAMPLE)
+    parser.add_argument("--keep", action="store_true", help="leave everything running and print the kubeconfigs")
+    parser.add_argument("--wrong", metavar="JOB", help="the truth is twice as slow for this job as the objects say")
+    parser.add_argument("--svg", type=Path, help="write the final table as a picture")
+    options = parser.parse_args(arguments)
+    console = Console(record=options.svg is not None, width=max(150, Console().width))
+    try:
+        with contextlib.ExitStack() as stack:
+            result, factor = play(options, console, stack)
+    except (BinariesMissing, FleetError, GroundError, DemoError) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; everything started here has been ended")
+        return 130
+    console.print(show.verdict(result, factor))
+    if options.svg:
+        console.save_svg(str(options.svg), title="make demo")
+    return 0 if result.finished else 1
+
+
+def play(options: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> tuple[compare.Outcome, float]:
+    """Run it all inside `stack`, which cleans up; returns the outcome and the factor work was divided by."""
+    from examples.demo import scale, truth  # the example's own, beside its objects
+
+    # Callbacks, not context managers: with --keep they are dropped and nothing is ended or removed.
+    work = Path(tempfile.mkdtemp(prefix="polyhull-demo-"))
+    stack.callback(shutil.rmtree, work, ignore_errors=True)
+    documents, factor = scale.scaled(stage.read(options.example))
+    scene = stage.prepare(documents, _catalogue())
+    table = truth.table(documents, factor=factor, wrong=options.wrong)
+    (work / "fleet.yaml").write_text(yaml.safe_dump(scene.fleet))
+    (work / "truth.yaml").write_text(yaml.safe_dump(table))
+    console.print(f"Work and data divided by {factor:g}, so that the shortest run takes 5 s.", style="dim")
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {text}", highlight=False)
+
+    ground = _ground(options, work, say, stack)
+    hub = ground.clusters[stage.HUB]
+    say(f"{len(ground.clusters)} control planes are ready in {ground.start_seconds:.1f} s")
+    install(ground, scene)
+    say("CRDs, sites, links, pools and members are applied; policy: Observe")
+    operator = operate(hub, work / "operator.log")
+    stack.callback(end, operator)
+    observer = Observer({name: ground.clusters[name].client for name in scene.members})
+    observer.start()
+    stack.callback(observer.stop)
+    hub.kubectl("apply", "--server-side", "-f", "-", stdin=scene.jobs())
+    say(f"{len(scene.jobs())} jobs and services are applied; waiting for the plan of all of them")
+    plans, summary = await_plan(hub, scene, operator, work / "operator.log")
+    say(f"plan: {plans_summary(plans, summary)}")
+    let_loose_at = time.time()
+    _mode(hub, scene, "Enforce")
+    say("policy: Enforce")
+    result = follow(console, observer, plans, summary, let_loose_at, operator)
+    if options.keep:
+        stack.pop_all()
+        console.print(f"kept; end it with: kill {operator.pid}; python -m hack.ground stop --state {ground.state}")
+        for name, cluster in ground.clusters.items():
+            console.print(f"  {name}: export KUBECONFIG={cluster.kubeconfig_path}", highlight=False)
+    return result, factor
+
+
+def _ground(options: argparse.Namespace, work: Path, say: Say, stack: contextlib.ExitStack) -> Ground:
+    state = Path(tempfile.mkdtemp(prefix="polyhull-ground-")) if options.keep else work / "ground"
+    say("control-plane binaries (built once, about six minutes; cached afterwards)")
+    binaries = obtain(CONTROL_PLANE, say)
+    ground = Ground.start(
+        work / "fleet.yaml", state, binaries, keep=options.keep, truth=work / "truth.yaml", progress=say
+    )
+    stack.callback(ground.stop)
+    return ground
+
+
+def install(ground: Ground, scene: stage.Stage) -> None:
+    """What an administrator does once: CRDs, namespaces, credentials, and the fleet's objects in mode Observe."""
+    hub = ground.clusters[stage.HUB]
+    hub.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    hub.kubectl(
+        "wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "app.kubernetes.io/part-of=polyhull"
+    )
+    spaces = [stage.namespace(stage.SYSTEM, accept=False)]
+    spaces += [stage.namespace(name, accept=False) for name in scene.namespaces if name != "default"]
+    hub.kubectl("apply", "--server-side", "-f", "-", stdin=spaces)
+    for member in scene.of_kind("MemberCluster"):
+        cluster = ground.clusters[member["metadata"]["name"]]
+        accepting = [stage.namespace(name, accept=True) for name in scene.namespaces]
+        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=accepting)
+        if "kubeconfigSecretRef" in member["spec"]:
+            hub.kubectl("apply", "--server-side", "-f", "-", stdin=stage.credentials(member, cluster))
+    hub.kubectl("apply", "--server-side", "-f", "-", stdin=scene.setting())
+    _mode(hub, scene, "Observe")
+
+
+def _mode(hub: Cluster, scene: stage.Stage, mode: str) -> None:
+    policies = [p for p in scene.of_kind("PlacementPolicy") if p["metadata"]["name"] == "default"]
+    policy = policies[0] if policies else {"metadata": {"name": "default"}, "spec": {}}
+    changed = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "PlacementPolicy",
+        "metadata": {"name": "default"},
+        "spec": {**policy["spec"], "mode": mode},
+    }
+    hub.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=changed)
+
+
+def operate(hub: Cluster, log: Path) -> "subprocess.Popen[bytes]":
+    """The operator as a process of its own, as `polyhull run` starts it."""
+    command = [
+        sys.executable,
+        "-m",
+        "polyhull",
+        "run",
+        "--kubeconfig",
+        str(hub.kubeconfig_path),
+        "--metrics-port",
+        "0",
+    ]
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            command, stdout=sink, stderr=sink, start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        )
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End exactly this process, with a time limit."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def await_plan(
+    hub: Cluster, scene: stage.Stage, operator: "subprocess.Popen[bytes]", log: Path
+) -> tuple[tuple[compare.Planned, ...], Mapping[str, Any]]:
+    """Wait until one plan covers every training job and its estimates stand in their status."""
+    wanted = {
+        f"{job['metadata'].get('namespace', 'default')}/{job['metadata']['name']}"
+        for job in scene.of_kind("TrainingJob")
+    }
+    end = time.monotonic() + PLAN_LIMIT_SECONDS
+    plans: tuple[compare.Planned, ...] = ()
+    while time.monotonic() < end:
+        _alive(operator, log)
+        newest = newest_plan(hub)
+        if newest is not None:
+            jobs = hub.kubectl("get", "trainingjobs.polyhull.io", "-A")["items"]
+            same = [job for job in jobs if job.get("status", {}).get("planHash") == newest.get("planHash")]
+            plans = compare.planned(same, compare.instant(newest["plannedTime"]))
+            if wanted <= {plan.job for plan in plans}:
+                return plans, newest
+        time.sleep(0.5)
+    missing = ", ".join(sorted(wanted - {plan.job for plan in plans})[:5])
+    late = f"no plan of all jobs after {PLAN_LIMIT_SECONDS:.0f} s (missing: {missing})"
+    raise DemoError(f"{late}; the operator's log:\n{_tail(log)}")
+
+
+def newest_plan(hub: Cluster) -> Mapping[str, Any] | None:
+    plans = [plan.get("status", {}) for plan in hub.kubectl("get", "placementplans.polyhull.io")["items"]]
+    timed = [status for status in plans if "plannedTime" in status]
+    return max(timed, key=lambda status: str(status["plannedTime"]), default=None)
+
+
+def plans_summary(plans: tuple[compare.Planned, ...], summary: Mapping[str, Any]) -> str:
+    gap = summary.get("gap")
+    proven = "" if gap is None else f", gap {float(gap):.1%}"
+    makespan, bound = summary.get("makespanSeconds"), summary.get("lowerBoundSeconds")
+    return f"{len(plans)} jobs, makespan {makespan} s, bound {bound} s{proven}"
+
+
+def follow(
+    console: Console,
+    observer: Observer,
+    plans: tuple[compare.Planned, ...],
+    summary: Mapping[str, Any],
+    let_loose_at: float,
+    operator: "subprocess.Popen[bytes]",
+) -> compare.Outcome:
+    """Watch until every job ended or the limit is reached."""
+    with Live(console=console, refresh_per_second=2, transient=False) as screen:
+        while True:
+            runs = observer.runs()
+            result = compare.outcome(plans, runs, let_loose_at, summary)
+            elapsed = time.time() - let_loose_at
+            screen.update(show.live(result, runs, let_loose_at, elapsed))
+            if result.finished or elapsed > RUN_LIMIT_SECONDS or operator.poll() is not None:
+                return result
+            time.sleep(0.5)
+
+
+def _alive(operator: "subprocess.Popen[bytes]", log: Path) -> None:
+    if operator.poll() is not None:
+        raise DemoError(f"the operator ended with code {operator.returncode}; its log:\n{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+
+
+def _catalogue() -> dict[str, dict[str, Any]]:
+    folder = ROOT / "operator" / "polyhull" / "api" / "catalogue"
+    found = (doc for path in sorted(folder.glob("*.yaml")) for doc in yaml.safe_load_all(path.read_text()) if doc)
+    return {document["metadata"]["name"]: document for document in found}
