@@ -19,8 +19,9 @@ from polyhull.kube.kubeconfig import credentials_of
 from polyhull.kube.limiter import Counters
 from polyhull.kube.resources import Manifest, Ref, Resource, ref_of
 from polyhull.kube.transport import JSON, Call, Limits, Object, Query, Transport, WatchEvent
+from polyhull.render import naming
 
-FIELD_MANAGER = "polyhull"
+
 APPLY = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -323,4 +324,4 @@ class ClusterClient:
 
 
 def _write_query(dry_run: bool) -> dict[str, str | int | bool | None]:
-    return {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else None}
+    return {"fieldManager": naming.FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else None}
