@@ -32,16 +32,8 @@ class Row:
     nodes: tuple[str, ...] = ()
     begun_seconds: float | None = None
     ended_seconds: float | None = None
-
-    @property
-    def where_planned(self) -> bool:
-        """Bound by kube-scheduler to nodes of the planned pool (the ground names nodes `<pool>-<n>`)."""
-        pool = self.planned.pool.partition("/")[2]
-        return (
-            self.cluster == self.planned.cluster
-            and bool(self.nodes)
-            and all(node.rpartition("-")[0] == pool for node in self.nodes)
-        )
+    where_planned: bool = False
+    """Bound by kube-scheduler, all of it, to nodes of the planned pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +88,7 @@ def outcome(
 ) -> Outcome:
     """`summary` is the status of the PlacementPlan that was let loose."""
     seen: dict[str, Run] = {run.owner: run for run in runs if run.component == "workers"}
-    rows = tuple(_row(plan, seen.get(plan.job), let_loose_at) for plan in plans)
+    rows = tuple(_row(plan, seen.get(plan.job), let_loose_at, racks) for plan in plans)
     ends = [row.ended_seconds for row in rows]
     done = [end for end in ends if end is not None]
     gap = summary.get("gap")
@@ -112,15 +104,18 @@ def outcome(
     )
 
 
-def _row(plan: Planned, run: Run | None, origin: float) -> Row:
+def _row(plan: Planned, run: Run | None, origin: float, racks: Mapping[str, frozenset[str]]) -> Row:
     if run is None:
         return Row(plan)
+    # The ground names nodes `<its pool>-<n>`.
+    stands = {node.rpartition("-")[0] for node in run.nodes}
     return Row(
         plan,
         run.cluster,
         run.nodes,
         None if run.begun is None else run.begun - origin,
         None if run.ended is None else run.ended - origin,
+        where_planned=run.cluster == plan.cluster and bool(stands) and stands <= racks.get(plan.pool, frozenset()),
     )
 
 

@@ -29,6 +29,7 @@ from hack.ground.ground import Cluster, Ground, GroundError
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "edge-to-cloud"
+FLEET = ROOT / "examples" / "demo" / "fleet.yaml"
 PLAN_LIMIT_SECONDS = 60.0
 RUN_LIMIT_SECONDS = 300.0
 Say = Callable[[str], None]
@@ -42,7 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hack.demo", description="The example on real control planes.")
     parser.add_argument("--example", type=Path, default=EXAMPLE)
     parser.add_argument("--keep", action="store_true", help="leave everything running and print the kubeconfigs")
-    parser.add_argument("--wrong", metavar="JOB", help="the truth is twice as slow for this job as the objects say")
+    parser.add_argument("--fleet", type=Path, default=FLEET, help="fleet file of the proving ground")
+    parser.add_argument(
+        "--wrong",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a job or link that is in truth twice as slow as its object says",
+    )
     parser.add_argument("--svg", type=Path, help="write the final table as a picture")
     options = parser.parse_args(arguments)
     console = Console(record=options.svg is not None, width=max(150, Console().width))
@@ -68,12 +76,16 @@ def play(options: argparse.Namespace, console: Console, stack: contextlib.ExitSt
     # Callbacks, not context managers: with --keep they are dropped and nothing is ended or removed.
     work = Path(tempfile.mkdtemp(prefix="polyhull-demo-"))
     stack.callback(shutil.rmtree, work, ignore_errors=True)
-    documents, factor = scale.scaled(stage.read(options.example))
-    scene = stage.prepare(documents, _catalogue())
-    table = truth.table(documents, factor=factor, wrong=options.wrong)
+    scaled = scale.scale(scale.load(options.example))
+    factor = scaled.factor
+    scene = stage.prepare(scaled.documents, yaml.safe_load(options.fleet.read_text()))
+    table = truth.table(scaled.documents, scene.fleet, slower=dict.fromkeys(options.wrong, 2.0))
     (work / "fleet.yaml").write_text(yaml.safe_dump(scene.fleet))
     (work / "truth.yaml").write_text(yaml.safe_dump(table))
-    console.print(f"Work and data divided by {factor:g}, so that the shortest run takes 5 s.", style="dim")
+    console.print(
+        f"Work and data divided by {factor:g}, the shortest run takes {scaled.shortest_run_seconds:.1f} s.",
+        style="dim",
+    )
 
     def say(text: str) -> None:
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {text}", highlight=False)
@@ -95,7 +107,7 @@ def play(options: argparse.Namespace, console: Console, stack: contextlib.ExitSt
     let_loose_at = time.time()
     _mode(hub, scene, "Enforce")
     say("policy: Enforce")
-    result = follow(console, observer, plans, summary, let_loose_at, operator)
+    result = follow(console, scene, observer, plans, summary, let_loose_at, operator)
     if options.keep:
         stack.pop_all()
         console.print(f"kept; end it with: kill {operator.pid}; python -m hack.ground stop --state {ground.state}")
@@ -215,6 +227,7 @@ def plans_summary(plans: tuple[compare.Planned, ...], summary: Mapping[str, Any]
 
 def follow(
     console: Console,
+    scene: stage.Stage,
     observer: Observer,
     plans: tuple[compare.Planned, ...],
     summary: Mapping[str, Any],
@@ -225,7 +238,7 @@ def follow(
     with Live(console=console, refresh_per_second=2, transient=False) as screen:
         while True:
             runs = observer.runs()
-            result = compare.outcome(plans, runs, let_loose_at, summary)
+            result = compare.outcome(plans, runs, let_loose_at, summary, scene.racks)
             elapsed = time.time() - let_loose_at
             screen.update(show.live(result, runs, let_loose_at, elapsed))
             if result.finished or elapsed > RUN_LIMIT_SECONDS or operator.poll() is not None:
@@ -240,9 +253,3 @@ def _alive(operator: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-
-
-def _catalogue() -> dict[str, dict[str, Any]]:
-    folder = ROOT / "operator" / "polyhull" / "api" / "catalogue"
-    found = (doc for path in sorted(folder.glob("*.yaml")) for doc in yaml.safe_load_all(path.read_text()) if doc)
-    return {document["metadata"]["name"]: document for document in found}

@@ -1,11 +1,8 @@
-"""The example made ready for this machine: objects scaled down, nodes to stand for its pools, members to talk to."""
+"""The example made ready for this machine: what to apply, which nodes stand for its pools, whom to trust."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from hack.ground.ground import Cluster
 
@@ -18,10 +15,14 @@ _ORDER = ("Site", "Link", "AcceleratorType", "PlacementPolicy", "ComputePool", "
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`documents` are what a user applies to the hub; `fleet` is what the ground starts."""
+    """`documents` are what a user applies to the hub; `fleet` is what the ground starts.
+
+    `racks` tells which of the ground's pools stand for a pool of the plan (`cluster/pool` -> names).
+    """
 
     documents: tuple[Object, ...]
     fleet: Object
+    racks: Mapping[str, frozenset[str]]
     namespaces: tuple[str, ...]
     members: tuple[str, ...]
 
@@ -36,52 +37,29 @@ class Stage:
         return self.of_kind("InferenceJob", "TrainingJob")
 
 
-def read(folder: Path) -> list[Object]:
-    """Every object of a folder's YAML files, in order of file name."""
-    found: list[Object] = []
-    for path in sorted(folder.glob("*.yaml")):
-        found += [document for document in yaml.safe_load_all(path.read_text()) if document]
-    return found
-
-
-def prepare(documents: Iterable[Object], catalogue: Mapping[str, Object]) -> Stage:
-    """`catalogue` is name -> AcceleratorType object: it tells which resource and labels a pool's nodes carry."""
+def prepare(documents: Iterable[Object], fleet: Object) -> Stage:
+    """`fleet` is the ground's fleet file: a hub, and one cluster for each MemberCluster."""
     found = tuple(documents)
     members = tuple(sorted(d["metadata"]["name"] for d in found if d["kind"] == "MemberCluster"))
-    pools = [d for d in found if d["kind"] == "ComputePool"]
-    clusters: list[Object] = [{"name": HUB, "pools": []}]
-    for member in members:
-        mine = [_pool(pool, catalogue) for pool in pools if pool["spec"]["cluster"] == member]
-        clusters.append({"name": member, "pools": mine})
-    spaces = {d["metadata"].get("namespace", "default") for d in found if d["kind"] in _TENANT_KINDS}
-    return Stage(found, {"clusters": clusters}, tuple(sorted(spaces)), members)
-
-
-def _pool(pool: Object, catalogue: Mapping[str, Object]) -> Object:
-    """A ComputePool as nodes of the ground, with the labels by which discovery knows the accelerator."""
-    spec, name = pool["spec"], pool["metadata"]["name"]
-    kind = catalogue[spec["accelerator"]]["spec"]
-    capacity = spec["capacity"]
-    labels = {**_labels(kind), **spec.get("nodeSelector", {})}
-    nodes: Object = {
-        "name": name,
-        "count": capacity.get("nodes", 0),
-        "cpu": str(capacity["cpu"]),
-        "memory": str(capacity["memory"]),
-        "labels": labels,
-        "taints": spec.get("taints", []),
+    racks = {
+        f"{pool['spec']['cluster']}/{pool['metadata']['name']}": _racks(pool["spec"], fleet)
+        for pool in found
+        if pool["kind"] == "ComputePool"
     }
-    if kind.get("resourceName"):
-        nodes |= {"accelerator": kind["resourceName"], "devices": spec["devicesPerNode"]}
-    return nodes
+    spaces = {d["metadata"].get("namespace", "default") for d in found if d["kind"] in _TENANT_KINDS}
+    return Stage(found, fleet, racks, tuple(sorted(spaces)), members)
 
 
-def _labels(kind: Object) -> dict[str, str]:
-    """Labels that make a node of this kind: the first alternative of the catalogue's matchers."""
-    matchers = kind.get("matchers") or []
-    if not matchers:
-        return {}
-    return {m["key"]: (m.get("values") or ["true"])[0] for m in matchers[0]["labels"]}
+def _racks(pool: Object, fleet: Object) -> frozenset[str]:
+    """Pools of the ground whose nodes carry the labels this pool selects."""
+    wanted = pool.get("nodeSelector", {}).items()
+    return frozenset(
+        rack["name"]
+        for cluster in fleet["clusters"]
+        if cluster["name"] == pool["cluster"]
+        for rack in cluster["pools"]
+        if wanted <= rack.get("labels", {}).items()
+    )
 
 
 def namespace(name: str, *, accept: bool) -> Object:
