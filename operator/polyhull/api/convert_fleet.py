@@ -6,6 +6,7 @@ from typing import Any
 
 from polyhull.api.convert_jobs import findings_for, model_of, selector
 from polyhull.api.inventory import DeclaredPool
+from polyhull.api.parse import where_of
 from polyhull.api.results import Converted, Findings, created_at
 from polyhull.api.v1alpha1 import compute, member, policy, topology
 from polyhull.domain.fleet import (
@@ -41,9 +42,7 @@ class NamespaceRule:
     name: str
     selector: Selector
     created_at: float
-    mode: Mode | None = None
-    priority_min: int = 0
-    priority_max: int = 0
+    priority_range: tuple[int, int] | None = None
     priority_default: int = 0
     max_jobs: int | None = None
 
@@ -251,9 +250,7 @@ def namespace_rule(
             name=entry.name,
             selector=selector(spec.namespace_selector),
             created_at=created_at(entry.metadata),
-            mode=None if spec.mode is None else Mode(spec.mode),
-            priority_min=tiers.min if tiers else 0,
-            priority_max=tiers.max if tiers else 0,
+            priority_range=(tiers.min, tiers.max) if tiers else None,
             priority_default=tiers.default if tiers else 0,
             max_jobs=spec.max_jobs,
         )
@@ -262,8 +259,6 @@ def namespace_rule(
 
 def scenario_refusal(raw: Raw, *, file: str = "") -> Converted[None]:
     """PlacementScenario: a kind that nothing answers yet."""
-    from polyhull.api.parse import where_of
-
     found = Findings(where_of(raw, file))
     found.refuse(
         "spec", "scenarios are not answered yet; change a copy of the files and run `polyhull plan -f` on it"

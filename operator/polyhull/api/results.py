@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A field that makes sense but is not acted on (or not allowed). `message` says what to do."""
+    """A field that makes sense but is not acted on (or not allowed). `message` is "problem; what to do"."""
 
     field: str
     message: str
@@ -22,6 +22,11 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+    def as_problem(self, where: str, line: int | None = None) -> InvalidInput:
+        """The same as a finding about a file."""
+        problem, _, remedy = self.message.partition("; ")
+        return InvalidInput(where, self.field, f"{problem} ({self.reason})", remedy or "correct it", line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,306 @@
+"""All objects together: converted, checked against each other, each with a verdict for its `Accepted` condition.
+
+The live operator and `polyhull plan -f` both go through here, so that files and cluster agree on what is wrong.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from polyhull.api import check, convert
+from polyhull.api.catalogue import catalogue_with
+from polyhull.api.convert_fleet import NamespaceRule
+from polyhull.api.inventory import DeclaredPool
+from polyhull.api.results import Converted, Refusal, created_at
+from polyhull.api.status import ended
+from polyhull.domain.errors import InvalidInput
+from polyhull.domain.fleet import AcceleratorType, Cluster, Link, Site
+from polyhull.domain.labels import Labels
+from polyhull.domain.snapshot import Policy
+from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, TrainingJob
+
+Raw = Mapping[str, Any]
+LOCAL = "local"
+"""Name of the site and the cluster that exist where none is declared."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """Identity of any object of ours; namespace is empty for cluster-scoped ones."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is known of a member by contact rather than by declaration."""
+
+    connected: bool = True
+    accepts: frozenset[str] | None = None
+    serves_pod_groups: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What stands against one object; nothing means accepted."""
+
+    ref: Ref
+    problems: tuple[InvalidInput, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        return not self.problems and not self.refusals
+
+    @property
+    def reason(self) -> str:
+        return Converted(None, self.problems, self.refusals).reason
+
+    @property
+    def message(self) -> str:
+        """For the `Accepted` condition; says the field and what to do."""
+        if self.accepted:
+            return "every field is understood and acted on"
+        return Converted(None, self.problems, self.refusals).message
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Accepted objects as domain values, sorted by name or key, and a verdict on every object.
+
+    `jobs` and `services` hold neither ended, nor suspended-and-unreleased, nor foreign (`managedBy`) ones;
+    jobs under way stay even if a check refuses them now (their devices are in use): they are in `verdicts` as
+    refused all the same.
+    """
+
+    sites: tuple[Site, ...] = ()
+    links: tuple[Link, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    declared_pools: tuple[DeclaredPool, ...] = ()
+    accelerators: tuple[AcceleratorType, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    rules: tuple[NamespaceRule, ...] = ()
+    data_sets: tuple[DataSet, ...] = ()
+    transfers: tuple[ActiveTransfer, ...] = ()
+    jobs: tuple[TrainingJob, ...] = ()
+    services: tuple[InferenceService, ...] = ()
+    verdicts: Mapping[Ref, Verdict] = field(default_factory=dict)
+
+
+def ref_of(raw: Raw) -> Ref:
+    """Identity of a raw object; an absent namespace of a namespaced kind is `default`."""
+    metadata = raw.get("metadata") if isinstance(raw.get("metadata"), Mapping) else {}
+    assert metadata is not None
+    kind = str(raw.get("kind"))
+    namespaced = kind in ("TrainingJob", "InferenceJob", "DataSet")
+    namespace = str(metadata.get("namespace") or "default") if namespaced else ""
+    return Ref(kind, namespace, str(metadata.get("name")))
+
+
+def world_of(
+    objects: Iterable[Raw],
+    *,
+    observed: Mapping[str, Observed] | None = None,
+    namespaces: Mapping[str, Labels] | None = None,
+    files: Mapping[Ref, str] | None = None,
+) -> World:
+    """Convert and check raw objects of ours.
+
+    `observed` by member name (absent: connected, accepting all); `namespaces`: labels by name; `files` (from
+    `polyhull plan -f`): the file of each object, and with it strictness about unknown fields.
+    """
+    return _Builder(list(objects), observed or {}, namespaces or {}, files).build()
+
+
+class _Builder:
+    def __init__(
+        self,
+        objects: Sequence[Raw],
+        observed: Mapping[str, Observed],
+        namespaces: Mapping[str, Labels],
+        files: Mapping[Ref, str] | None,
+    ) -> None:
+        self.objects = sorted(objects, key=ref_of)
+        self.observed, self.namespaces = observed, dict(namespaces)
+        self.files, self.strict = files or {}, files is not None
+        self.problems: dict[Ref, list[InvalidInput]] = {ref_of(raw): [] for raw in self.objects}
+        self.refusals: dict[Ref, list[Refusal]] = {ref_of(raw): [] for raw in self.objects}
+
+    def build(self) -> World:
+        kinds = [value for _, value in self._converted("AcceleratorType", convert.accelerator)]
+        accelerators = catalogue_with(kinds)
+        sites = [value for _, value in self._converted("Site", convert.site)]
+        clusters = self._clusters()
+        if not clusters:
+            clusters = [Cluster(LOCAL, LOCAL, local=True)] if not self._of("MemberCluster") else []
+        if any(cluster.site == LOCAL for cluster in clusters) and all(place.name != LOCAL for place in sites):
+            sites.append(Site(LOCAL))
+        sites_by_name = {place.name: place for place in sites}
+        links = self._links(sites_by_name)
+        known = check.Known(
+            sites=sites_by_name,
+            links=tuple(links),
+            accelerators={kind.name: kind for kind in accelerators},
+            namespaces=self.namespaces,
+        )
+        clusters = [
+            c for c in clusters if self._passes(Ref("MemberCluster", "", c.name), check.check_cluster(c, known))
+        ]
+        known = replace(known, clusters={cluster.name: cluster for cluster in clusters})
+        rules = self._rules()
+        data_sets = [
+            value
+            for raw, value in self._converted("DataSet", convert.data_set)
+            if self._passes(ref_of(raw), check.check_data_set(value, known))
+        ]
+        known = replace(known, rules=tuple(rules), data_sets={entry.key: entry for entry in data_sets})
+        pools = [
+            value
+            for raw, value in self._converted("ComputePool", convert.declared_pool)
+            if self._passes(ref_of(raw), check.check_declared_pool(value, known))
+        ]
+        jobs, services = self._jobs(known, accelerators)
+        for raw in self._of("PlacementScenario"):
+            self._note(ref_of(raw), convert.scenario_refusal(raw))
+        transfers = [entry for raw in self._of("DataSet") for entry in convert.active_transfers(raw)]
+        return World(
+            sites=tuple(sorted(sites, key=lambda place: place.name)),
+            links=tuple(sorted(links, key=lambda link: link.name)),
+            clusters=tuple(sorted(clusters, key=lambda cluster: cluster.name)),
+            declared_pools=tuple(pools),
+            accelerators=accelerators,
+            policy=self._policy(),
+            rules=tuple(rules),
+            data_sets=tuple(sorted(data_sets, key=lambda entry: entry.key)),
+            transfers=tuple(transfers),
+            jobs=tuple(sorted(jobs, key=lambda job: job.key)),
+            services=tuple(sorted(services, key=lambda service: service.key)),
+            verdicts={
+                ref: Verdict(ref, tuple(self.problems[ref]), tuple(self.refusals[ref])) for ref in self.problems
+            },
+        )
+
+    def _of(self, kind: str) -> list[Raw]:
+        return [raw for raw in self.objects if raw.get("kind") == kind]
+
+    def _options(self, raw: Raw) -> dict[str, Any]:
+        return {"file": self.files.get(ref_of(raw), ""), "strict": self.strict}
+
+    def _note(self, ref: Ref, converted: Converted[Any]) -> None:
+        self.problems[ref].extend(converted.problems)
+        self.refusals[ref].extend(converted.refusals)
+
+    def _passes(self, ref: Ref, refusals: Iterable[Refusal]) -> bool:
+        found = tuple(refusals)
+        if ref in self.refusals:
+            self.refusals[ref].extend(found)
+        return not found
+
+    def _converted(self, kind: str, function: Any) -> list[tuple[Raw, Any]]:
+        """Accepted values of a kind; the others are noted."""
+        out = []
+        for raw in self._of(kind):
+            converted = function(raw, **self._options(raw))
+            self._note(ref_of(raw), converted)
+            if converted.accepted:
+                out.append((raw, converted.value))
+        return out
+
+    def _clusters(self) -> list[Cluster]:
+        out = []
+        for raw in self._of("MemberCluster"):
+            seen = self.observed.get(ref_of(raw).name, Observed())
+            converted = convert.cluster(
+                raw,
+                connected=seen.connected,
+                accepts=seen.accepts,
+                serves_pod_groups=seen.serves_pod_groups,
+                **self._options(raw),
+            )
+            self._note(ref_of(raw), converted)
+            if converted.value is not None and converted.accepted:
+                out.append(converted.value)
+        return out
+
+    def _links(self, sites: Mapping[str, Site]) -> list[Link]:
+        owned = [(raw, link) for raw, pair in self._converted("Link", convert.links) for link in pair]
+        against = check.check_links([(link, created_at(raw["metadata"])) for raw, link in owned], sites)
+        refused = set()
+        for raw, link in owned:
+            ref = ref_of(raw)
+            if link.name in against:
+                refused.add(ref)
+                self.refusals[ref] += [one for one in against[link.name] if one not in self.refusals[ref]]
+        return [link for raw, link in owned if ref_of(raw) not in refused]
+
+    def _policy(self) -> Policy:
+        for raw in self._of("PlacementPolicy"):
+            if ref_of(raw).name == "default":
+                converted = convert.fleet_policy(raw, **self._options(raw))
+                self._note(ref_of(raw), converted)
+                if converted.value is not None and converted.accepted:
+                    return converted.value
+        return Policy()
+
+    def _rules(self) -> list[NamespaceRule]:
+        out: list[NamespaceRule] = []
+        for raw in self._of("PlacementPolicy"):
+            if ref_of(raw).name != "default":
+                converted = convert.namespace_rule(raw, **self._options(raw))
+                self._note(ref_of(raw), converted)
+                if converted.value is not None and converted.accepted:
+                    out.append(converted.value)
+        against = check.check_rules(out, self.namespaces)
+        return [
+            rule for rule in out if self._passes(Ref("PlacementPolicy", "", rule.name), against.get(rule.name, ()))
+        ]
+
+    def _jobs(
+        self, known: check.Known, accelerators: Sequence[AcceleratorType]
+    ) -> tuple[list[TrainingJob], list[InferenceService]]:
+        kept: list[TrainingJob | InferenceService] = []
+        for raw in self._of("TrainingJob") + self._of("InferenceJob"):
+            if not convert.managed_by_us(raw):
+                del self.problems[ref_of(raw)], self.refusals[ref_of(raw)]
+                continue
+            if ended(raw.get("status")):
+                continue
+            value = self._job(raw, known, accelerators)
+            if value is not None:
+                kept.append(value)
+        against = check.check_counts([job for job in kept if not _under_way(job)], known)
+        for key, refusals in against.items():
+            self._passes(Ref(key.kind, key.namespace, key.name), refusals)
+        left = [job for job in kept if job.key not in against]
+        return (
+            [job for job in left if isinstance(job, TrainingJob)],
+            [job for job in left if isinstance(job, InferenceService)],
+        )
+
+    def _job(
+        self, raw: Raw, known: check.Known, accelerators: Sequence[AcceleratorType]
+    ) -> TrainingJob | InferenceService | None:
+        ref = ref_of(raw)
+        rule = check.rule_of(ref.namespace, known)
+        options = {**self._options(raw), "default_priority": rule.priority_default if rule else 0}
+        converted: Converted[Any]
+        if convert.is_online(raw):
+            converted = convert.online_service(raw, accelerators, **options)
+        elif ref.kind == "InferenceJob":
+            converted = convert.batch_job(raw, accelerators, **options)
+        else:
+            converted = convert.training_job(raw, accelerators, **options)
+        self._note(ref, converted)
+        value: TrainingJob | InferenceService | None = converted.value
+        if value is None:
+            return None
+        sound = self._passes(ref, check.check_job(value, known)) and converted.accepted
+        if _under_way(value):
+            return value
+        return value if sound and not convert.suspended(raw) else None
+
+
+def _under_way(job: TrainingJob | InferenceService) -> bool:
+    return bool(job.serving) if isinstance(job, InferenceService) else job.placed is not None
