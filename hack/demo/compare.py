@@ -84,9 +84,13 @@ def planned(jobs: Iterable[Object], planned_at: float) -> tuple[Planned, ...]:
 
 
 def outcome(
-    plans: tuple[Planned, ...], runs: tuple[Run, ...], let_loose_at: float, summary: Mapping[str, Any]
+    plans: tuple[Planned, ...],
+    runs: tuple[Run, ...],
+    let_loose_at: float,
+    summary: Mapping[str, Any],
+    racks: Mapping[str, frozenset[str]],
 ) -> Outcome:
-    """`summary` is the status of the PlacementPlan that was let loose."""
+    """`summary` is the status of the PlacementPlan that was let loose; `racks` as in `Stage`."""
     seen: dict[str, Run] = {run.owner: run for run in runs if run.component == "workers"}
     rows = tuple(_row(plan, seen.get(plan.job), let_loose_at, racks) for plan in plans)
     ends = [row.ended_seconds for row in rows]
