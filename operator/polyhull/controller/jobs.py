@@ -18,14 +18,13 @@ from polyhull.api.conditions import Reason, Type
 from polyhull.api.results import Converted
 from polyhull.controller import children, status
 from polyhull.controller.children import Member, Progress, Trouble
+from polyhull.controller.removal import deletes, leftovers, remove
 from polyhull.controller.status import Said, compose
 from polyhull.delivery.base import Action, Announce, Apply, ConfirmGone, Delete, Finalizer, PutStatus, Suspend
 from polyhull.domain.workloads import Exclusion, Key, Placed, TrainingJob
 from polyhull.kube.resources import JOBS, Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
 
-TOMBSTONE_SECONDS = 60.0
-"""How long a deletion waits for an unreachable member before a tombstone takes the finalizer's place."""
 EXCLUDE_SECONDS = 600.0
 """Back-off: how long a place that failed a job is not tried again for it."""
 
@@ -108,8 +107,8 @@ class Verdict:
     due_at: float | None = None
     rerelease: bool = False
     """Released on the hub, but its member has no child of it yet: make it (again)."""
-    tombstone: bool = False
-    """Gone from the hub although its member could not confirm: the member's tombstone must be written first."""
+    tombstones: tuple[str, ...] = ()
+    """Members that cannot confirm its deletion: a note in their status takes the finalizer's place."""
     event: str = ""
     """What happened, for metrics: `withdrawn:REASON`, `ended:Complete` …"""
     waits: tuple[Said, ...] = field(default=())
@@ -330,55 +329,27 @@ def _end(job: HubJob, progress: Progress, now: float) -> Verdict:
 
 def _ended(job: HubJob, members: Mapping[str, Member]) -> Verdict:
     """Its end is stored: the child goes, then our finalizer."""
-    removal = _removal(job, members)
-    if removal is not None or not job.has_finalizer:
-        return Verdict(State.ENDED, actions=removal or ())
+    found = leftovers(job.uid, members)
+    if found or not job.has_finalizer:
+        return Verdict(State.ENDED, actions=deletes(found))
     home = members.get(str(job.assignment.get("cluster")))
-    if home is not None and not home.fenced and not home.reachable:
-        return Verdict(State.ENDED)
-    return Verdict(State.ENDED, actions=(*_confirm(job, home), Finalizer(job.ref, job.uid, False)))
+    drop = Finalizer(job.ref, job.uid, False)
+    if home is None or home.fenced:
+        return Verdict(State.ENDED, actions=(drop,))
+    return Verdict(State.ENDED, actions=(ConfirmGone(home.name, job.child_ref), drop) if home.reachable else ())
 
 
 def _deleting(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
-    removal = _removal(job, members)
-    if removal is not None or not job.has_finalizer:
-        return Verdict(State.DELETING, actions=removal or ())
-    home = members.get(str(job.assignment.get("cluster"))) if job.released else None
-    drop = Finalizer(job.ref, job.uid, False)
-    if home is None or home.fenced:
-        return Verdict(State.DELETING, actions=(drop,))
-    if home.reachable:
-        return Verdict(State.DELETING, actions=(*_confirm(job, home), drop))
-    if any(stone.get("uid") == job.uid for stone in home.tombstones):
-        return Verdict(State.DELETING, actions=(drop,))
-    due = (children.instant(job.raw["metadata"]["deletionTimestamp"]) or now) + TOMBSTONE_SECONDS
-    return Verdict(State.DELETING, due_at=due if now < due else None, tombstone=now >= due)
-
-
-def _removal(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | None:
-    """Deletes of everything of the job that any reachable member shows; None when there is nothing left to wait for."""
-    found = [
-        (member.name, body)
-        for member in members.values()
-        if member.reachable
-        for body in member.children.get(job.uid, ())
-        if body.get("kind") == "Job"
-    ]
-    if not found:
-        return None
-    return tuple(
-        Delete(name, ref_of(body), uid_of(body)) for name, body in found if not body["metadata"].get("deletionTimestamp")
-    )
-
-
-def _confirm(job: HubJob, home: Member | None) -> tuple[Action, ...]:
-    return () if home is None or home.fenced else (ConfirmGone(home.name, job.child_ref),)
+    homes = {str(job.assignment["cluster"]): (job.child_ref,)} if job.released else {}
+    removal = remove(job.raw, homes, members, now)
+    return Verdict(State.DELETING, actions=removal.actions, due_at=removal.due_at, tombstones=removal.tombstones)
 
 
 def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | None:
     """Deletes of children where the job is not assigned (a fenced member that came back); None without any."""
     home = str(job.assignment.get("cluster")) if job.released else ""
-    return _removal(job, {name: member for name, member in members.items() if name != home})
+    found = leftovers(job.uid, {name: member for name, member in members.items() if name != home})
+    return deletes(found) if found else None
 
 
 # -- parts

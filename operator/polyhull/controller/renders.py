@@ -1,0 +1,148 @@
+"""From what was decided to the manifests that say so: the bridge between status, fleet and `render/`. Pure.
+
+Works from `status.assignment` rather than from a decision, so that a restarted operator makes the same child.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from polyhull.api.convert import pod_template
+from polyhull.controller.jobs import HubJob
+from polyhull.delivery.base import Apply
+from polyhull.domain.decision import ServingPlan, Transfer
+from polyhull.domain.errors import InvalidInput
+from polyhull.domain.fleet import Cluster, Fleet
+from polyhull.domain.workloads import DataSet, Key
+from polyhull.kube.resources import Manifest
+from polyhull.render import inference, training, transfer
+from polyhull.render.data import Data, located
+from polyhull.render.naming import Owner
+from polyhull.render.pod import Place
+
+
+@dataclass(frozen=True, slots=True)
+class HubDataSet:
+    """A data set as the hub holds it, converted."""
+
+    raw: Manifest
+    value: DataSet
+
+    @property
+    def uid(self) -> str:
+        return str(self.raw["metadata"]["uid"])
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """All that manifests depend on beside the job itself. `hub` tells this hub's children from another's."""
+
+    fleet: Fleet
+    data_sets: Mapping[Key, HubDataSet]
+    hub: str = ""
+    rclone_image: str = transfer.IMAGE
+
+    def job(self, job: HubJob, assignment: Mapping[str, Any], plan_hash: str) -> Apply:
+        """Apply of the child Job and its companions. Raises InvalidInput when the fleet has no such pool any more."""
+        cluster = self._cluster(assignment["cluster"])
+        owner = Owner.of(job.key, job.uid, self.hub)
+        spec = job.raw["spec"]
+        entries = self._job_entries(spec, assignment["option"])
+        gang = training.Gang(
+            owner=owner,
+            option=assignment["option"],
+            replicas=int(assignment["replicas"]),
+            place=self._place(
+                assignment["pool"],
+                assignment["accelerator"],
+                int(assignment["devicesPerReplica"]),
+                tuple((node["name"], int(node["pods"])) for node in assignment.get("nodes") or ()),
+            ),
+            template=pod_template(job.raw, assignment["option"]),
+            data=self._data(job.key.namespace, entries, cluster),
+            retry_limit=int(spec.get("retryLimit", 3)),
+            plan_hash=plan_hash[:63],
+            pod_groups=cluster.serves_pod_groups,
+        )
+        owned: Callable[[str], tuple[Manifest, ...]] | None = None
+        if gang.replicas > 1:
+            owned = partial(training.dependents, gang)
+        return Apply(cluster.name, training.job(gang), owned)
+
+    def deployment(self, raw: Manifest, key: Key, part: ServingPlan) -> Manifest:
+        """The Deployment of one part of a service's plan."""
+        cluster = self._cluster(part.cluster)
+        serving = inference.Serving(
+            owner=Owner.of(key, str(raw["metadata"]["uid"]), self.hub),
+            variant=part.variant,
+            replicas=part.replicas,
+            place=self._place(part.pool, part.accelerator, part.devices_per_replica, part.nodes),
+            template=pod_template(raw, part.variant),
+            data=self._data(key.namespace, self._job_entries(raw["spec"], part.variant), cluster),
+        )
+        return inference.deployment(serving)
+
+    def service(self, raw: Manifest, key: Key, variants: tuple[str, ...]) -> Manifest:
+        """The Service over these variants in one cluster."""
+        owner = Owner.of(key, str(raw["metadata"]["uid"]), self.hub)
+        return inference.service(owner, [pod_template(raw, variant) for variant in variants])
+
+    def copying(self, moved: Transfer, plan_hash: str) -> transfer.Copying:
+        """What a transfer's Job is rendered from. Raises InvalidInput when data set or cluster are gone."""
+        held = self.data_sets.get(moved.data_set)
+        if held is None:
+            raise InvalidInput(str(moved.data_set), "", "does not exist any more", "create it, or change the job")
+        secrets = {replica.site: replica.secret_name for replica in held.value.replicas}
+        source = "" if moved.source_site not in secrets else secrets[moved.source_site]
+        return transfer.Copying(
+            owner=Owner.of(moved.data_set, held.uid, self.hub),
+            transfer=moved,
+            storage=self._cluster(moved.cluster).storage,
+            source_secret=source,
+            image=self.rclone_image,
+            plan_hash=plan_hash[:63],
+        )
+
+    def _cluster(self, name: str) -> Cluster:
+        cluster = self.fleet.cluster(name)
+        if cluster is None:
+            raise InvalidInput(f"MemberCluster {name}", "", "does not exist any more", "declare it again")
+        return cluster
+
+    def _place(self, pool_name: str, accelerator_name: str, devices: int, nodes: tuple[tuple[str, int], ...]) -> Place:
+        pool, accelerator = self.fleet.pool(pool_name), self.fleet.accelerator(accelerator_name)
+        if pool is None or accelerator is None:
+            missing = f"pool {pool_name}" if pool is None else f"accelerator {accelerator_name}"
+            raise InvalidInput(f"fleet: {missing}", "", "does not exist any more", "it is planned again elsewhere")
+        return Place.of(pool, accelerator, devices, nodes)
+
+    def _job_entries(self, spec: Mapping[str, Any], option: str) -> list[tuple[str, str, str]]:
+        """(entry name, data set name, mount path) of what the option reads."""
+        entries = [
+            (entry["name"], entry["dataSetRef"]["name"], entry.get("mountPath") or "")
+            for entry in spec.get("data") or ()
+        ]
+        for variant in spec.get("variants") or ():
+            model = variant.get("model")
+            if variant["name"] == option and model:
+                entries.append(("model", model["dataSetRef"]["name"], model.get("mountPath") or ""))
+        return entries
+
+    def _data(self, namespace: str, entries: list[tuple[str, str, str]], cluster: Cluster) -> tuple[Data, ...]:
+        return tuple(self._one(namespace, entry, cluster) for entry in entries)
+
+    def _one(self, namespace: str, entry: tuple[str, str, str], cluster: Cluster) -> Data:
+        """A copy at the cluster's store where there is one, else the declared replica at its site."""
+        name, data_set, mount = entry
+        key = Key(namespace, data_set, "DataSet")
+        held = self.data_sets.get(key)
+        if held is None:
+            raise InvalidInput(str(key), "", "does not exist", "create it, or take it out of the job")
+        if any(copy.store == cluster.store for copy in held.value.copies):
+            owner = Owner.of(key, held.uid, self.hub)
+            return transfer.copy_as_data(name, owner, cluster.store, cluster.storage, mount)
+        for replica in held.value.replicas:
+            if replica.site == cluster.site and (not mount or replica.url.startswith("pvc://")):
+                return located(name, replica.url, replica.secret_name, mount)
+        raise InvalidInput(str(key), "", f"is not at {cluster.name} yet", "wait for its transfer")
