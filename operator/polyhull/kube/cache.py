@@ -29,10 +29,12 @@ class Cache:
         selections: Iterable[Selection],
         on_change: OnChange,
         *,
+        cluster: str = "",
         monotonic: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
         backoff: Backoff | None = None,
     ) -> None:
+        """`cluster` is the name in changes; the client's by default."""
         self.client = client
         self._monotonic = monotonic
         self._reflectors: dict[Resource, Reflector] = {}
@@ -44,7 +46,7 @@ class Cache:
             if selection.resource in self._reflectors:
                 raise BrokenPromise(f"{selection.resource.label} is selected twice for cluster {client.name}")
             self._reflectors[selection.resource] = Reflector(
-                client, selection, on_change, monotonic=monotonic, chance=chance, backoff=backoff
+                client, selection, on_change, cluster=cluster, monotonic=monotonic, chance=chance, backoff=backoff
             )
 
     def start(self) -> None:
@@ -114,6 +116,10 @@ class Cache:
             for resource, reflector in self._reflectors.items()
             if reflector.problem is not None
         )
+
+    def refused(self) -> int | None:
+        """HTTP status if the cluster refuses some mirror (401, 403 …): our rights are at fault, not the line."""
+        return next((reflector.refused for reflector in self._reflectors.values() if reflector.refused), None)
 
     def healthy(self, silence_seconds: float = SILENCE_SECONDS) -> bool:
         """Whether every mirror runs and has heard from the cluster within `silence_seconds`."""

@@ -21,7 +21,6 @@ from polyhull.kube.resources import Manifest, Ref, Resource, ref_of
 from polyhull.kube.transport import JSON, Call, Limits, Object, Query, Transport, WatchEvent
 from polyhull.render import naming
 
-
 APPLY = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"

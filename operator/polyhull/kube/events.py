@@ -41,7 +41,6 @@ class News:
 class _Told:
     ref: Ref
     count: int
-    written: int
     written_at: float
 
 
@@ -113,7 +112,7 @@ class EventWriter:
             if refused.status == 404:
                 return False
             raise
-        told.written, told.written_at = told.count, self._monotonic()
+        told.written_at = self._monotonic()
         return True
 
     async def _first(self, news: News) -> None:
@@ -122,7 +121,7 @@ class EventWriter:
         name = f"{news.about.name[:200]}.{int(self._now() * 1e6):x}{self._serial:x}"
         ref = Ref(EVENTS, namespace, name)
         await self._client.create(ref, self._manifest(news, ref))
-        self._told[news] = _Told(ref, 1, 1, self._monotonic())
+        self._told[news] = _Told(ref, 1, self._monotonic())
         while len(self._told) > _MEMORY:
             self._told.popitem(last=False)
 

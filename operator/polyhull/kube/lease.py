@@ -150,7 +150,7 @@ class Elector:
         return await self._write(lease, int(spec.get("leaseTransitions") or 0))
 
     async def _write(self, lease: Object | None, transitions: int) -> _Result:
-        epoch = self.epoch if self._leader else transitions + (lease is not None)
+        epoch = self.epoch if self._leader else transitions + 1
         stamp = _micro_time(self._now())
         spec: dict[str, Any] = {**((lease or {}).get("spec") or {})}
         spec |= {

@@ -89,6 +89,7 @@ class Reflector:
         selection: Selection,
         on_change: OnChange,
         *,
+        cluster: str = "",
         monotonic: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
         backoff: Backoff | None = None,
@@ -103,8 +104,10 @@ class Reflector:
         """Monotonic time of the last answer, event or bookmark."""
         self.problem: str | None = None
         """What keeps it from following now; None while it follows."""
+        self.refused: int | None = None
+        """HTTP status when the problem is a refusal (401, 403 …)."""
         self.relists = 0
-        self._client, self._on_change = client, on_change
+        self._client, self._on_change, self._cluster = client, on_change, cluster or client.name
         self._monotonic, self._chance, self._backoff = monotonic, chance or random.Random(), backoff or Backoff()
         self._position: str | None = None
         self._failures = 0
@@ -145,7 +148,7 @@ class Reflector:
             if isinstance(unreachable.__cause__, ValueError):
                 self._position = None  # nonsense on the stream: what was meant is only known from a new list
         except Exception as error:  # never die: a bug here would freeze the view of a whole cluster
-            logger.exception("mirror of %s in cluster %s", self.selection.resource.label, self._client.name)
+            logger.exception("mirror of %s in cluster %s", self.selection.resource.label, self._cluster)
             self._fail(f"{type(error).__name__}: {error}")
             self._position = None
         return self._backoff.pause(self._failures, self._chance)
@@ -159,19 +162,20 @@ class Reflector:
             return self._backoff.rediscover * (0.5 + self._chance.random() / 2)
         expired = refused.status == 410
         self._fail(str(refused))
+        self.refused = refused.status
         if expired or refused.status in (400, 404):
             self._position = None
         if expired:
-            self.problem = None  # ordinary: the server forgot the place where we were
+            self.problem = self.refused = None  # ordinary: the server forgot the place where we were
         return self._backoff.pause(self._failures, self._chance)
 
     def _fail(self, problem: str) -> None:
         self._failures += 1
-        self.problem = problem
+        self.problem, self.refused = problem, None
         if self._failures in (1, 5) or self._failures % 20 == 0:
             logger.warning(
                 "cluster %s: %s not followed (%d times in a row): %s",
-                self._client.name,
+                self._cluster,
                 self.selection.resource.label,
                 self._failures,
                 problem,
@@ -194,7 +198,7 @@ class Reflector:
                     found[key_of(item)] = self._trimmed(item)
                 self._heard()
         self.relists += 1
-        self.served, self.problem = True, None
+        self.served, self.problem, self.refused = True, None, None
         self._replace(found, position)
         self._position = position
         self.synced.set()
@@ -214,7 +218,7 @@ class Reflector:
                 self._take(event)
 
     def _opened(self) -> None:
-        self.problem = None
+        self.problem = self.refused = None
         self._heard()
 
     def _heard(self) -> None:
@@ -267,7 +271,7 @@ class Reflector:
 
     def _tell(self, kind: ChangeKind, old: Object | None, new: Object | None) -> None:
         try:
-            self._on_change(Change(self._client.name, self.selection.resource, kind, old, new))
+            self._on_change(Change(self._cluster, self.selection.resource, kind, old, new))
         except Exception:  # a listener's bug must not cost the view
             logger.exception("a listener failed on %s of %s", kind, self.selection.resource.label)
 
