@@ -82,6 +82,19 @@ def at_most_one(*names: str) -> tuple[str, str]:
     return f"{total} <= 1", f"set at most one of {', '.join(names)}"
 
 
+def immutable(*names: str, optional: bool = False, when: str = "") -> list[tuple[str, str]]:
+    """CEL rules: these fields never change (optional ones neither come nor go), `when` an expression holds."""
+    out = []
+    for name in names:
+        rule = f"self.{name} == oldSelf.{name}"
+        if optional:
+            rule = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {rule})"
+        if when:
+            rule = f"!({when}) || ({rule})"
+        out.append((rule, f"{name} is immutable: delete the object and create another"))
+    return out
+
+
 def count_set(part: BaseModel, *names: str) -> int:
     """How many of the (Python) field names are set, for unions."""
     return sum(getattr(part, name) is not None for name in names)

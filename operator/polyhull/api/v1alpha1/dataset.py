@@ -18,7 +18,7 @@ from polyhull.api.v1alpha1.common import (
     keyed,
     unique,
 )
-from polyhull.api.v1alpha1.jobstatus import Store
+from polyhull.api.v1alpha1.jobstatus import LinkName, Store
 
 Url = Annotated[str, Field(min_length=5, max_length=1024, pattern=r"^[a-z][a-z0-9+.-]{0,15}://[^\s]+$")]
 
@@ -68,7 +68,7 @@ class ActiveTransferStatus(Model):
     site: Name
     cluster: Name
     source_site: Name
-    links: Annotated[list[Name], Field(max_length=16)] | None = None
+    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
     bytes_per_second: Bytes
     start_time: Instant
 

@@ -16,6 +16,7 @@ from polyhull.api.v1alpha1.common import (
     Quantity,
     Share,
     fail,
+    immutable,
     keyed,
     rules,
     unique,
@@ -76,6 +77,14 @@ class InferenceJobSpec(Model):
             (
                 "self.mode != 'Online' || self.variants.all(v, has(v.serviceMilliseconds))",
                 "mode Online needs serviceMilliseconds in every variant",
+            ),
+            *immutable("mode", "managedBy"),
+            *immutable("retryLimit", "variants", "minReplicas", when="self.mode == 'Batch'"),
+            *immutable("requests", "placement", "template", optional=True, when="self.mode == 'Batch'"),
+            (
+                "(has(self.template) && has(self.template.image)) || "
+                "self.variants.all(v, has(v.template) && has(v.template.image))",
+                "set template.image, or an image in every variant's template",
             ),
             ("self.mode != 'Online' || !self.suspend", "suspend is for mode Batch; set no demand or delete the job"),
         )

@@ -17,6 +17,8 @@ from polyhull.api.v1alpha1.common import (
     Text,
 )
 
+LinkName = Annotated[str, Field(min_length=1, max_length=80)]
+"""A Link's name, or `<name>.reverse`."""
 Store = Annotated[str, Field(min_length=1, max_length=80)]
 EvidenceName = Literal["Measured", "Datasheet", "Estimated", "Assumed"]
 
@@ -43,7 +45,7 @@ class AssignmentStatus(Model):
     pool: PoolName
     option: Name
     accelerator: Name
-    device_class: Name | str = ""
+    device_class: Annotated[str, Field(max_length=16)] = ""
     replicas: Count
     devices_per_replica: Count
     order: Count
@@ -63,7 +65,7 @@ class TransferStatus(Model):
     target_site: Name
     store: Store
     cluster: Name
-    links: Annotated[list[Name], Field(max_length=16)] | None = None
+    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
     transfer_bytes: Bytes
     bytes_per_second: Bytes
     start_time: Instant

@@ -13,7 +13,9 @@ from polyhull.api.v1alpha1.common import (
     Object,
     PositiveDecimal,
     Quantity,
+    immutable,
     keyed,
+    rules,
     unique,
 )
 from polyhull.api.v1alpha1.jobstatus import EvidenceName, JobStatus
@@ -100,6 +102,18 @@ class Placement(Model):
 class TrainingJobSpec(Model):
     """Immutable except suspend, priority and deadline."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            *immutable("managedBy", "retryLimit", "work", "options"),
+            *immutable("data", "output", "checkpoint", "placement", "template", optional=True),
+            (
+                "(has(self.template) && has(self.template.image)) || "
+                "self.options.all(o, has(o.template) && has(o.template.image))",
+                "set template.image, or an image in every option's template",
+            ),
+        )
+    )
+
     suspend: bool = False
     """Not started: leaves the plan. Running: stopped; devices are free once no pod is active."""
     managed_by: ManagedBy = MANAGED_BY
@@ -123,8 +137,6 @@ class TrainingJobSpec(Model):
 
 class TrainingJob(Object):
     """A training job, placed where it and everything else finishes soonest."""
-
-    model_config = ConfigDict(title="TrainingJob")
 
     kind: Literal["TrainingJob"]
     spec: TrainingJobSpec
