@@ -127,6 +127,11 @@ class Cache:
         running = all(resource in self._tasks and not self._tasks[resource].done() for resource in self._reflectors)
         return running and all(heard is not None and now - heard <= silence_seconds for heard in self._contacts())
 
+    def retry_now(self) -> None:
+        """End the pauses of mirrors that failed: the cluster is known to answer again."""
+        for reflector in self._reflectors.values():
+            reflector.retry_now()
+
     def relists(self) -> int:
         """How many complete lists were taken; grows when watches cannot be resumed."""
         return sum(reflector.relists for reflector in self._reflectors.values())

@@ -114,7 +114,7 @@ class Members:
         backoff: Backoff | None = None,
         chance: random.Random | None = None,
     ) -> None:
-        """`on_change` hears of every change in any member's mirrors, `on_state` of every change of a member's state."""
+        """`on_change` hears of every change in any member's mirrors, `on_state` of every change of state."""
         self._hub, self._on_change, self._on_state = hub, on_change, on_state
         self._selections, self._connect = selections, connect
         self._monotonic, self._tempo, self._backoff = monotonic, tempo or Tempo(), backoff
@@ -244,7 +244,8 @@ class _Keeper:
             return MemberState.INVALID_CREDENTIALS, str(refused)
         if (status := cache.refused()) in (401, 403):
             return MemberState.INVALID_CREDENTIALS, f"rights are missing ({status}): {'; '.join(cache.problems())}"
-        if not cache.synced:
+        if not cache.synced or (not self.member.connected and cache.problems()):
+            cache.retry_now()  # the server answers: pauses after failures need not run out
             return MemberState.CONNECTING, "; ".join(cache.problems()) or "reading what is there"
         if not cache.healthy():
             return MemberState.UNREACHABLE, "; ".join(cache.problems()) or "its watches have been silent too long"

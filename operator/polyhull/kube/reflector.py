@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -111,13 +111,23 @@ class Reflector:
         self._monotonic, self._chance, self._backoff = monotonic, chance or random.Random(), backoff or Backoff()
         self._position: str | None = None
         self._failures = 0
+        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """List, watch, and again, for ever."""
         while True:
             pause = await self._round()
+            self._wake.clear()
             if pause > 0:
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+            else:
+                await asyncio.sleep(0)  # whatever happens, others get their turn
+
+    def retry_now(self) -> None:
+        """Do not wait for the end of a pause after failures. A resource that is not served is left alone."""
+        if self.served:
+            self._wake.set()
 
     def observe(self, obj: Object) -> None:
         """Take over an object that a write of ours has just returned, so that the next reader sees it at once.
