@@ -21,7 +21,7 @@ import yaml
 from polyhull.domain.units import parse_decimal, parse_quantity
 
 Document = dict[str, Any]
-SHORTEST_RUN_SECONDS = 5.0
+SHORTEST_RUN_SECONDS = 8.0
 """No option of any job may compute for less: below this, start-up would be most of what is seen."""
 _DIGITS = Decimal("1e-9")
 
