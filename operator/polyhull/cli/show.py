@@ -6,9 +6,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from polyhull.domain.decision import Assignment, BoundKind, Decision, Price, ServicePlan, Transfer
+from polyhull.domain.decision import Assignment, BoundKind, Decision, Price, ServicePlan, Transfer, Unplaced
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.units import format_bytes, format_seconds
+from polyhull.planning.report import transfers_of
 
 CLASS_STYLE = {"CPU": "cyan", "GPU": "green", "NPU": "magenta", "TPU": "yellow"}
 BOUND_WORDS = {
@@ -168,6 +169,18 @@ def prices(value: Decision) -> Table:
     return table
 
 
+def subject(item: Assignment | ServicePlan | Unplaced, value: Decision) -> Iterator[RenderableType]:
+    """`polyhull explain` for whatever was asked about."""
+    if isinstance(item, Unplaced):
+        yield Text(f"{item.job.kind} {item.job.namespace}/{item.job.name} is not placed", style="bold red")
+        yield Text(f"{item.reason}: {item.message}")
+    elif isinstance(item, ServicePlan):
+        yield services((item,))
+        yield Text(item.explanation.binds)
+    else:
+        yield from why(item, transfers_of(item, value.transfers), value.pool_prices)
+
+
 def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price, ...]) -> Iterator[RenderableType]:
     """`polyhull explain`: where, why here, what binds, and the next best."""
     reason = item.explanation
@@ -188,10 +201,8 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
     seconds = (reason.queue_seconds, reason.transfer_seconds, reason.startup_seconds, reason.compute_seconds)
     split.add_row(*(format_seconds(value) for value in seconds))
     yield split
-    read = {(key.namespace, key.name) for key, _ in item.data}
-    here = tuple(m for m in moves if (m.data_set.namespace, m.data_set.name) in read and m.target_site == item.site)
-    if here:
-        yield transfers(here)
+    if moves:
+        yield transfers(moves)
     if reason.alternatives:
         table = Table(title="Next best", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in ("cluster", "pool", "option", "finishes later by"):

@@ -48,6 +48,22 @@ def document(decision: Decision) -> Document:
     }
 
 
+def subject(item: Assignment | ServicePlan | Unplaced, decision: Decision) -> Document:
+    """One job or service of the document, with the transfers it waits for."""
+    if isinstance(item, Unplaced):
+        return {"unplaced": _unplaced(item)}
+    if isinstance(item, ServicePlan):
+        return {"service": _service(item)}
+    moves = [_transfer(move) for move in transfers_of(item, decision.transfers)]
+    return {"assignment": _assignment(item), "transfers": moves}
+
+
+def transfers_of(item: Assignment, moves: tuple[Transfer, ...]) -> tuple[Transfer, ...]:
+    """Those that bring what the job reads to where it reads it."""
+    reads = set(item.data)
+    return tuple(move for move in moves if (move.data_set, move.store) in reads)
+
+
 def _seconds(value: float) -> float:
     return round(value, 3)
 

@@ -1,0 +1,98 @@
+"""Plans without a cluster: files in, the same decision core as the operator's, a decision out."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from polyhull.api.files import load as load_files
+from polyhull.api.files import snapshot_from_files
+from polyhull.controller.prover import Prover
+from polyhull.domain.decision import Assignment, Decision, ServicePlan, Unplaced
+from polyhull.domain.errors import InvalidInput
+from polyhull.domain.snapshot import Snapshot
+from polyhull.planning import decide as deciding
+from polyhull.planning.report import document as document
+from polyhull.planning.report import subject as _subject
+
+Subject = Assignment | ServicePlan | Unplaced
+INVALID = 2
+
+
+@contextlib.contextmanager
+def prover(*, enabled: bool) -> Iterator[Prover | None]:
+    """CP-SAT, already importing while files are read; None when no proof is wanted."""
+    if not enabled:
+        yield None
+        return
+    with Prover(limit_seconds=120.0) as prove:
+        prove.start()
+        yield prove
+
+
+def load(files: list[Path], steps: int | None) -> Snapshot:
+    """The snapshot of the files, or every finding on standard error and exit code 2."""
+    snapshot, findings = snapshot_from_files(files, now=0.0)
+    if findings:
+        _refuse(findings)
+    if steps is not None:
+        solver = replace(snapshot.policy.solver, search_steps=steps)
+        snapshot = replace(snapshot, policy=replace(snapshot.policy, solver=solver))
+    return snapshot
+
+
+def validate(files: list[Path]) -> int:
+    """How many objects there are, all of them valid; else as `load`."""
+    _, findings = snapshot_from_files(files, now=0.0)
+    if findings:
+        _refuse(findings)
+    loaded = load_files(files)
+    return len(loaded.documents) + len(loaded.nodes) + len(loaded.pods)
+
+
+def decide(snapshot: Snapshot, prove: Prover | None) -> Decision:
+    """The decision, with the wall time that only the shell may know."""
+    began = time.perf_counter()
+    decision = deciding.decide(snapshot, prove)
+    seconds = time.perf_counter() - began
+    status = decision.solver.status
+    if prove is not None and prove.failure:
+        status = f"{status}; {prove.failure}"
+    return replace(decision, solver=replace(decision.solver, seconds=seconds, status=status))
+
+
+def find(decision: Decision, name: str, namespace: str) -> Subject:
+    """The job or service that `kind/name` means. Raises InvalidInput."""
+    kind, _, rest = name.partition("/")
+    if not rest:
+        raise InvalidInput(name, "", "is not KIND/NAME", "write for example trainingjob/resnet")
+    wanted = {"trainingjob": "TrainingJob", "tj": "TrainingJob", "inferencejob": "InferenceJob"}
+    wanted |= {"trainingjobs": "TrainingJob", "inferencejobs": "InferenceJob", "ij": "InferenceJob"}
+    exact = wanted.get(kind.lower())
+    if exact is None:
+        raise InvalidInput(name, "", f"{kind!r} is not explained", "ask for a trainingjob or an inferencejob")
+    subjects: list[tuple[Any, Subject]] = [(item.job, item) for item in decision.assignments]
+    subjects += [(plan.service, plan) for plan in decision.services]
+    subjects += [(missing.job, missing) for missing in decision.unplaced]
+    for key, item in subjects:
+        if (key.kind, key.namespace, key.name) == (exact, namespace, rest):
+            return item
+    others = sorted({f"{key.namespace}/{key.name}" for key, _ in subjects if key.kind == exact})
+    remedy = f"one of {', '.join(others[:8])}" if others else f"the files hold no {exact}"
+    raise InvalidInput(f"{exact} {namespace}/{rest}", "", "is not in these files", remedy)
+
+
+def subject_document(item: Subject, decision: Decision) -> dict[str, Any]:
+    return _subject(item, decision)
+
+
+def _refuse(findings: tuple[InvalidInput, ...]) -> None:
+    for finding in findings:
+        typer.echo(str(finding), err=True)
+    count = f"{len(findings)} findings" if len(findings) > 1 else "1 finding"
+    typer.echo(f"error: {count}; nothing was planned", err=True)
+    raise typer.Exit(INVALID)
