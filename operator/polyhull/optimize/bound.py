@@ -1,0 +1,137 @@
+"""The largest T that is proved infeasible: bisection over the fixed-T programme, each step a certificate.
+
+A linear programme is solved at a few T only; in between its prices are tried at other T, which costs one
+matrix-vector product. What is printed never rests on a solver's word (certificate.py).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from polyhull.domain.decision import BoundKind
+from polyhull.optimize.certificate import share_at_most
+from polyhull.optimize.data import Floats, ModelData
+from polyhull.optimize.highs import Solution, solve
+from polyhull.optimize.programme import Programme, programme
+
+TOLERANCE = 1e-3
+_DOWN = 1.0 - 1e-12
+_TRIALS = 6
+"""How often a linear programme's prices are tried at another T."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """`seconds` is proved; `solution` belongs to `at`, the programme solved nearest above it (None: none was)."""
+
+    seconds: float
+    kind: BoundKind
+    status: str
+    steps: int
+    at: Programme | None = None
+    solution: Solution | None = None
+
+
+@dataclass(slots=True)
+class _Range:
+    low: float
+    high: float
+    steps: int = 0
+
+
+def programmes_for(columns: int) -> int:
+    """How many linear programmes a size affords: counted, not timed, so that every machine answers alike."""
+    return 14 if columns <= 3_000 else 6 if columns <= 12_000 else 3
+
+
+def lower_bound(data: ModelData, limit: int | None = None) -> Bound:
+    """Seconds before which no schedule of class Pi can have finished all jobs of `data`.
+
+    `limit`: linear programmes at most (None: by size). Solver failure only makes the bound weaker.
+    """
+    low = max(data.fixed_seconds, slowest(data)) * _DOWN
+    if not (len(data.jobs) and math.isfinite(low)):
+        kind = BoundKind.STRENGTHENED if math.isfinite(low) and low > 0.0 else BoundKind.NONE
+        return Bound(low if kind is not BoundKind.NONE else 0.0, kind, "NothingToPlace", 0)
+    limit = programmes_for(len(data.columns)) if limit is None else limit
+    span = _Range(low, math.inf)
+    seconds = low / _DOWN * (1.0 + 1e-9)
+    best: tuple[Programme, Solution] | None = None
+    prices: list[Floats] = []
+    status = "Optimal"
+    while span.steps < limit:
+        built = programme(data, seconds)
+        found = solve(built)
+        span.steps += 1
+        if not found.optimal:
+            status = f"{found.status} at T = {seconds:.6g} s; the bound before it stands"
+            break
+        prices.append(found.prices)
+        if found.share >= 1.0:
+            span.high = min(span.high, seconds)
+            best = (built, found)
+        elif share_at_most(built, data.job_class, found.prices) < 1.0:
+            span.low = max(span.low, seconds)
+            best = best or (built, found)
+        else:
+            status = f"prices at T = {seconds:.6g} s prove nothing; the bound before it stands"
+            break
+        _try(data, span, prices[-1], seconds / max(found.share, 1e-9))
+        if span.high <= span.low * (1.0 + TOLERANCE):
+            break
+        seconds = _next(span, seconds / max(found.share, 1e-9))
+        if not math.isfinite(seconds):
+            break
+    if math.isfinite(span.high):
+        for one in prices:
+            _try(data, span, one, span.high)
+    kind = BoundKind.STRENGTHENED if span.low > 0.0 else BoundKind.NONE
+    return Bound(max(0.0, span.low * _DOWN), kind, status, span.steps, *(best or (None, None)))
+
+
+def slowest(data: ModelData) -> float:
+    """Seconds of the job that ends last if every job runs alone by its fastest column."""
+    if not len(data.jobs):
+        return 0.0
+    fastest = np.full(len(data.jobs), np.inf)
+    np.minimum.at(fastest, data.job_class, data.finish)
+    return float(fastest.max())
+
+
+def fluid_bound(data: ModelData) -> tuple[float, Programme, Solution]:
+    """The rate programme's bound T/rho (0 where nothing is proved), with its programme and prices."""
+    seconds = max(data.fixed_seconds, slowest(data), 1e-9)
+    built = programme(data, seconds, strengthened=False)
+    found = solve(built)
+    share = share_at_most(built, data.job_class, found.prices) if found.optimal else math.inf
+    return (seconds / share * _DOWN if 0.0 < share < math.inf else 0.0), built, found
+
+
+def _try(data: ModelData, span: _Range, prices: Floats, guess: float) -> None:
+    """Raise the proved end as far as these prices carry, by bisection towards `guess`."""
+    top = min(span.high, guess)
+    if not top > span.low * (1.0 + TOLERANCE / 4):
+        return
+    low = span.low
+    for _ in range(_TRIALS):
+        middle = math.sqrt(low * top) if low > 0.0 else top / 2
+        if middle <= low or middle >= top:
+            break
+        built = programme(data, middle)
+        if len(built.rhs) == len(prices) and share_at_most(built, data.job_class, prices) < 1.0:
+            low = middle
+        else:
+            top = middle
+        if top <= low * (1.0 + TOLERANCE / 2):
+            break
+    span.low = max(span.low, low)
+
+
+def _next(span: _Range, guess: float) -> float:
+    """Where to solve next: at the guess if it is well inside, else in the middle."""
+    if math.isinf(span.high):
+        return max(guess, span.low) * (1.0 + TOLERANCE / 2)
+    width = span.high / span.low
+    inside = span.low * width**0.1 < guess < span.low * width**0.9
+    return guess * (1.0 + TOLERANCE / 4) if inside else math.sqrt(span.low * span.high)

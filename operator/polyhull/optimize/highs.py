@@ -1,0 +1,111 @@
+"""HiGHS as a function: a programme in, a vertex solution with prices out. One thread, fixed seed, simplex.
+
+Nothing here is trusted: bounds are recomputed from the prices by certificate.py.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import highspy
+import numpy as np
+
+from polyhull.optimize.data import Floats, Ints
+from polyhull.optimize.programme import Programme
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """`share` is rho; `prices` are >= 0 for <= rows (of the job rows: free), `reduced` unsolved columns' included."""
+
+    status: str
+    share: float
+    primal: Floats
+    prices: Floats
+    iterations: int
+
+    @property
+    def optimal(self) -> bool:
+        return self.status == "Optimal"
+
+
+def solve(programme: Programme, iteration_limit: int = 200_000) -> Solution:
+    """Maximise rho. Columns whose upper bound is 0 are left out. Any failure is a status, never an exception."""
+    keep = np.flatnonzero(programme.upper > 0.0)
+    costs = np.zeros(len(keep))
+    costs[-1] = -1.0
+    rows = len(programme.rhs)
+    lower = np.where(programme.equal, programme.rhs, -highspy.kHighsInf)
+    found, prices, status, iterations = run_linear(
+        costs,
+        np.minimum(programme.upper[keep], highspy.kHighsInf),
+        restrict(programme, keep),
+        lower,
+        programme.rhs,
+        iteration_limit,
+    )
+    primal = np.zeros(len(programme.upper))
+    if found is not None:
+        primal[keep] = found
+    if prices is None or not np.all(np.isfinite(prices)):
+        prices = np.zeros(rows)
+    return Solution(status, float(primal[-1]), primal, -prices, iterations)
+
+
+def restrict(programme: Programme, keep: Ints) -> tuple[Ints, Ints, Floats]:
+    """Compressed columns (starts, row indices, values) of the kept variables, in order."""
+    place = np.full(len(programme.upper), -1, dtype=np.int64)
+    place[keep] = np.arange(len(keep))
+    cols = place[programme.cols]
+    mine = cols >= 0
+    cols, rows, values = cols[mine], programme.rows[mine], programme.values[mine]
+    order = np.argsort(cols, kind="stable")
+    starts = np.searchsorted(cols[order], np.arange(len(keep) + 1))
+    return starts, rows[order], values[order]
+
+
+def run_linear(
+    costs: Floats,
+    upper: Floats,
+    matrix: tuple[Ints, Ints, Floats],
+    row_lower: Floats,
+    row_upper: Floats,
+    iteration_limit: int,
+    integers: Ints | None = None,
+    nodes: int = 200,
+) -> tuple[Floats | None, Floats | None, str, int]:
+    """min costs @ v, row_lower <= A v <= row_upper, 0 <= v <= upper: (v, row duals, status, iterations)."""
+    solver: Any = highspy.Highs()
+    for option, value in (
+        ("output_flag", False),
+        ("threads", 1),
+        ("random_seed", 1),
+        ("solver", "simplex" if integers is None else "choose"),
+        ("simplex_iteration_limit", iteration_limit),
+        ("mip_max_nodes", nodes),
+    ):
+        solver.setOptionValue(option, value)
+    starts, indices, values = matrix
+    lp: Any = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(costs), len(row_upper)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = costs, np.zeros(len(costs)), upper
+    lp.row_lower_, lp.row_upper_ = row_lower, row_upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_ = starts.astype(np.int32)
+    lp.a_matrix_.index_ = indices.astype(np.int32)
+    lp.a_matrix_.value_ = values
+    if integers is not None:
+        kinds = [highspy.HighsVarType.kContinuous] * len(costs)
+        for at in integers.tolist():
+            kinds[at] = highspy.HighsVarType.kInteger
+        lp.integrality_ = kinds
+    if solver.passModel(lp) == highspy.HighsStatus.kError:
+        return None, None, "Refused", 0
+    solver.run()
+    status = str(solver.modelStatusToString(solver.getModelStatus()))
+    info = solver.getInfo()
+    solution = solver.getSolution()
+    primal = np.array(solution.col_value, dtype=np.float64)
+    duals = np.array(solution.row_dual, dtype=np.float64)
+    if len(primal) != len(costs) or not np.all(np.isfinite(primal)):
+        return None, None, status, int(info.simplex_iteration_count)
+    return primal, duals if len(duals) == len(row_upper) else None, status, int(info.simplex_iteration_count)
