@@ -1,6 +1,5 @@
 """The commands `polyhull` and `kubectl polyhull`: each loads, asks the layers below and prints; none decides.
 
-
 Exit codes: 0 done, 2 the input is invalid (file, line, field, what to do), 3 something could not be placed.
 """
 
@@ -150,7 +149,8 @@ def run(
 def _print(*parts: object) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=False)
+    # A pipe or a file has no width of its own: nothing is cut there.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
     for index, part in enumerate(parts):
         if index:
             console.print()

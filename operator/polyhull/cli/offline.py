@@ -11,6 +11,7 @@ import typer
 
 from polyhull.api.files import load as load_files
 from polyhull.api.files import snapshot_from_files
+from polyhull.cli.names import kind_and_name
 from polyhull.controller.prover import Prover
 from polyhull.domain.decision import Assignment, Decision, ServicePlan, Unplaced
 from polyhull.domain.errors import InvalidInput
@@ -67,14 +68,7 @@ def decide(snapshot: Snapshot, prove: Prover | None) -> Decision:
 
 def find(decision: Decision, name: str, namespace: str) -> Subject:
     """The job or service that `kind/name` means. Raises InvalidInput."""
-    kind, _, rest = name.partition("/")
-    if not rest:
-        raise InvalidInput(name, "", "is not KIND/NAME", "write for example trainingjob/resnet")
-    wanted = {"trainingjob": "TrainingJob", "tj": "TrainingJob", "inferencejob": "InferenceJob"}
-    wanted |= {"trainingjobs": "TrainingJob", "inferencejobs": "InferenceJob", "ij": "InferenceJob"}
-    exact = wanted.get(kind.lower())
-    if exact is None:
-        raise InvalidInput(name, "", f"{kind!r} is not explained", "ask for a trainingjob or an inferencejob")
+    exact, rest = kind_and_name(name)
     subjects: list[tuple[Any, Subject]] = [(item.job, item) for item in decision.assignments]
     subjects += [(plan.service, plan) for plan in decision.services]
     subjects += [(missing.job, missing) for missing in decision.unplaced]
