@@ -35,18 +35,21 @@ def seed_template(text: str, source: str) -> str:
 def _annotated(text: str, source: str, annotations: str) -> str:
     """Every document with our labels and annotations first in its metadata, and `{{` taken literally."""
     lines: list[str] = []
-    documents, annotated = 0, 0
+    documents, annotated, in_labels = 0, 0, False
     for line in _literal(text).splitlines(keepends=True):
-        if line.startswith("kind:"):
-            documents += 1
+        in_labels = in_labels and line.startswith("    ")
         name = _FLOW_METADATA.fullmatch(line.rstrip())
-        lines.append("metadata:\n" if name else line)
+        documents += line.startswith("kind:")
         if name or line.rstrip() == "metadata:":
             annotated += 1
-            lines += ["  labels:\n", LABELS, "  annotations:\n", annotations]
+            lines += ["metadata:\n", "  labels:\n", LABELS, "  annotations:\n", annotations]
             lines += [f"  name: {name[1]}\n"] if name else []
-        elif line.startswith(("  labels:", "  annotations:")):
-            raise ValueError(f"{source}: has labels or annotations of its own, which charts/sync.py does not merge")
+        elif line.rstrip() == "  labels:":
+            in_labels = True
+        elif line.startswith("  annotations:") or (in_labels and not line.startswith("    app.kubernetes.io/")):
+            raise ValueError(f"{source}: {line.strip()!r} is metadata that charts/sync.py does not merge")
+        elif not in_labels:  # labels of that family are the chart's to give
+            lines.append(line)
     if not documents or documents != annotated:
         raise ValueError(f"{source}: {documents} documents but {annotated} top-level `metadata:` lines")
     return "".join(lines) if lines[-1].endswith("\n") else "".join(lines) + "\n"
