@@ -114,7 +114,9 @@ class _Model:
     def _services(self) -> None:
         """Replicas are free to choose: as few and as light as the demand permits."""
         model, problem = self.model, self.problem
-        self.counts: list[Any] = [model.new_int_var(0, one.most, f"replicas{o}") for o, one in enumerate(problem.offers)]
+        self.counts: list[Any] = [
+            model.new_int_var(0, one.most, f"replicas{o}") for o, one in enumerate(problem.offers)
+        ]
         for s, demand in enumerate(problem.demand):
             mine = [(one, count) for one, count in zip(problem.offers, self.counts, strict=True) if one.service == s]
             if mine:

@@ -1,39 +1,133 @@
-"""The decision on one page: a snapshot in, a checked plan out. No I/O, no clock, the same answer every time."""
+"""The decision on one page: a snapshot in, a checked plan out. No I/O, no clock, the same answer every time.
+
+columns -> relaxation (bound, prices, services) -> what is there already -> present plan and fresh candidates, all
+through one simulation -> proof where the size allows -> names, reasons, and an independent check of the result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from polyhull.domain.decision import Baselines, BoundKind, Decision, SolverReport
 from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import build_columns
+from polyhull.optimize.exact import Prove
 from polyhull.planning.assemble import assignments, plan_hash, transfers, unplaced
-from polyhull.planning.order import best_of, compute_only, initial_orders, locality_only
-from polyhull.planning.reserve import reserve
+from polyhull.planning.explain import explain
+from polyhull.planning.instance import Instance
+from polyhull.planning.order import best_of, compute_only, from_relaxation, in_full, initial_orders, locality_only
+from polyhull.planning.promise import keep, replaces
+from polyhull.planning.prove import prove_and_improve
+from polyhull.planning.relaxed import Guide, guided, offers, unguided
+from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.search import improve
+from polyhull.planning.simulate import Schedule
+from polyhull.planning.validate import validate
 
 
-def decide(snapshot: Snapshot, prove: object = None) -> Decision:
+def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
+    """The joint plan of everything. `prove` runs the exact solver (up to `policy.solver.exact_jobs` jobs)."""
+    snapshot = canonical(snapshot)
     columns = build_columns(snapshot)
-    reserved = reserve(snapshot, columns, ())
-    instance = reserved.instance
-    free = tuple(None for _ in instance.jobs)
+    guide = guided(snapshot, columns)
+    reserved = reserve(snapshot, columns, guide.services)
+    instance, limits = reserved.instance, snapshot.policy.solver
+
+    start, baselines = first_schedules(instance, guide.choice)
+    fresh, steps = improve(instance, start, limits.search_steps, limits.seed, guide.lower_bound_seconds)
+    bound, kind, status = guide.lower_bound_seconds, guide.bound_kind, "Feasible"
+    if prove is not None and 0 < len(instance.jobs) <= limits.exact_jobs:
+        places = offers(snapshot, columns, reserved.services)
+        proved = prove_and_improve(instance, columns, fresh, bound, places, prove)
+        fresh, status = proved.schedule, proved.status
+        if proved.lower_bound_seconds > bound:
+            bound, kind = proved.lower_bound_seconds, BoundKind.EXACT_WHOLE_COPY
+
+    present = keep(instance)
+    if present is not None and not replaces(fresh, present.schedule, snapshot.policy.minimum_gain):
+        fresh, status = present.schedule, f"{status}, present plan kept"
+    return _decision(reserved, fresh, guide, (bound, kind), baselines, SolverReport(0.0, status, steps))
+
+
+def quick(snapshot: Snapshot) -> Decision:
+    """The present plan with arrivals inserted at their earliest finish; nothing is solved and nothing proved."""
+    snapshot = canonical(snapshot)
+    columns = build_columns(snapshot)
+    guide = unguided(snapshot, columns)
+    reserved = reserve(snapshot, columns, guide.services)
+    present = keep(reserved.instance)
+    schedule = present.schedule if present is not None else first_schedules(reserved.instance, None)[0]
+    report = SolverReport(0.0, "Inserted into the present plan" if present is not None else "Feasible", 0)
+    return _decision(reserved, schedule, guide, (0.0, BoundKind.NONE), Baselines(), report)
+
+
+def first_schedules(instance: Instance, choice: Mapping[Key, tuple[str, str]] | None) -> tuple[Schedule, Baselines]:
+    """The best of several orders, the programme's columns and both baselines, so that no plan is worse than those."""
+    free: tuple[int | None, ...] = (None,) * len(instance.jobs)
     orders = initial_orders(instance, free)
-    local, fast = best_of(locality_only(instance), orders), best_of(compute_only(instance), orders)
-    start = best_of(instance, orders)
-    limits = snapshot.policy.solver
-    best, steps = improve(instance, start, limits.search_steps, limits.seed)
-    assigned, moved = assignments(reserved, best, {}), transfers(instance, best)
-    return Decision(
-        snapshot.taken_at,
-        assigned,
-        moved,
-        reserved.services,
-        unplaced(reserved, best),
-        best.makespan,
-        0.0,
-        BoundKind.NONE,
-        snapshot.policy.objective,
-        (),
-        (),
-        Baselines(local.makespan, fast.makespan),
-        SolverReport(0.0, "Feasible", steps),
-        (),
-        plan_hash(assigned, moved, reserved.services),
+    rivals = []
+    for part in (locality_only(instance), compute_only(instance)):
+        rivals.append(in_full(instance, part, best_of(part, orders)))
+    starts = [best_of(instance, orders), *rivals]
+    if choice:
+        wanted = from_relaxation(instance, choice)
+        starts.append(best_of(instance, initial_orders(instance, wanted), wanted))
+    best = min(starts, key=lambda schedule: schedule.objective)
+    return best, Baselines(*(_finish_of(rival) for rival in rivals))
+
+
+def canonical(snapshot: Snapshot) -> Snapshot:
+    """The same snapshot whatever order its objects came in."""
+    fleet = snapshot.fleet
+    return replace(
+        snapshot,
+        jobs=tuple(sorted(snapshot.jobs, key=lambda job: job.key)),
+        services=tuple(sorted(snapshot.services, key=lambda service: service.key)),
+        data_sets=tuple(sorted(snapshot.data_sets, key=lambda data: data.key)),
+        transfers=tuple(sorted(snapshot.transfers, key=lambda t: (t.data_set, t.store, t.source_site))),
+        fleet=replace(
+            fleet,
+            sites=tuple(sorted(fleet.sites, key=lambda site: site.name)),
+            links=tuple(sorted(fleet.links, key=lambda link: link.name)),
+            clusters=tuple(sorted(fleet.clusters, key=lambda cluster: cluster.name)),
+            pools=tuple(
+                replace(pool, nodes=tuple(sorted(pool.nodes, key=lambda node: node.name)))
+                for pool in sorted(fleet.pools, key=lambda pool: pool.name)
+            ),
+            accelerators=tuple(sorted(fleet.accelerators, key=lambda kind: kind.name)),
+        ),
     )
+
+
+def _finish_of(schedule: Schedule) -> float | None:
+    return schedule.makespan if any(slot is not None for slot in schedule.slots) else None
+
+
+def _decision(
+    reserved: Reserved,
+    schedule: Schedule,
+    guide: Guide,
+    proved: tuple[float, BoundKind],
+    baselines: Baselines,
+    report: SolverReport,
+) -> Decision:
+    instance = reserved.instance
+    assigned = assignments(reserved, schedule, explain(instance, schedule))
+    moved = transfers(instance, schedule)
+    decision = Decision(
+        taken_at=instance.snapshot.taken_at,
+        assignments=assigned,
+        transfers=moved,
+        services=reserved.services,
+        unplaced=tuple(sorted((*unplaced(reserved, schedule), *guide.unserved), key=lambda entry: entry.job)),
+        makespan_seconds=schedule.makespan,
+        lower_bound_seconds=proved[0],
+        bound_kind=proved[1] if proved[0] > 0.0 else BoundKind.NONE,
+        objective=instance.snapshot.policy.objective,
+        pool_prices=guide.pool_prices,
+        link_prices=guide.link_prices,
+        baselines=baselines,
+        solver=report,
+        plan_hash=plan_hash(assigned, moved, reserved.services),
+    )
+    return replace(decision, violations=validate(instance.snapshot, decision))

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from polyhull.domain.decision import ServicePlan
 from polyhull.domain.fleet import Fleet, Pool, Taint
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
@@ -36,6 +35,8 @@ class Move:
     store: str
     ways: tuple[Way, ...]
     active_until: float | None = None
+    draws: tuple[tuple[int, int], ...] = ()
+    """(budget, amount): what it takes of `Instance.budgets`."""
 
     @property
     def seconds(self) -> float:
@@ -112,6 +113,8 @@ class Instance:
     """Growth nodes that fixed jobs and services already asked for, per pool; they stand behind the real ones."""
     tiers: tuple[int, ...] = ()
     """Priority of each job; higher ones are placed first."""
+    budgets: tuple[int, ...] = ()
+    """Copies that data sets may still have and bytes that stores may still take, where limited."""
     made: Mapping[int, tuple[int, float, float]] = field(default_factory=dict)
     """Moves that are settled before any job: running ones and models of services; (way, start, end)."""
 
@@ -194,7 +197,8 @@ def compile_instance(
     base_links: tuple[LinkSteps, ...] = tuple(([0.0], [capacity[name]]) for name in names)
     pools = pool_models(snapshot, columns)
     pool_index = {pool.name: i for i, pool in enumerate(pools)}
-    moves, move_index = _moves(snapshot, columns, capacity, link_index)
+    budgets = _Budgets(snapshot)
+    moves, move_index = _moves(snapshot, columns, capacity, link_index, budgets)
     for move in moves:
         if move.active_until is not None:
             for link in move.ways[0].links:
@@ -228,12 +232,17 @@ def compile_instance(
         base_links,
         tuple(0 for _ in pools),
         tuple(job.priority for job in jobs),
+        tuple(budgets.left),
         {i: (0, 0.0, move.active_until) for i, move in enumerate(moves) if move.active_until is not None},
     )
 
 
 def _moves(
-    snapshot: Snapshot, columns: ColumnSet, capacity: Mapping[str, float], link_index: Mapping[str, int]
+    snapshot: Snapshot,
+    columns: ColumnSet,
+    capacity: Mapping[str, float],
+    link_index: Mapping[str, int],
+    budgets: "_Budgets",
 ) -> tuple[tuple[Move, ...], dict[tuple[Key, str], int]]:
     routes: dict[tuple[Key, str], list[Route]] = {}
     for route in columns.routes:
@@ -251,8 +260,44 @@ def _moves(
                 rate = min((capacity[link] for link in route.links), default=route.rate_bytes_per_second)
                 if rate > 0.0:
                     ways.append(Way(route, links, rate, route.transfer_bytes / rate))
-        moves.append(Move(*key, tuple(ways), ways[0].seconds if active else None))
+        if active:
+            moves.append(Move(*key, tuple(ways), ways[0].seconds))
+        else:
+            moves.append(Move(*key, tuple(ways), None, budgets.draws(*key, routes[key][0].transfer_bytes)))
     return tuple(moves), {(move.data_set, move.store): i for i, move in enumerate(moves)}
+
+
+class _Budgets:
+    """Limits that moves draw on: copies of a data set, bytes of a store; copies and transfers that are there count."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.left: list[int] = []
+        self._copies: dict[Key, int] = {}
+        self._stores: dict[str, int] = {}
+        sizes = {data.key: data.size_bytes for data in snapshot.data_sets}
+        held = {(data.key, copy.store) for data in snapshot.data_sets for copy in data.copies}
+        held |= {(transfer.data_set, transfer.store) for transfer in snapshot.transfers}
+        for data in snapshot.data_sets:
+            if data.max_copies is not None:
+                self._copies[data.key] = len(self.left)
+                self.left.append(max(0, data.max_copies - sum(key == data.key for key, _ in held)))
+        limits: dict[str, int] = {}
+        for cluster in snapshot.fleet.clusters:
+            capacity = cluster.storage.capacity_bytes
+            if capacity is not None:
+                limits[cluster.store] = min(capacity, limits.get(cluster.store, capacity))
+        for store in sorted(limits):
+            used = sum(sizes.get(key, 0) for key, where in held if where == store)
+            self._stores[store] = len(self.left)
+            self.left.append(max(0, limits[store] - used))
+
+    def draws(self, data_set: Key, store: str, size_bytes: int) -> tuple[tuple[int, int], ...]:
+        out = []
+        if data_set in self._copies:
+            out.append((self._copies[data_set], 1))
+        if store in self._stores:
+            out.append((self._stores[store], size_bytes))
+        return tuple(out)
 
 
 def _choice(

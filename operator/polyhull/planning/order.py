@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from polyhull.domain.workloads import Key
 from polyhull.planning.instance import Choice, Instance
-from polyhull.planning.simulate import Schedule, run
+from polyhull.planning.simulate import Schedule, Slot, run
 
 Order = tuple[int, ...]
 Prescribed = tuple[int | None, ...]
@@ -69,6 +69,14 @@ def locality_only(instance: Instance) -> Instance:
 def compute_only(instance: Instance) -> Instance:
     """The fastest devices win: only columns of the shortest run, wherever the data is."""
     return restricted(instance, lambda choice: choice.length)
+
+
+def in_full(instance: Instance, part: Instance, schedule: Schedule) -> Schedule:
+    """A schedule of a restricted instance with its columns numbered as in the full one."""
+    slots: list[Slot | None] = []
+    for options, kept, slot in zip(instance.choices, part.choices, schedule.slots, strict=True):
+        slots.append(None if slot is None else replace(slot, choice=options.index(kept[slot.choice])))
+    return replace(schedule, slots=tuple(slots))
 
 
 def best_of(instance: Instance, orders: Sequence[Order], prescribed: Prescribed | None = None) -> Schedule:

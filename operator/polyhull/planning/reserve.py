@@ -3,7 +3,7 @@
 Services hold their devices and link shares from now on for ever, so jobs are planned around them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -11,6 +11,7 @@ from polyhull.domain.decision import Explanation, ServicePlan, ServingPlan
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import InferenceService, Serving, Variant
 from polyhull.optimize.columns import ColumnSet
+from polyhull.optimize.erlang import most_arrivals
 from polyhull.optimize.paths import Network
 from polyhull.planning.instance import Choice, Instance, PoolModel, compile_instance, units
 from polyhull.planning.simulate import (
@@ -72,6 +73,7 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
         instance,
         base_nodes=tuple(tuple(pool) for pool in state.nodes),
         base_links=tuple(state.links),
+        budgets=tuple(state.left),
         born=tuple(state.born),
         made=dict(state.moved),
     )
@@ -142,7 +144,7 @@ def _serve(instance: Instance, state: State, service: InferenceService, plan: Se
             short.append((serving, got))
     if not short:
         return replace(plan, replicas=tuple(replicas))
-    return _cut(service, plan, tuple(replicas), short)
+    return _cut(instance.snapshot, service, plan, tuple(replicas), short)
 
 
 def _place_replicas(
@@ -228,28 +230,45 @@ def _model_ready(instance: Instance, state: State, variant: Variant, serving: Se
 
 
 def _cut(
+    snapshot: Snapshot,
     service: InferenceService,
     plan: ServicePlan,
     replicas: tuple[ServingPlan, ...],
     short: list[tuple[ServingPlan, int]],
 ) -> ServicePlan:
-    """Less demand served, in proportion, where replicas found no node; the explanation says how many."""
-    share: Mapping[tuple[str, str], float] = {
-        (serving.pool, serving.variant): got / serving.replicas for serving, got in short
-    }
+    """Less demand served where replicas found no node: as much as those that did still answer in time."""
+    share = {(s.pool, s.variant): _share(snapshot, service, plan, s, got) for s, got in short}
     routes = []
     for route in plan.routes:
         rate = route.requests_per_second * share.get((route.pool, route.variant), 1.0)
         if rate > 0.0:
             routes.append(replace(route, requests_per_second=rate))
-    words = "; ".join(
-        f"pool {serving.pool} holds {got} of {serving.replicas} replicas of {serving.variant}"
-        for serving, got in short
-    )
+    words = "; ".join(f"pool {s.pool} has room for {got} of {s.replicas} replicas of {s.variant}" for s, got in short)
+    served = sum(route.requests_per_second for route in routes)
     return replace(
         plan,
         replicas=replicas,
         routes=tuple(routes),
-        served_per_second=sum(route.requests_per_second for route in routes),
-        explanation=Explanation(f"{words}: no node has room"),
+        served_per_second=served,
+        explanation=Explanation(f"{words}: {served:.3g} of {plan.demanded_per_second:.3g} requests/s are served."),
     )
+
+
+def _share(snapshot: Snapshot, service: InferenceService, plan: ServicePlan, serving: ServingPlan, got: int) -> float:
+    """What part of a place's load `got` replicas hold the latency objective for."""
+    if got == 0:
+        return 0.0
+    network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
+    variant = next(one for one in service.variants if one.name == serving.variant)
+    load, slack = 0.0, inf
+    for route in plan.routes:
+        if (route.pool, route.variant) == (serving.pool, serving.variant):
+            paths = (
+                network.nearest(route.origin, serving.site) or (),
+                network.nearest(serving.site, route.origin) or (),
+            )
+            trip = sum(max(0.0, link.latency_seconds) for path in paths for link in path)
+            slack = min(slack, service.latency_seconds - trip - variant.service_seconds)
+            load += route.requests_per_second
+    most = most_arrivals(got, variant.rate_per_second, variant.service_seconds, slack, service.percentile)
+    return min(1.0, most / load) if load > 0.0 else 0.0

@@ -56,7 +56,7 @@ class Schedule:
 class State:
     """Timelines while a schedule is built. `copy()` is cheap: lists of numbers."""
 
-    __slots__ = ("born", "links", "moved", "nodes")
+    __slots__ = ("born", "left", "links", "moved", "nodes")
 
     def __init__(
         self,
@@ -64,14 +64,15 @@ class State:
         links: list[LinkSteps],
         moved: dict[int, Moved],
         born: list[int],
+        left: list[int],
     ) -> None:
-        self.nodes, self.links, self.moved, self.born = nodes, links, moved, born
+        self.nodes, self.links, self.moved, self.born, self.left = nodes, links, moved, born, left
 
     @staticmethod
     def of(instance: Instance) -> "State":
         nodes = [[(list(t), list(f)) for t, f in pool] for pool in instance.base_nodes]
         links = [(list(t), list(f)) for t, f in instance.base_links]
-        return State(nodes, links, dict(instance.made), list(instance.born))
+        return State(nodes, links, dict(instance.made), list(instance.born), list(instance.budgets))
 
     def copy(self) -> "State":
         return State(
@@ -79,6 +80,7 @@ class State:
             [(t[:], f[:]) for t, f in self.links],
             dict(self.moved),
             self.born[:],
+            self.left[:],
         )
 
 
@@ -185,6 +187,8 @@ def commit_moves(instance: Instance, state: State, plan: tuple[tuple[int, Moved]
         way = instance.moves[move].ways[moved[0]]
         for link in way.links:
             take_rate(state.links[link], moved[1], moved[2], way.rate)
+        for budget, amount in instance.moves[move].draws:
+            state.left[budget] -= amount
 
 
 def hold(
@@ -237,6 +241,8 @@ def data_ready(
             ready = done[2]
     if not new:
         return ready, ()
+    if state.left and not _allowed(instance, state, new):
+        return inf, ()
     if len(new) == 1:
         moved = _earliest_move(instance, state.links, new[0], {})
         if moved is None:
@@ -258,6 +264,15 @@ def data_ready(
         ready = max(ready, moved[2])
         plan.append((move, moved))
     return ready, tuple(plan)
+
+
+def _allowed(instance: Instance, state: State, new: list[int]) -> bool:
+    """Are there copies and bytes left for all of these moves together?"""
+    wanted: dict[int, int] = {}
+    for move in new:
+        for budget, amount in instance.moves[move].draws:
+            wanted[budget] = wanted.get(budget, 0) + amount
+    return all(amount <= state.left[budget] for budget, amount in wanted.items())
 
 
 def _earliest_move(

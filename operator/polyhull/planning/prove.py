@@ -1,0 +1,84 @@
+"""Asking for a proof: the best schedule as the one to beat, and the answer's order back through the simulation."""
+
+from dataclasses import dataclass
+
+from polyhull.optimize.columns import ColumnSet
+from polyhull.optimize.exact import Built, ExactAnswer, Offer, Prove, ToBeat, build
+from polyhull.planning.instance import Instance
+from polyhull.planning.order import Prescribed
+from polyhull.planning.simulate import Schedule, run
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The best schedule known now and the bound proved for the executed class (0: none)."""
+
+    schedule: Schedule
+    lower_bound_seconds: float
+    status: str
+
+
+def prove_and_improve(
+    instance: Instance,
+    columns: ColumnSet,
+    best: Schedule,
+    known_bound: float,
+    offers: tuple[tuple[Offer, ...], tuple[float, ...], tuple[int, ...]],
+    prove: Prove,
+) -> Proved:
+    """Never worse than `best`; a solver that fails changes nothing."""
+    if not best.makespan > 0.0 or not any(slot is not None for slot in best.slots):
+        return Proved(best, 0.0, "Nothing to prove")
+    built = build(instance.snapshot, columns, _to_beat(instance, best, known_bound), *offers)
+    answer = prove(built.problem)
+    if answer is None:
+        return Proved(best, 0.0, "The exact solver gave no answer in its time")
+    if answer.status == "INFEASIBLE" or answer.status == "MODEL_INVALID":
+        return Proved(best, 0.0, f"The exact solver answered {answer.status}")
+    better = best
+    for order, prescribed in _orders(instance, best, built, answer):
+        candidate = run(instance, order, prescribed)
+        if candidate.objective < better.objective:
+            better = candidate
+    # The grid's units are rounded down; the bound may not pass a schedule that exists.
+    bound = min(answer.bound * built.problem.unit_seconds * (1.0 - 1e-12), better.makespan)
+    return Proved(better, bound, "Optimal" if answer.status == "OPTIMAL" else "Feasible")
+
+
+def _to_beat(instance: Instance, best: Schedule, known_bound: float) -> ToBeat:
+    jobs = {
+        instance.jobs[j].key: (instance.choices[j][slot.choice].name, slot.start + slot.waits)
+        for j, slot in enumerate(best.slots)
+        if slot is not None
+    }
+    moves = {}
+    for index, (way, start, _) in best.moves.items():
+        move = instance.moves[index]
+        if move.active_until is None:
+            moves[move.data_set, move.store] = (move.ways[way].route.source_site, start)
+    return ToBeat(best.makespan, known_bound, jobs, moves)
+
+
+def _orders(
+    instance: Instance, best: Schedule, built: Built, answer: ExactAnswer
+) -> list[tuple[tuple[int, ...], Prescribed]]:
+    """By start, and by when its first transfer starts; tiers stay in order, jobs that were left out come last."""
+    if not answer.starts:
+        return []
+    starts = {built.jobs[j]: (built.columns[c], start) for j, (c, start) in enumerate(answer.starts)}
+    moved = {built.moves[m]: start for m, _, start in answer.moves}
+    prescribed: list[int | None] = []
+    keys: list[tuple[int, int]] = []
+    for job, options, slot in zip(instance.jobs, instance.choices, best.slots, strict=True):
+        if job.key not in starts:
+            prescribed.append(None if slot is None else slot.choice)
+            keys.append((1 << 60, 1 << 60))
+            continue
+        column, start = starts[job.key]
+        prescribed.append(next((i for i, option in enumerate(options) if option.name == column.name), None))
+        needed = [moved[need.data_set, need.store] for need in column.needs if (need.data_set, need.store) in moved]
+        keys.append((start, min(needed, default=start)))
+    everyone = range(len(instance.jobs))
+    by_start = sorted(everyone, key=lambda j: (-instance.tiers[j], keys[j], instance.jobs[j].key))
+    by_move = sorted(everyone, key=lambda j: (-instance.tiers[j], keys[j][1], keys[j][0], instance.jobs[j].key))
+    return [(tuple(by_start), tuple(prescribed)), (tuple(by_move), tuple(prescribed))]

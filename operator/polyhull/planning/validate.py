@@ -1,0 +1,530 @@
+"""Independent checker: every constraint of an executable plan, from the snapshot alone, in exact rationals.
+
+It shares no code with the simulation or the columns; what it repeats, it repeats on purpose. Instants that were added
+up in floats may disagree by `SLACK_SECONDS`; capacities of nodes are whole numbers and have no tolerance; links have
+one of 10^-6 of their capacity, for rates that are sums of floats. A plan with violations is never applied.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from math import exp, isfinite
+
+from polyhull.domain.decision import Assignment, Decision, ServicePlan, ServingPlan, Transfer
+from polyhull.domain.fleet import AcceleratorType, Cluster, Fleet, Link, Node, Pool, StorageKind
+from polyhull.domain.labels import Labels, Selector
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
+
+SLACK_SECONDS = Fraction(1, 1000)
+LINK_SLACK = Fraction(1, 10**6)
+LOAD_SLACK = 1e-6
+IN_SITE_BYTES_PER_SECOND = Fraction(10**10, 8)
+
+Interval = tuple[Fraction, Fraction | None]
+"""[start, end); None is for ever."""
+
+
+def validate(snapshot: Snapshot, decision: Decision) -> tuple[str, ...]:
+    """Violations as sentences, sorted; empty for a plan that may be applied."""
+    checker = _Checker(snapshot, decision)
+    return tuple(sorted(set(checker.violations())))
+
+
+class _Checker:
+    def __init__(self, snapshot: Snapshot, decision: Decision) -> None:
+        self.snapshot, self.decision = snapshot, decision
+        fleet = snapshot.fleet
+        self.jobs: dict[Key, TrainingJob] = {job.key: job for job in snapshot.jobs}
+        self.pools: dict[str, Pool] = {pool.name: pool for pool in fleet.pools}
+        self.clusters: dict[str, Cluster] = {cluster.name: cluster for cluster in fleet.clusters}
+        self.links: dict[str, Link] = {link.name: link for link in fleet.links}
+        self.labels: dict[str, Labels] = {site.name: site.labels for site in fleet.sites}
+        self.data_sets: dict[Key, DataSet] = {data.key: data for data in snapshot.data_sets}
+        self.kinds: dict[str, AcceleratorType] = {kind.name: kind for kind in fleet.accelerators}
+        self.services: dict[Key, InferenceService] = {service.key: service for service in snapshot.services}
+        self.arrivals: dict[tuple[Key, str], Transfer] = {(t.data_set, t.store): t for t in decision.transfers}
+
+    def violations(self) -> Iterator[str]:
+        yield from self._counts()
+        for assignment in self.decision.assignments:
+            job = self.jobs.get(assignment.job)
+            if job is not None:
+                yield from self._assignment(job, assignment)
+        for transfer in self.decision.transfers:
+            yield from self._transfer(transfer)
+        for plan in self.decision.services:
+            service = self.services.get(plan.service)
+            if service is not None:
+                yield from self._service(service, plan)
+        yield from self._nodes()
+        yield from self._links()
+        yield from self._stores()
+
+    # -- one place per job, and honest totals ---------------------------------------------------------------------
+
+    def _counts(self) -> Iterator[str]:
+        seen = Counter(assignment.job for assignment in self.decision.assignments)
+        left_out = Counter(entry.job for entry in self.decision.unplaced)
+        for key in sorted(set(seen) | set(left_out)):
+            if key not in self.jobs and key not in self.services:
+                yield f"{key} is not in the snapshot"
+        for key in sorted(self.jobs):
+            if seen[key] + left_out[key] != 1:
+                yield f"{key} is placed {seen[key]} times and left out {left_out[key]} times; it must be one of them once"
+        for plan_key, count in sorted(Counter(plan.service for plan in self.decision.services).items()):
+            if plan_key not in self.services or count > 1:
+                yield f"{plan_key} is served {count} times or is not in the snapshot"
+        for move, count in sorted(Counter((t.data_set, t.store) for t in self.decision.transfers).items()):
+            if count > 1:
+                yield f"{move[0]} is moved {count} times to {move[1]}; once is enough"
+        last = max((a.end_seconds for a in self.decision.assignments), default=0.0)
+        if abs(Fraction(self.decision.makespan_seconds) - Fraction(last)) > SLACK_SECONDS:
+            yield f"the makespan is given as {self.decision.makespan_seconds} s but the last job ends at {last} s"
+        if self.decision.lower_bound_seconds > self.decision.makespan_seconds * (1 + 1e-9) + float(SLACK_SECONDS):
+            yield (
+                f"the lower bound {self.decision.lower_bound_seconds} s is above the makespan "
+                f"{self.decision.makespan_seconds} s: the bound is wrong"
+            )
+
+    # -- one assignment ------------------------------------------------------------------------------------------
+
+    def _assignment(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
+        if job.placed is not None:
+            yield from self._stays(job, a)
+            return
+        if a.fixed:
+            yield f"{job.key} is called fixed but nothing of it was released"
+        pool, cluster = self.pools.get(a.pool), self.clusters.get(a.cluster)
+        option = next((one for one in job.options if one.name == a.option), None)
+        if pool is None or cluster is None or option is None or pool.cluster != a.cluster or pool.site != a.site:
+            yield f"{job.key} is put on {a.cluster}, {a.pool}, {a.site}, {a.option}, which do not belong together"
+            return
+        yield from self._admitted(job.key, pool, cluster, job.site_selector, job.confidential)
+        for exclusion in job.exclusions:
+            if exclusion.until > self.snapshot.taken_at and exclusion.cluster == pool.cluster:
+                if exclusion.pool in ("", pool.name):
+                    yield f"{job.key} is put on {pool.name}, which is excluded for it ({exclusion.reason})"
+        if option.accelerator != pool.accelerator or a.accelerator != pool.accelerator:
+            yield f"{job.key}: option {option.name} asks for {option.accelerator}, {pool.name} has {pool.accelerator}"
+        if (a.replicas, a.devices_per_replica) != (option.replicas, option.devices_per_replica):
+            yield f"{job.key}: the gang is not {option.replicas} x {option.devices_per_replica} as its option says"
+        if sum(pods for _, pods in a.nodes) != option.replicas or any(pods < 1 for _, pods in a.nodes):
+            yield f"{job.key}: its nodes take {sum(p for _, p in a.nodes)} pods, not {option.replicas}"
+        if len({name for name, _ in a.nodes}) != len(a.nodes):
+            yield f"{job.key}: a node is named twice"
+        start, end = _exact(a.start_seconds), _exact(a.end_seconds)
+        if start is None or end is None or start < 0:
+            yield f"{job.key}: starts at {a.start_seconds} s and ends at {a.end_seconds} s, which is no time"
+            return
+        length = self._length(job, option)
+        if length is not None:
+            waits = self._provisioning(pool, a, start)
+            if abs(end - start - waits - length) > SLACK_SECONDS + length / 10**9:
+                yield f"{job.key}: takes {float(end - start)} s in the plan but {float(length + waits)} s by its rate"
+        for need in job.inputs:
+            yield from self._present(job.key, need, cluster, start, dict(a.data).get(need.data_set))
+
+    def _stays(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
+        placed = job.placed
+        assert placed is not None
+        if not a.fixed or (a.cluster, a.pool, a.option) != (placed.cluster, placed.pool, placed.option):
+            yield f"{job.key} was released to {placed.cluster}, {placed.pool} as {placed.option} and must stay there"
+        if a.start_seconds != 0.0:
+            yield f"{job.key} runs already and cannot start at {a.start_seconds} s"
+
+    def _admitted(
+        self, who: Key, pool: Pool, cluster: Cluster, selector: Selector, confidential: bool
+    ) -> Iterator[str]:
+        if not cluster.connected or cluster.fenced or cluster.drain:
+            yield f"{who} is put on {cluster.name}, which takes no new work"
+        if cluster.accepts is not None and who.namespace not in cluster.accepts:
+            yield f"{who} is put on {cluster.name}, which does not accept namespace {who.namespace}"
+        if not selector.matches(self.labels.get(pool.site, ())):
+            yield f"{who} is put on site {pool.site}, which its site selector excludes"
+        if confidential and not pool.confidential:
+            yield f"{who} is confidential and {pool.name} is not"
+
+    def _length(self, job: TrainingJob, option: Option) -> Fraction | None:
+        """Start-up and compute from the rate; a rate that had to be estimated is scaled by peak FLOP/s."""
+        startup = max(Fraction(0), Fraction(self.snapshot.policy.startup_seconds))
+        rate = None if option.rate_per_second is None else Fraction(option.rate_per_second)
+        if rate is None:
+            rate = self._estimate(job, option)
+        return None if rate is None or rate <= 0 else startup + Fraction(job.work_quantity) / rate
+
+    def _estimate(self, job: TrainingJob, option: Option) -> Fraction | None:
+        mine = dict(self.kinds[option.accelerator].peak_flops) if option.accelerator in self.kinds else {}
+        for other in sorted(job.options, key=lambda one: one.name):
+            if other.rate_per_second is None or other.accelerator not in self.kinds:
+                continue
+            theirs = dict(self.kinds[other.accelerator].peak_flops)
+            for precision in ("bf16", "fp16", "fp8", "int8", "tf32", "fp32", "fp64", *sorted(theirs)):
+                if mine.get(precision, 0) > 0 and theirs.get(precision, 0) > 0:
+                    gangs = Fraction(
+                        option.replicas * option.devices_per_replica, other.replicas * other.devices_per_replica
+                    )
+                    return (
+                        Fraction(other.rate_per_second)
+                        * Fraction(mine[precision])
+                        / Fraction(theirs[precision])
+                        * gangs
+                    )
+        return None
+
+    def _provisioning(self, pool: Pool, a: Assignment, start: Fraction) -> Fraction:
+        """Seconds its pods wait for growth nodes that nobody asked for before."""
+        new = [name for name, _ in a.nodes if name.startswith("+")]
+        if not new or pool.growth is None:
+            return Fraction(0)
+        delay = Fraction(pool.growth.provision_seconds)
+        return delay if any(start < self._asked(pool.name, name) + delay for name in new) else Fraction(0)
+
+    def _asked(self, pool: str, node: str) -> Fraction:
+        """When the first pod asks for a growth node."""
+        starts = [
+            Fraction(a.start_seconds)
+            for a in self.decision.assignments
+            if a.pool == pool and any(name == node for name, _ in a.nodes)
+        ]
+        serving = [s for plan in self.decision.services for s in plan.replicas if s.pool == pool]
+        if any(name == node for s in serving for name, _ in s.nodes):
+            starts.append(Fraction(0))
+        return min(starts, default=Fraction(0))
+
+    # -- data ----------------------------------------------------------------------------------------------------
+
+    def _present(
+        self, who: Key, need: DataInput, cluster: Cluster, start: Fraction, told: str | None
+    ) -> Iterator[str]:
+        data = self.data_sets.get(need.data_set)
+        if data is None:
+            yield f"{who} reads {need.data_set}, which is not in the snapshot"
+            return
+        if not data.residency.matches(self.labels.get(cluster.site, ())):
+            yield f"{who} reads {data.key} at {cluster.site}, where its residency does not allow it"
+        if self._here(need, data, cluster):
+            return
+        arrival = self.arrivals.get((data.key, cluster.store))
+        if arrival is None:
+            yield f"{who} starts at {cluster.name} without {data.key}, which is neither there nor moved there"
+        elif Fraction(arrival.end_seconds) > start + SLACK_SECONDS:
+            yield f"{who} starts at {float(start)} s, before {data.key} arrives at {arrival.end_seconds} s"
+        if told is not None and told != cluster.store:
+            yield f"{who} is told to read {data.key} at {told}, but it arrives at {cluster.store}"
+
+    def _here(self, need: DataInput, data: DataSet, cluster: Cluster) -> bool:
+        if any(copy.store == cluster.store for copy in data.copies):
+            return not need.mounted or cluster.storage.kind is StorageKind.VOLUME
+        replicas = [replica for replica in data.replicas if replica.site == cluster.site]
+        if not need.mounted:
+            return bool(replicas)
+        claims = any(replica.url.startswith("pvc://") for replica in replicas)
+        return claims and cluster.storage.kind is StorageKind.VOLUME
+
+    def _transfer(self, t: Transfer) -> Iterator[str]:
+        data = self.data_sets.get(t.data_set)
+        what = f"the transfer of {t.data_set} to {t.store}"
+        if data is None:
+            yield f"{what} moves a data set that is not in the snapshot"
+            return
+        start, end = _exact(t.start_seconds), _exact(t.end_seconds)
+        if start is None or end is None or start < 0 or t.rate_bytes_per_second <= 0:
+            yield f"{what} has no proper start, end or rate"
+            return
+        running = any((r.data_set, r.store) == (t.data_set, t.store) for r in self.snapshot.transfers)
+        if t.active != running:
+            yield f"{what} is {'not ' if t.active else ''}running in the snapshot, the plan says otherwise"
+        if running:
+            return
+        if t.transfer_bytes != data.size_bytes:
+            yield f"{what} moves {t.transfer_bytes} bytes of {data.size_bytes}"
+        length = Fraction(t.transfer_bytes) / Fraction(t.rate_bytes_per_second)
+        if end - start < length - SLACK_SECONDS - length / 10**9:
+            yield f"{what} needs {float(length)} s at its rate and is given {float(end - start)} s"
+        if not any(r.site == t.source_site and r.url == t.source_url for r in data.replicas):
+            yield f"{what} reads from {t.source_site}, where no such replica is declared"
+        at = t.source_site
+        for site in (t.source_site, t.target_site):
+            if not data.residency.matches(self.labels.get(site, ())):
+                yield f"{what} touches site {site}, where its residency does not allow it"
+        for name in t.links:
+            link = self.links.get(name)
+            if link is None or link.source != at:
+                yield f"{what} goes over {name}, which does not leave {at}"
+                return
+            at = link.target
+            if not data.residency.matches(self.labels.get(at, ())):
+                yield f"{what} passes site {at}, where its residency does not allow it"
+        if at != t.target_site:
+            yield f"{what} ends at {at}, not at {t.target_site}"
+        cluster = self.clusters.get(t.cluster)
+        if cluster is None or cluster.store != t.store or cluster.site != t.target_site:
+            yield f"{what} is run in {t.cluster}, whose store it is not"
+        if not t.links and Fraction(t.rate_bytes_per_second) > IN_SITE_BYTES_PER_SECOND * (1 + LINK_SLACK):
+            yield f"{what} stays inside a site and is faster than the 10 Gbit/s assumed there"
+
+    def _stores(self) -> Iterator[str]:
+        """Copies in number and in bytes."""
+        new = [t for t in self.decision.transfers if not t.active]
+        for data in self.snapshot.data_sets:
+            made = {copy.store for copy in data.copies}
+            made |= {t.store for t in self.snapshot.transfers if t.data_set == data.key}
+            more = {t.store for t in new if t.data_set == data.key} - made
+            if data.max_copies is not None and more and len(made) + len(more) > data.max_copies:
+                yield f"{data.key} would have {len(made) + len(more)} copies; {data.max_copies} are allowed"
+        for store in sorted({t.store for t in new}):
+            limits = [c.storage.capacity_bytes for c in self.clusters.values() if c.store == store]
+            limit = min((value for value in limits if value is not None), default=None)
+            if limit is None:
+                continue
+            held = {data.key: data.size_bytes for data in self.snapshot.data_sets if self._stored(data, store)}
+            held |= {t.data_set: t.transfer_bytes for t in new if t.store == store}
+            if sum(held.values()) > limit:
+                yield f"{store} would hold {sum(held.values())} bytes of {limit}"
+
+    def _stored(self, data: DataSet, store: str) -> bool:
+        return any(copy.store == store for copy in data.copies) or any(
+            t.data_set == data.key and t.store == store for t in self.snapshot.transfers
+        )
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    def _nodes(self) -> Iterator[str]:
+        """Every node of every pool at every instant; what runs already is counted but never blamed."""
+        held: dict[tuple[str, str], list[tuple[Interval, tuple[int, ...], bool]]] = {}
+        for a in self.decision.assignments:
+            job, start, end = self.jobs.get(a.job), _exact(a.start_seconds), _exact(a.end_seconds)
+            if job is None or start is None or end is None:
+                continue
+            option = next((one for one in job.options if one.name == a.option), None)
+            for name, pods in a.nodes if option is not None else ():
+                assert option is not None
+                held.setdefault((a.pool, name), []).append(((start, end), option.pod.times(pods).as_tuple(), a.fixed))
+        for plan in self.decision.services:
+            service = self.services.get(plan.service)
+            for serving in plan.replicas if service is not None else ():
+                assert service is not None
+                variant = next((one for one in service.variants if one.name == serving.variant), None)
+                for name, pods in serving.nodes if variant is not None else ():
+                    assert variant is not None
+                    begin = self._serves_from(service, serving, name)
+                    held.setdefault((serving.pool, name), []).append(
+                        ((begin, None), variant.pod.times(pods).as_tuple(), False)
+                    )
+        for (pool_name, name), uses in sorted(held.items(), key=lambda item: item[0]):
+            yield from self._node(pool_name, name, uses)
+
+    def _serves_from(self, service: InferenceService, serving: ServingPlan, node: str) -> Fraction:
+        running = any(
+            (now.pool, now.variant) == (serving.pool, serving.variant) and any(n == node for n, _ in now.nodes)
+            for now in service.serving
+        )
+        return Fraction(0) if running or not isfinite(serving.ready_seconds) else Fraction(serving.ready_seconds)
+
+    def _node(self, pool_name: str, name: str, uses: list[tuple[Interval, tuple[int, ...], bool]]) -> Iterator[str]:
+        pool = self.pools.get(pool_name)
+        if pool is None:
+            return
+        node = next((one for one in pool.nodes if one.name == name), None)
+        new = [use for use in uses if not use[2]]
+        if not new:
+            return
+        if node is not None:
+            if not self._usable(pool, node) and any(use[0][0] > 0 or use[0][1] is not None for use in new):
+                yield f"node {name} of {pool_name} is tainted, cordoned or not ready and gets new pods"
+            capacity = node.free.as_tuple()
+        elif name.startswith("+") and name[1:].isdigit() and pool.growth and int(name[1:]) <= pool.growth.nodes:
+            capacity = pool.growth.shape.as_tuple()
+        else:
+            yield f"node {name} is not in {pool_name}"
+            return
+        for instant in sorted({use[0][0] for use in uses}):
+            now = [use for use in uses if use[0][0] <= instant and (use[0][1] is None or instant < use[0][1])]
+            if all(use[2] for use in now):
+                continue
+            for kind, want, have in zip(_KINDS, _sum(use[1] for use in now), capacity, strict=True):
+                if want > have and _sum(use[1] for use in now if not use[2])[_KINDS.index(kind)] > 0:
+                    yield f"node {name} of {pool_name} holds {want} {kind} of {have} at {float(instant)} s"
+
+    def _usable(self, pool: Pool, node: Node) -> bool:
+        kind = self.kinds.get(pool.accelerator)
+        tolerations = kind.tolerations if kind is not None else ()
+        return node.schedulable and all(
+            taint.effect not in ("NoSchedule", "NoExecute") or any(one.tolerates(taint) for one in tolerations)
+            for taint in node.taints
+        )
+
+    # -- links ---------------------------------------------------------------------------------------------------
+
+    def _links(self) -> Iterator[str]:
+        margin = Fraction(self.snapshot.policy.bandwidth_margin)
+        uses: dict[str, list[tuple[Interval, Fraction, bool]]] = {}
+        for t in self.decision.transfers:
+            start, end = _exact(t.start_seconds), _exact(t.end_seconds)
+            if start is None or end is None:
+                continue
+            for name in t.links:
+                uses.setdefault(name, []).append(((start, end), Fraction(t.rate_bytes_per_second), t.active))
+        constant = self._traffic()
+        for name, entries in sorted(uses.items()):
+            link = self.links.get(name)
+            if link is None or not isfinite(link.bandwidth_bits_per_second):
+                continue
+            room = margin * Fraction(link.bandwidth_bits_per_second) / 8
+            for instant in sorted({entry[0][0] for entry in entries}):
+                now = [e for e in entries if e[0][0] <= instant and (e[0][1] is None or instant < e[0][1])]
+                total = sum((e[1] for e in now), Fraction(0)) + constant.get(name, Fraction(0))
+                if total > room * (1 + LINK_SLACK) and not all(e[2] for e in now):
+                    yield (
+                        f"link {name} carries {float(total):.6g} bytes/s of {float(room):.6g} "
+                        f"(margin included) at {float(instant)} s"
+                    )
+
+    def _traffic(self) -> dict[str, Fraction]:
+        """Requests and answers over the path of least latency, both ways."""
+        out: dict[str, Fraction] = {}
+        for plan in self.decision.services:
+            service = self.services.get(plan.service)
+            for route in plan.routes if service is not None else ():
+                assert service is not None
+                demand = next((d for d in service.demand if d.site == route.origin), None)
+                cluster = self.clusters.get(route.cluster)
+                if demand is None or cluster is None:
+                    continue
+                rate = Fraction(route.requests_per_second)
+                for source, target, size in (
+                    (route.origin, cluster.site, demand.request_bytes),
+                    (cluster.site, route.origin, demand.response_bytes),
+                ):
+                    for name in _nearest(self.snapshot.fleet, source, target) or ():
+                        out[name] = out.get(name, Fraction(0)) + rate * Fraction(size)
+        return out
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    def _service(self, service: InferenceService, plan: ServicePlan) -> Iterator[str]:
+        who = service.key
+        variants = {variant.name: variant for variant in service.variants}
+        total = 0
+        for serving in plan.replicas:
+            variant, pool = variants.get(serving.variant), self.pools.get(serving.pool)
+            cluster = self.clusters.get(serving.cluster)
+            if variant is None or pool is None or cluster is None or pool.cluster != serving.cluster:
+                yield f"{who} is served by {serving.variant} in {serving.pool}, which do not belong together"
+                continue
+            if variant.accelerator != pool.accelerator:
+                yield f"{who}: {variant.name} asks for {variant.accelerator}, {pool.name} has {pool.accelerator}"
+            if sum(pods for _, pods in serving.nodes) != serving.replicas:
+                yield f"{who}: {serving.replicas} replicas in {pool.name}, but its nodes take another number"
+            if not any((now.pool, now.variant) == (serving.pool, serving.variant) for now in service.serving):
+                yield from self._admitted(who, pool, cluster, service.site_selector, service.confidential)
+            total += serving.replicas
+            if variant.model is not None:
+                begin = Fraction(serving.ready_seconds) if isfinite(serving.ready_seconds) else Fraction(0)
+                yield from self._present(who, variant.model, cluster, begin, None)
+        if service.fixed_replicas is not None and total > service.fixed_replicas:
+            yield f"{who} gets {total} replicas; its scaler says {service.fixed_replicas}"
+        yield from self._routes(service, plan, variants)
+
+    def _routes(self, service: InferenceService, plan: ServicePlan, variants: dict[str, Variant]) -> Iterator[str]:
+        who = service.key
+        counts = {(s.pool, s.variant): s.replicas for s in plan.replicas}
+        loads: dict[tuple[str, str], float] = {}
+        by_origin: dict[str, float] = {}
+        for route in plan.routes:
+            place = (route.pool, route.variant)
+            if place not in counts or route.requests_per_second < 0:
+                yield f"{who} sends requests from {route.origin} to {route.pool}, where no replica is"
+            loads[place] = loads.get(place, 0.0) + route.requests_per_second
+            by_origin[route.origin] = by_origin.get(route.origin, 0.0) + route.requests_per_second
+        demand: dict[str, float] = {}
+        for one in service.demand:
+            demand[one.site] = demand.get(one.site, 0.0) + one.requests_per_second
+        for origin, rate in sorted(by_origin.items()):
+            if rate > demand.get(origin, 0.0) * (1 + LOAD_SLACK):
+                yield f"{who} routes {rate} requests/s from {origin}, where {demand.get(origin, 0.0)} arise"
+        served = sum(by_origin.values())
+        if abs(served - plan.served_per_second) > LOAD_SLACK * max(1.0, served):
+            yield f"{who} says it serves {plan.served_per_second} requests/s; its routes carry {served}"
+        for route in plan.routes:
+            place = (route.pool, route.variant)
+            variant, cluster = variants.get(route.variant), self.clusters.get(route.cluster)
+            if place in counts and variant is not None and cluster is not None and route.requests_per_second > 0:
+                late = self._late(service, variant, counts[place], loads[place], route.origin, cluster.site)
+                if late is not None:
+                    yield f"{who}: requests from {route.origin} to {route.pool} {late}"
+
+    def _late(
+        self, service: InferenceService, variant: Variant, replicas: int, load: float, origin: str, site: str
+    ) -> str | None:
+        """M/M/c waiting plus a fixed service time against the objective (docs/model.md section 3)."""
+        there = _nearest(self.snapshot.fleet, origin, site)
+        back = _nearest(self.snapshot.fleet, site, origin)
+        if there is None or back is None:
+            return "have no path"
+        latency = sum(self.links[name].latency_seconds for name in (*there, *back))
+        left = service.latency_seconds - latency - variant.service_seconds
+        if left < 0:
+            return f"take {latency + variant.service_seconds:.4g} s before any waiting, over {service.latency_seconds:.4g} s"
+        slots = max(1, int(variant.rate_per_second * variant.service_seconds + 1e-9))
+        mu = variant.rate_per_second / slots
+        servers = replicas * slots
+        if load >= servers * mu * (1 + LOAD_SLACK):
+            return f"bring {load:.6g} requests/s to {replicas} replicas that finish {servers * mu:.6g}"
+        waiting = _erlang_c(servers, load / mu) * exp(-max(0.0, servers * mu - load) * left)
+        if waiting > (1 - service.percentile) * (1 + 1e-6) + 1e-9:
+            return f"miss {service.latency_seconds:.4g} s in {waiting:.3%} of cases; {1 - service.percentile:.3%} are allowed"
+        return None
+
+
+_KINDS = ("devices", "millicores", "bytes of memory", "bytes of ephemeral storage", "pods")
+
+
+def _exact(value: float) -> Fraction | None:
+    return Fraction(value) if isfinite(value) else None
+
+
+def _sum(amounts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    total = (0,) * len(_KINDS)
+    for amount in amounts:
+        total = tuple(a + b for a, b in zip(total, amount, strict=True))
+    return total
+
+
+def _erlang_c(servers: int, offered: float) -> float:
+    """Probability that an arrival waits; the recursion of Erlang B, then C."""
+    if offered <= 0:
+        return 0.0
+    blocked = 1.0
+    for k in range(1, servers + 1):
+        blocked = offered * blocked / (k + offered * blocked)
+    busy = offered / servers
+    return min(1.0, blocked / (1 - busy * (1 - blocked))) if busy < 1 else 1.0
+
+
+def _nearest(fleet: Fleet, source: str, target: str) -> tuple[str, ...] | None:
+    """The path of least latency; Bellman and Ford, so as not to share the planner's search."""
+    best: dict[str, tuple[Fraction, int, tuple[str, ...]]] = {source: (Fraction(0), 0, ())}
+    links = [
+        link
+        for link in fleet.links
+        if link.source != link.target
+        and isfinite(link.bandwidth_bits_per_second)
+        and link.bandwidth_bits_per_second > 0
+    ]
+    for _ in range(len({link.source for link in links}) + 1):
+        changed = False
+        for link in links:
+            if link.source not in best:
+                continue
+            latency, hops, path = best[link.source]
+            extra = (
+                Fraction(link.latency_seconds) if isfinite(link.latency_seconds) and link.latency_seconds > 0 else 0
+            )
+            candidate = (latency + extra, hops + 1, (*path, link.name))
+            if link.target not in best or candidate < best[link.target]:
+                best[link.target], changed = candidate, True
+        if not changed:
+            break
+    return best[target][2] if target in best else None
