@@ -268,6 +268,8 @@ class Reflector:
         if held is not None and uid_of(held) != uid_of(obj):
             self._drop(key)  # deleted and created anew behind our back: two changes, not one
             held = None
+        if held is not None and version_of(held) == version_of(obj):
+            return
         self.objects[key] = obj
         if held is None:
             self._tell(ChangeKind.ADDED, None, obj)
