@@ -42,7 +42,7 @@ class _Range:
 
 def programmes_for(columns: int) -> int:
     """How many linear programmes a size affords: counted, not timed, so that every machine answers alike."""
-    return 14 if columns <= 3_000 else 6 if columns <= 12_000 else 3
+    return 14 if columns <= 3_000 else 6 if columns <= 12_000 else 2
 
 
 def lower_bound(data: ModelData, limit: int | None = None) -> Bound:

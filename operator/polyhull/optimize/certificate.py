@@ -27,7 +27,7 @@ def priced(programme: Programme, prices: Floats) -> tuple[Floats, Floats, Floats
     w[: programme.job_rows] = 0.0
     terms = programme.values * w[programme.rows]
     size = len(programme.upper)
-    total = np.bincount(programme.cols, terms, minlength=size)
+    total: Floats = np.bincount(programme.cols, terms, minlength=size).astype(np.float64)
     weight = np.bincount(programme.cols, np.abs(terms), minlength=size)
     count = np.bincount(programme.cols, minlength=size)
     low = total - weight * (count + _ENTRY) * _UNIT

@@ -15,7 +15,7 @@ from polyhull.optimize.programme import Programme
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """`share` is rho; `prices` are >= 0 for <= rows (of the job rows: free), `reduced` unsolved columns' included."""
+    """`share` is rho; `prices` are >= 0 for <= rows and free for == rows (what rho gains per unit of the row)."""
 
     status: str
     share: float
@@ -28,10 +28,13 @@ class Solution:
         return self.status == "Optimal"
 
 
-def solve(programme: Programme, iteration_limit: int = 200_000) -> Solution:
-    """Maximise rho. Columns whose upper bound is 0 are left out. Any failure is a status, never an exception."""
+def solve(programme: Programme, gains: Floats | None = None, iteration_limit: int = 200_000) -> Solution:
+    """Maximise rho (plus `gains` of the other variables). Variables whose upper bound is 0 are left out.
+
+    Any failure is a status, never an exception.
+    """
     keep = np.flatnonzero(programme.upper > 0.0)
-    costs = np.zeros(len(keep))
+    costs = np.zeros(len(keep)) if gains is None else -gains[keep]
     costs[-1] = -1.0
     rows = len(programme.rhs)
     lower = np.where(programme.equal, programme.rhs, -highspy.kHighsInf)

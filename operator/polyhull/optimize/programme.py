@@ -21,8 +21,10 @@ from polyhull.optimize.data import DIMENSIONS, DataSetData, Floats, Ints, ModelD
 EXACT_FLOW_VARIABLES = 6_000
 """Up to this many flow variables a shared data set has a flow of its own to every site; beyond, its flows are
 relaxed to what enters each site and what leaves its sources."""
-READER_ROWS = 4_000
+READER_ROWS = 600
 """Up to this many (reader, site) rows; beyond, the readers' mean stands for their maximum."""
+MOST_SHARE = 1e4
+"""Upper bound of rho's parts: keeps the programme bounded where nothing binds; no proof uses it."""
 STEPS = (1, 2, 3, 4)
 """Fekete and Schepers' dual feasible functions u(k) that are used."""
 
@@ -43,7 +45,9 @@ class Programme:
     job_rows: int
     column_variables: int
     service_start: int
-    """First n variable; then one x per (serving option, demand)."""
+    """First n variable; after the last n one x per pair of `pairs`."""
+    pairs: tuple[tuple[int, int], ...]
+    """(serving option, demand) of each x."""
 
 
 class _Matrix:
@@ -87,14 +91,14 @@ def dual_feasible_whole(part: Floats, whole: float, step: int) -> Floats:
     return np.where(at_jump, part / whole * (1.0 - 1e-15), down / step)
 
 
-def programme(data: ModelData, seconds: float, strengthened: bool = True) -> Programme:
-    """The programme at T = `seconds` > 0."""
-    return _Builder(data, seconds, strengthened).build()
+def programme(data: ModelData, seconds: float, strengthened: bool = True, soft: bool = False) -> Programme:
+    """The programme at T = `seconds` > 0. `soft`: demands are upper limits, not promises (phase 0)."""
+    return _Builder(data, seconds, strengthened, soft).build()
 
 
 class _Builder:
-    def __init__(self, data: ModelData, seconds: float, strengthened: bool) -> None:
-        self.data, self.T, self.strengthened = data, seconds, strengthened
+    def __init__(self, data: ModelData, seconds: float, strengthened: bool, soft: bool) -> None:
+        self.data, self.T, self.strengthened, self.soft = data, seconds, strengthened, soft
         self.matrix = _Matrix()
         self.upper: list[Floats] = []
         self.size = 0
@@ -111,7 +115,9 @@ class _Builder:
     def build(self) -> Programme:
         data = self.data
         G, J = len(data.columns), len(data.jobs)
-        self.Y = self.variables(G, np.where(data.finish <= self.T, 1.0, 0.0) if self.strengthened else 1.0)
+        self.Y = self.variables(
+            G, np.where(data.finish <= self.T, MOST_SHARE, 0.0) if self.strengthened else MOST_SHARE
+        )
         self.n = self.variables(len(data.serving), np.array([float(one.most_replicas) for one in data.serving]))
         self.pairs = [(v, i) for v, one in enumerate(data.serving) for i, _ in one.per_request]
         self.x = self.variables(len(self.pairs), 1.0)
@@ -139,6 +145,7 @@ class _Builder:
             job_rows=J,
             column_variables=G,
             service_start=G,
+            pairs=tuple(self.pairs),
         )
 
     # -- (1) jobs ---------------------------------------------------------------------------------------------
@@ -198,7 +205,7 @@ class _Builder:
                 self.matrix.add((kind, p), 1.0, *parts, (self.rho, np.array([fixed / room])))
 
         fixed = float((held * (np.minimum(left, T) if self.strengthened else left)).sum())
-        add("pool", use * length, T, N * T + grown * max(0.0, T - delay), fixed)
+        add("pool" if d == 0 else "area", use * length, T, N * T + grown * max(0.0, T - delay), fixed)
         if not self.strengthened:
             return
         for head in thresholds(earliest, use * length):
@@ -492,7 +499,7 @@ class _Builder:
         for i in range(len(data.demands)):
             served = self.x[[pair for pair, (_, at) in enumerate(self.pairs) if at == i]]
             if len(served):
-                self.matrix.add(("demand", i), 1.0, (served, np.ones(len(served))), equal=True)
+                self.matrix.add(("demand", i), 1.0, (served, np.ones(len(served))), equal=not self.soft)
         for i, service in enumerate(data.services):
             mine = [v for v, one in enumerate(data.serving) if one.service == i]
             if not mine:
@@ -502,7 +509,7 @@ class _Builder:
                 scale = max(1.0, float(service.exact_replicas))
                 total = (counts, np.full(len(mine), 1.0 / scale))
                 self.matrix.add(("replicas", i), service.exact_replicas / scale, total, equal=True)
-            elif service.least_replicas > 0:
+            elif service.least_replicas > 0 and not self.soft:
                 total = (counts, np.full(len(mine), -1.0 / service.least_replicas))
                 self.matrix.add(("replicas", i), -1.0, total)
 

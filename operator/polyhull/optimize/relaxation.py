@@ -1,0 +1,191 @@
+"""`relax`: the one entry of this room. What a snapshot's columns can reach at best, and where a search starts.
+
+Online services are made integer first (phase 0: the most demand, by priority); the bound then holds for every
+schedule that serves at least what the integer plan serves. Jobs of a lower priority never move the choice of a
+higher one: tiers are solved in order, with the earlier ones' columns held.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from polyhull.domain.decision import BoundKind, Price, ServicePlan, Unplaced
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Key
+from polyhull.optimize.bound import Bound, fluid_bound, lower_bound, slowest
+from polyhull.optimize.columns import Column, ColumnSet
+from polyhull.optimize.data import ModelData, model_data
+from polyhull.optimize.highs import solve
+from polyhull.optimize.prices import link_prices, pool_prices
+from polyhull.optimize.programme import programme
+from polyhull.optimize.rounding import round_shares
+from polyhull.optimize.services import Serving
+
+FLUID_COLUMNS = 12_000
+"""Up to this many columns the rate programme is solved too; beyond, prices come from the last fixed-T one."""
+_SERVED_DOWN = 1.0 - 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """`choice` and `ranking` by job key (fixed jobs not among them); services without nodes: planning packs them.
+
+    `lower_bound_seconds` holds for every schedule of class Pi (docs/model.md) that runs all jobs with a column and
+    serves at least the services' routes; 0 with `BoundKind.NONE` where nothing was proved.
+    """
+
+    lower_bound_seconds: float = 0.0
+    bound_kind: BoundKind = BoundKind.NONE
+    choice: dict[Key, Column] = field(default_factory=dict)
+    ranking: dict[Key, tuple[Column, ...]] = field(default_factory=dict)
+    order: tuple[Key, ...] = ()
+    """Jobs to start with: higher tiers first, then what leaves least slack under the bound."""
+    services: tuple[ServicePlan, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
+    """Jobs without an admissible column and services without a replica."""
+    pool_prices: tuple[Price, ...] = ()
+    link_prices: tuple[Price, ...] = ()
+    status: str = ""
+    steps: int = 0
+    """Linear programmes solved."""
+
+
+def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
+    """Bound, starting choice, service plans and prices of a snapshot; never raises for what a snapshot may hold."""
+    serving = Serving(snapshot, columns)
+    plans, unserved, steps = _services(snapshot, columns, serving)
+    served = {
+        (plan.service, origin): rate * _SERVED_DOWN for plan in plans for origin, rate in _by_origin(plan).items()
+    }
+    model = serving.model(served)
+    data = model_data(snapshot, columns, model)
+    bound = lower_bound(data)
+    seconds, kind = bound.seconds, bound.kind
+    built, found = bound.at, bound.solution
+    steps += bound.steps
+    if len(data.jobs) and len(data.columns) <= FLUID_COLUMNS:
+        fluid, rate_programme, rate_solution = fluid_bound(data)
+        steps += 1
+        if fluid > seconds * (1.0 + 1e-9):
+            seconds, kind = fluid, BoundKind.FLUID
+        if rate_solution.optimal:
+            built, found = rate_programme, rate_solution
+    margin = snapshot.policy.bandwidth_margin
+    choice, ranking, more = _choose(columns, data, bound, snapshot)
+    return Relaxation(
+        lower_bound_seconds=seconds if math.isfinite(seconds) else 0.0,
+        bound_kind=kind,
+        choice=choice,
+        ranking=ranking,
+        order=_order(choice, data),
+        services=plans,
+        unplaced=tuple(sorted((*_dropped(snapshot, columns), *unserved), key=lambda one: one.job)),
+        pool_prices=pool_prices(data, built, found) if built is not None and found is not None else (),
+        link_prices=link_prices(data, built, found, margin) if built is not None and found is not None else (),
+        status=bound.status,
+        steps=steps + more,
+    )
+
+
+def _services(
+    snapshot: Snapshot, columns: ColumnSet, serving: Serving
+) -> tuple[tuple[ServicePlan, ...], tuple[Unplaced, ...], int]:
+    """Integer plans; one programme with soft demands says which variant and pool cost the whole plan least."""
+    if not serving.services:
+        return (), (), 0
+    model = serving.model()
+    data = model_data(snapshot, columns, model)
+    preference: dict[tuple[Key, str, str], float] = {}
+    steps = 0
+    if data.serving and data.demands:
+        seconds = max(2.0 * max(data.fixed_seconds, slowest(data)), 1.0)
+        built = programme(data, seconds, soft=True)
+        gains = np.zeros(len(built.upper))
+        first = built.service_start + len(data.serving)
+        total = sum(demand.requests_per_second for demand in data.demands)
+        for at, (_, i) in enumerate(built.pairs):
+            gains[first + at] = 1e3 * (0.1 + data.demands[i].requests_per_second / total)
+        found = solve(built, gains)
+        steps = 1
+        if found.optimal:
+            for v, option in enumerate(data.serving):
+                name = (data.services[option.service].key, option.variant, data.pools[option.pool].name)
+                preference[name] = float(found.primal[built.service_start + v])
+    plans, unplaced = serving.plan(preference)
+    return plans, unplaced, steps
+
+
+def _by_origin(plan: ServicePlan) -> dict[str, float]:
+    served: dict[str, float] = {}
+    for route in plan.routes:
+        served[route.origin] = served.get(route.origin, 0.0) + route.requests_per_second
+    return served
+
+
+def _choose(
+    columns: ColumnSet, data: ModelData, bound: Bound, snapshot: Snapshot
+) -> tuple[dict[Key, Column], dict[Key, tuple[Column, ...]], int]:
+    """One column per job. With several priorities, tier after tier, the earlier ones' columns held."""
+    by_job: dict[Key, list[Column]] = {}
+    for column in columns.columns:
+        if not column.fixed:
+            by_job.setdefault(column.job, []).append(column)
+    tiers = sorted({int(priority) for priority in data.priority}, reverse=True)
+    if len(tiers) <= 1:
+        rounded = round_shares(data, by_job, bound.at, bound.solution)
+        return rounded.choice, rounded.ranking, 0
+    choice: dict[Key, Column] = {}
+    ranking: dict[Key, tuple[Column, ...]] = {}
+    steps = 0
+    priority = {job.key: job.priority for job in snapshot.jobs}
+    services = (data.services, data.demands, data.serving)
+    for tier in tiers:
+        kept = tuple(
+            column
+            for column in columns.columns
+            if column.fixed
+            or priority[column.job] == tier
+            or (column.job in choice and column.name == choice[column.job].name)
+        )
+        part = model_data(snapshot, replace(columns, columns=kept), services)
+        solved = lower_bound(part, limit=2)
+        steps += solved.steps
+        some: dict[Key, list[Column]] = {}
+        for column in kept:
+            if not column.fixed:
+                some.setdefault(column.job, []).append(column)
+        rounded = round_shares(part, some, solved.at, solved.solution)
+        for key, column in rounded.choice.items():
+            if priority[key] == tier:
+                choice[key], ranking[key] = column, rounded.ranking[key]
+    return choice, ranking, steps
+
+
+def _order(choice: dict[Key, Column], data: ModelData) -> tuple[Key, ...]:
+    tier = {key: int(data.priority[j]) for j, members in enumerate(data.jobs) for key in members}
+    return tuple(sorted(choice, key=lambda key: (-tier[key], -choice[key].length_seconds, key)))
+
+
+_STAGES = (
+    "NoPool", "MemberUnknown", "MemberUnreachable", "Fenced", "Draining", "NamespaceNotAccepted", "SiteSelector",
+    "Confidential", "Excluded", "PoolTooSmall", "NodesUnavailable", "Taint", "NoRate", "DataSetUnknown", "Residency",
+    "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "NoReachableReplica",
+)  # fmt: skip
+"""Rules in the order they are checked: the refusal that came latest was nearest to a yes."""
+
+
+def _dropped(snapshot: Snapshot, columns: ColumnSet) -> tuple[Unplaced, ...]:
+    """Jobs without any column, with the refusal that came nearest."""
+    have = {column.job for column in columns.columns}
+    found = []
+    for key in sorted({job.key for job in snapshot.jobs} - have):
+        refusals = [one for one in columns.inadmissible if one.job == key]
+        if not refusals:
+            found.append(Unplaced(key, "NoOption", f"{key} has no option; write spec.options"))
+            continue
+        best = max(refusals, key=lambda one: _STAGES.index(one.reason) if one.reason in _STAGES else 0)
+        others = sorted({one.reason for one in refusals} - {best.reason})
+        text = f"{best.message} ({len(refusals)} choices refused"
+        found.append(Unplaced(key, best.reason, text + (f"; also {', '.join(others)})" if others else ")")))
+    return tuple(found)

@@ -1,0 +1,323 @@
+"""Online inference: which variant serves whom from where, with exact integer replica counts (docs/model.md §3).
+
+The relaxation says which (variant, pool) are cheapest for the whole plan; this module turns that into integers.
+What already serves keeps its place while it is admissible and suffices. Counts never exceed what the pool's nodes
+hold beside running jobs and earlier services; which node takes which replica is planning's business.
+"""
+
+import math
+from dataclasses import dataclass
+
+from polyhull.domain.decision import Explanation, Route, ServicePlan, ServingPlan, Unplaced
+from polyhull.domain.fleet import Node
+from polyhull.domain.resources import Resources
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.units import format_seconds
+from polyhull.domain.workloads import InferenceService, Key, Variant
+from polyhull.optimize.admission import Admission
+from polyhull.optimize.columns import ColumnSet
+from polyhull.optimize.data import DemandData, ServiceData, ServingOption
+from polyhull.optimize.erlang import least_replicas, most_arrivals, replicas_per_request
+from polyhull.optimize.paths import Network
+
+_SERVED = 1e-9
+"""Requests/s below this share of the demand count as none."""
+
+Model = tuple[tuple[ServiceData, ...], tuple[DemandData, ...], tuple[ServingOption, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One admissible (variant, pool) of a service; `slack` is what queueing may take, by origin."""
+
+    variant: Variant
+    pool: str
+    cluster: str
+    site: str
+    slack: tuple[tuple[str, float], ...]
+    ready_seconds: float
+
+
+class Serving:
+    """Admissible serving options of a snapshot, their relaxation, and the integer plan."""
+
+    def __init__(self, snapshot: Snapshot, columns: ColumnSet) -> None:
+        self.snapshot = snapshot
+        self.network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
+        self.admission = Admission(snapshot, self.network)
+        seen: dict[Key, InferenceService] = {}
+        for service in sorted(snapshot.services, key=lambda one: (-one.priority, one.key)):
+            seen.setdefault(service.key, service)
+        self.services = tuple(seen.values())
+        self.pools = sorted(snapshot.fleet.pools, key=lambda pool: pool.name)
+        self.place = {pool.name: p for p, pool in enumerate(self.pools)}
+        refused = {(one.job, one.option, one.pool) for one in columns.inadmissible}
+        ready: dict[tuple[Key, str], float] = {}
+        for route in columns.routes:
+            at = (route.data_set, route.store)
+            ready[at] = min(ready.get(at, math.inf), route.seconds)
+        self.candidates = tuple(self._candidates(service, refused, ready) for service in self.services)
+
+    def demands(self, service: InferenceService) -> dict[str, float]:
+        """Requests per second by origin; what is not a positive number asks for nothing."""
+        found: dict[str, float] = {}
+        for demand in service.demand:
+            if math.isfinite(demand.requests_per_second) and demand.requests_per_second > 0.0:
+                found[demand.site] = found.get(demand.site, 0.0) + demand.requests_per_second
+        return dict(sorted(found.items()))
+
+    def _candidates(
+        self, service: InferenceService, refused: set[tuple[Key, str, str]], ready: dict[tuple[Key, str], float]
+    ) -> tuple[Candidate, ...]:
+        found = []
+        origins = self.demands(service)
+        for variant in sorted(service.variants, key=lambda one: one.name):
+            if not (math.isfinite(variant.rate_per_second) and variant.rate_per_second > 0.0):
+                continue
+            for pool in self.pools:
+                if pool.accelerator != variant.accelerator or (service.key, variant.name, pool.name) in refused:
+                    continue
+                slack = []
+                for origin in origins:
+                    trip = self.round_trip(origin, pool.site)
+                    if trip is not None:
+                        slack.append((origin, service.latency_seconds - trip - variant.service_seconds))
+                seconds = 0.0
+                if variant.model is not None:
+                    store = self.admission.clusters[pool.cluster].store
+                    seconds = ready.get((variant.model.data_set, store), 0.0)
+                found.append(Candidate(variant, pool.name, pool.cluster, pool.site, tuple(slack), seconds))
+        return tuple(found)
+
+    def round_trip(self, origin: str, site: str) -> float | None:
+        """Seconds of network latency there and back by the paths of least latency; None without a path."""
+        there, back = self.network.nearest(origin, site), self.network.nearest(site, origin)
+        if there is None or back is None:
+            return None
+        return sum(max(0.0, link.latency_seconds) for link in (*there, *back))
+
+    # -- relaxation -------------------------------------------------------------------------------------------
+
+    def model(self, served: dict[tuple[Key, str], float] | None = None) -> Model:
+        """Services, demands and serving options as the programme reads them; `served` replaces the demand."""
+        position = {name: e for e, name in enumerate(self.network.links)}
+        services: list[ServiceData] = []
+        demands: list[DemandData] = []
+        options: list[ServingOption] = []
+        for i, service in enumerate(self.services):
+            wanted = self.demands(service)
+            if served is not None:
+                wanted = {origin: served.get((service.key, origin), 0.0) for origin in wanted}
+            total = sum(wanted.values())
+            first = len(demands)
+            index: dict[str, int] = {}
+            for origin, rate in wanted.items():
+                if rate > 0.0:
+                    index[origin] = first + len(index)
+            options_before = len(options)
+            for candidate in self.candidates[i]:
+                option = self._option(i, service, candidate, total, index)
+                if option is not None:
+                    options.append(option)
+            sites = {candidate.site for candidate in self.candidates[i]}
+            for origin in index:
+                demands.append(DemandData(i, origin, wanted[origin], self._traffic(service, origin, sites, position)))
+            any_option = len(options) > options_before
+            least = service.min_replicas if any_option and total > 0.0 and served is None else 0
+            services.append(ServiceData(service.key, service.priority, max(0, least), None))
+        return tuple(services), tuple(demands), tuple(options)
+
+    def _option(
+        self, i: int, service: InferenceService, candidate: Candidate, total: float, index: dict[str, int]
+    ) -> ServingOption | None:
+        reach = [(origin, slack) for origin, slack in candidate.slack if slack >= 0.0 and origin in index]
+        pool = self.pools[self.place[candidate.pool]]
+        most = self.admission.room(candidate.variant.pod, pool).grown
+        if not reach or most < 1:
+            return None
+        variant = candidate.variant
+        slope = replicas_per_request(
+            total,
+            variant.rate_per_second,
+            variant.service_seconds,
+            max(slack for _, slack in reach),
+            service.percentile,
+        )
+        if slope is None:
+            slope = (1.0 - 1e-9) / variant.rate_per_second
+        per_request = tuple((index[origin], slope) for origin, _ in reach)
+        return ServingOption(i, variant.name, self.place[candidate.pool], variant.pod, most, per_request)
+
+    def _traffic(
+        self, service: InferenceService, origin: str, sites: set[str], position: dict[str, int]
+    ) -> tuple[tuple[str, tuple[tuple[int, float], ...]], ...]:
+        sizes = [(one.request_bytes, one.response_bytes) for one in service.demand if one.site == origin]
+        request, response = max(0.0, sizes[0][0]), max(0.0, sizes[0][1])
+        found = []
+        for site in sorted(sites):
+            per_link: dict[int, float] = {}
+            for path, volume in (
+                (self.network.nearest(origin, site), request),
+                (self.network.nearest(site, origin), response),
+            ):
+                for link in path or ():
+                    per_link[position[link.name]] = per_link.get(position[link.name], 0.0) + volume
+            found.append((site, tuple(sorted(per_link.items()))))
+        return tuple(found)
+
+    # -- integers ---------------------------------------------------------------------------------------------
+
+    def plan(
+        self, preference: dict[tuple[Key, str, str], float]
+    ) -> tuple[tuple[ServicePlan, ...], tuple[Unplaced, ...]]:
+        """Replicas and routes, higher priority first. `preference`: replicas in the relaxation by (service,
+        variant, pool); more is tried earlier."""
+        room = _Room(self)
+        plans, unplaced = [], []
+        for service, candidates in zip(self.services, self.candidates, strict=True):
+            running = {(one.variant, one.pool): one.replicas for one in service.serving}
+
+            def rank(one: Candidate, key: Key = service.key, running: dict[tuple[str, str], int] = running) -> object:
+                at = (one.variant.name, one.pool)
+                liked = preference.get((key, *at), 0.0)
+                return (-running.get(at, 0), -round(liked, 6), -one.variant.quality, one.variant.name, one.pool)
+
+            ordered = sorted(candidates, key=rank)  # type: ignore[arg-type]
+            plan = self._one(service, ordered, room)
+            wanted = plan.demanded_per_second > 0.0 or service.min_replicas > 0
+            if plan.replicas or not wanted or service.fixed_replicas == 0:
+                plans.append(plan)
+            else:
+                unplaced.append(Unplaced(service.key, *self._why(service, candidates, plan)))
+        plans.sort(key=lambda one: one.service)
+        unplaced.sort(key=lambda one: one.job)
+        return tuple(plans), tuple(unplaced)
+
+    def _one(self, service: InferenceService, candidates: list[Candidate], room: "_Room") -> ServicePlan:
+        left = self.demands(service)
+        asked = sum(left.values())
+        chosen: dict[int, int] = {}
+        routes: list[Route] = []
+        budget = service.fixed_replicas if service.fixed_replicas is not None else None
+        for c, one in enumerate(candidates):
+            can = room.count(one) if budget is None else min(room.count(one), budget - sum(chosen.values()))
+            taken, count = self._take(service, one, left, can)
+            if count:
+                chosen[c] = count
+                room.take(one, count)
+            for origin, rate in taken.items():
+                left[origin] -= rate
+                if left[origin] <= _SERVED * asked:
+                    left[origin] = 0.0
+                routes.append(Route(origin, one.cluster, one.pool, one.variant.name, rate))
+        target = max(0, service.min_replicas) if budget is None else budget
+        for c, one in sorted(enumerate(candidates), key=lambda pair: (pair[0] not in chosen, pair[0])):
+            more = min(target - sum(chosen.values()), room.count(one))
+            if more > 0:
+                chosen[c] = chosen.get(c, 0) + more
+                room.take(one, more)
+        replicas = tuple(
+            ServingPlan(
+                cluster=candidates[c].cluster,
+                site=candidates[c].site,
+                pool=candidates[c].pool,
+                variant=candidates[c].variant.name,
+                accelerator=candidates[c].variant.accelerator,
+                device_class=room.device_class(candidates[c].variant.accelerator),
+                devices_per_replica=candidates[c].variant.devices_per_replica,
+                replicas=count,
+                nodes=(),
+                ready_seconds=candidates[c].ready_seconds,
+            )
+            for c, count in sorted(chosen.items(), key=lambda pair: (candidates[pair[0]].pool, pair[0]))
+        )
+        served = math.fsum(route.requests_per_second for route in routes)
+        missing = {origin: rate for origin, rate in left.items() if rate > 0.0}
+        binds = "every origin is served within its latency objective"
+        if missing:
+            where = ", ".join(f"{origin} {rate:.3g}/s" for origin, rate in missing.items())
+            binds = f"{served:.3g} of {asked:.3g} requests/s are served; not: {where} (no further replica fits)"
+        routes.sort(key=lambda one: (one.origin, one.pool, one.variant))
+        return ServicePlan(service.key, replicas, tuple(routes), served, asked, Explanation(binds))
+
+    def _take(
+        self, service: InferenceService, one: Candidate, left: dict[str, float], can: int
+    ) -> tuple[dict[str, float], int]:
+        """The most of the remaining demand that `can` replicas answer in time, and the fewest that do."""
+        reach = sorted(
+            ((slack, origin) for origin, slack in one.slack if slack >= 0.0 and left.get(origin, 0.0) > 0.0),
+            reverse=True,
+        )
+        taken: dict[str, float] = {}
+        rate, service_seconds = one.variant.rate_per_second, one.variant.service_seconds
+        total = 0.0
+        for slack, origin in reach if can > 0 else ():
+            # Everybody in the queue waits alike: the least slack so far is what must hold.
+            most = most_arrivals(can, rate, service_seconds, slack, service.percentile)
+            wanted = left[origin]
+            fits = least_replicas(total + wanted, rate, service_seconds, slack, service.percentile)
+            amount = wanted if fits is not None and fits <= can else min(wanted, most - total)
+            if amount <= _SERVED * wanted or most < total:
+                break
+            taken[origin] = amount
+            total += amount
+        if not taken:
+            return {}, 0
+        slack = min(slack for slack, origin in reach if origin in taken)
+        count = least_replicas(total, rate, service_seconds, slack, service.percentile)
+        return taken, min(can, count if count is not None else can)
+
+    def _why(
+        self, service: InferenceService, candidates: tuple[Candidate, ...], plan: ServicePlan
+    ) -> tuple[str, str]:
+        if not candidates:
+            return "NoAdmissiblePool", "no variant is admissible in any pool; the reasons are listed per pool"
+        slacks = [slack for one in candidates for _, slack in one.slack]
+        if plan.demanded_per_second > 0.0 and (not slacks or max(slacks) < 0.0):
+            over = -max(slacks, default=math.nan)
+            text = "no link path joins any origin to any pool; declare Links"
+            if slacks:
+                text = (
+                    f"network and service time exceed the latency objective of {service.latency_seconds:g} s"
+                    f" by {format_seconds(over)} at best; raise it or add a nearer pool"
+                )
+            return "LatencyUnreachable", text
+        asked = f"{plan.demanded_per_second:.3g} requests/s, at least {service.min_replicas} replicas"
+        return "NoCapacity", f"no replica fits beside running jobs and earlier services ({asked}); add nodes"
+
+
+class _Room:
+    """What nodes still hold while services are placed one after another (best fit, as planning packs)."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
+        self.kinds = {kind.name: kind.device_class for kind in serving.snapshot.fleet.accelerators}
+        used: dict[tuple[str, str], Resources] = {}
+        for job in serving.snapshot.jobs:
+            placed = job.placed
+            if placed is None or not job.options:
+                continue
+            option = next((one for one in job.options if one.name == placed.option), job.options[0])
+            for node, count in placed.nodes:
+                at = (placed.pool, node)
+                used[at] = used.get(at, Resources()) + option.pod.times(count)
+        self.free: dict[str, list[Resources]] = {}
+        for pool in serving.pools:
+            nodes: tuple[Node, ...] = serving.admission.usable_nodes(pool)
+            self.free[pool.name] = [node.free - used.get((pool.name, node.name), Resources()) for node in nodes]
+
+    def device_class(self, accelerator: str) -> str:
+        return self.kinds.get(accelerator, "")
+
+    def count(self, one: Candidate) -> int:
+        pod = one.variant.pod
+        return sum(pod.copies_in(free) for free in self.free[one.pool])
+
+    def take(self, one: Candidate, count: int) -> None:
+        pod, free = one.variant.pod, self.free[one.pool]
+        for at in sorted(range(len(free)), key=lambda n: (pod.copies_in(free[n]), n)):
+            here = min(count, pod.copies_in(free[at]))
+            free[at] = free[at] - pod.times(here)
+            count -= here
+            if count == 0:
+                return
