@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The operator's image. Both stages begin with the same base, so that the environment built in the first fits the
 # interpreter of the second. Any base with Python >= 3.11 at one path will do, by digest where builds must repeat:
 #   docker build --build-arg BASE_IMAGE=python:3.13-slim-trixie@sha256:... .
