@@ -15,6 +15,7 @@ from polyhull.render.template import Json, Manifest
 MASTER_PORT = 29500
 """torchrun's default rendezvous port."""
 POD_GROUP_API = "scheduling.k8s.io/v1alpha2"
+"""As of Kubernetes 1.36; 1.37 serves the same fields as v1beta1."""
 COMPLETION_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 
@@ -37,7 +38,8 @@ class Gang:
     suspend: bool = False
     plan_hash: str = ""
     pod_groups: bool = False
-    """The member serves scheduling.k8s.io/v1alpha2."""
+    """The member serves PodGroups, in version `pod_group_api`."""
+    pod_group_api: str = POD_GROUP_API
 
     @property
     def name(self) -> str:
@@ -129,7 +131,7 @@ def _service(gang: Gang, job_uid: str) -> Manifest:
 
 def _pod_group(gang: Gang, job_uid: str) -> Manifest:
     return {
-        "apiVersion": POD_GROUP_API,
+        "apiVersion": gang.pod_group_api,
         "kind": "PodGroup",
         "metadata": _metadata(gang, job_uid, "gang"),
         "spec": {"schedulingPolicy": {"gang": {"minCount": gang.replicas}}},

@@ -96,3 +96,8 @@ def test_what_was_decided_is_written_on_the_job() -> None:
         "polyhull.io/pool": "edge-a/v100",
     }
     assert metadata["namespace"] == "team-a"
+
+
+def test_the_pod_group_is_of_the_version_the_member_serves() -> None:
+    gang = Gang(OWNER, "cpu", 2, CPU, SMALL, pod_groups=True, pod_group_api="scheduling.k8s.io/v1beta1")
+    assert [child["apiVersion"] for child in dependents(gang, "u")] == ["v1", "scheduling.k8s.io/v1beta1"]
