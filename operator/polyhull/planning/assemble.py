@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer, Unplaced
-from polyhull.domain.workloads import TrainingJob
-from polyhull.optimize.columns import Column, Inadmissible
+from polyhull.optimize.columns import Column
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import Reserved, named
 from polyhull.planning.simulate import Schedule
@@ -99,39 +98,11 @@ def transfers(instance: Instance, schedule: Schedule) -> tuple[Transfer, ...]:
     return tuple(out)
 
 
-def unplaced(reserved: Reserved, schedule: Schedule) -> tuple[Unplaced, ...]:
-    """Jobs without a column, and jobs no column of which ever fits, each with the reason nearest to admission."""
-    instance = reserved.instance
-    there = {job.key for job in instance.jobs} | {fixed.job.key for fixed in instance.fixed}
-    refused: dict[object, list[Inadmissible]] = {}
-    for entry in instance.columns.inadmissible:
-        refused.setdefault(entry.job, []).append(entry)
-    out = [
-        _refused(job, refused.get(job.key, []))
-        for job in sorted(instance.snapshot.jobs, key=lambda job: job.key)
-        if job.key not in there
-    ]
-    for j, slot in enumerate(schedule.slots):
-        if slot is None:
-            out.append(_never(instance, j))
-    return tuple(sorted(out, key=lambda entry: entry.job))
-
-
-def _refused(job: TrainingJob, reasons: list[Inadmissible]) -> Unplaced:
-    if not reasons:
-        return Unplaced(
-            job.key,
-            "NoPool",
-            "no pool of the fleet offers an accelerator of its options; add such a pool or an option",
-        )
-    counts: dict[str, int] = {}
-    for entry in reasons:
-        counts[entry.reason] = counts.get(entry.reason, 0) + 1
-    last = min(reasons, key=lambda entry: (entry.reason == "NoPool", -counts[entry.reason], entry.pool, entry.option))
-    where = f"{last.pool}: " if last.pool else ""
-    others = sorted(set(counts) - {last.reason})
-    also = f" (elsewhere: {', '.join(others)})" if others else ""
-    return Unplaced(job.key, last.reason, f"{where}{last.message}{also}")
+def unplaced(reserved: Reserved, schedule: Schedule, known: Iterable[Unplaced]) -> tuple[Unplaced, ...]:
+    """What has no column (`known`), and jobs no column of which ever fits."""
+    never = [_never(reserved.instance, j) for j, slot in enumerate(schedule.slots) if slot is None]
+    there = {entry.job for entry in never}
+    return tuple(sorted((*never, *(entry for entry in known if entry.job not in there)), key=lambda entry: entry.job))
 
 
 def _never(instance: Instance, j: int) -> Unplaced:

@@ -119,7 +119,7 @@ def _decision(
         assignments=assigned,
         transfers=moved,
         services=reserved.services,
-        unplaced=tuple(sorted((*unplaced(reserved, schedule), *guide.unserved), key=lambda entry: entry.job)),
+        unplaced=unplaced(reserved, schedule, guide.unplaced),
         makespan_seconds=schedule.makespan,
         lower_bound_seconds=proved[0],
         bound_kind=proved[1] if proved[0] > 0.0 else BoundKind.NONE,

@@ -1,4 +1,4 @@
-"""What the convex programme tells the schedule search: bound, columns, prices, services. Its failure costs only these."""
+"""What the convex programme tells the schedule search: bound, columns, prices, services."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.exact import Offer
+from polyhull.optimize.relaxation import _dropped, relax
 from polyhull.optimize.services import Serving
 
 Offers = tuple[tuple[Offer, ...], tuple[float, ...], tuple[int, ...]]
@@ -19,8 +20,11 @@ class Guide:
     lower_bound_seconds: float = 0.0
     bound_kind: BoundKind = BoundKind.NONE
     choice: Mapping[Key, tuple[str, str]] | None = None
+    """The programme's column of each job, by name."""
+    order: tuple[Key, ...] = ()
     services: tuple[ServicePlan, ...] = ()
-    unserved: tuple[Unplaced, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
+    """Jobs without an admissible column, services without a replica."""
     pool_prices: tuple[Price, ...] = ()
     link_prices: tuple[Price, ...] = ()
     status: str = ""
@@ -28,15 +32,26 @@ class Guide:
 
 
 def unguided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
-    """Services by what runs and what the variants are worth; nothing solved."""
-    if not snapshot.services:
-        return Guide()
-    plans, unserved = Serving(snapshot, columns).plan({})
-    return Guide(services=plans, unserved=unserved)
+    """Services by what runs and what the variants are worth; nothing is solved."""
+    plans, unserved = Serving(snapshot, columns).plan({}) if snapshot.services else ((), ())
+    return Guide(services=plans, unplaced=(*_dropped(snapshot, columns), *unserved))
 
 
 def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
-    return unguided(snapshot, columns)
+    """Bound, prices, columns and services from the programme."""
+    found = relax(snapshot, columns)
+    return Guide(
+        found.lower_bound_seconds,
+        found.bound_kind,
+        {key: column.name for key, column in found.choice.items()},
+        found.order,
+        found.services,
+        found.unplaced,
+        found.pool_prices,
+        found.link_prices,
+        found.status,
+        found.steps,
+    )
 
 
 def offers(snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...]) -> Offers:
