@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hack.ground.binaries import CONTROL_PLANE, HACK, HELM, BinariesMissing, obtain
 from hack.ground.fleet import FleetError, load_fleet
-from hack.ground.ground import Ground, GroundError
+from hack.ground.ground import Ground, GroundError, read_state
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -92,7 +92,12 @@ def _start(options: argparse.Namespace) -> int:
     with ground:
         while ground.supervisor.alive():
             time.sleep(0.5)
-    raise GroundError(f"the ground ended by itself; see {options.state}/state.json")
+    document = read_state(options.state)
+    if document is None or document["status"] != "stopped":
+        why = document["message"] if document else "its supervisor was killed"
+        raise GroundError(f"the ground ended by itself: {why}")
+    out.print("stopped")
+    return 0
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -102,7 +107,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _stop(options: argparse.Namespace) -> int:
     began = time.monotonic()
-    ground = Ground.load(options.state)
+    ground = Ground.load(options.state, ready=False)
     with _spinner() as say:
         say("stopping")
         ground.stop()

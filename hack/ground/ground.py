@@ -140,13 +140,15 @@ class Ground:
         return cls(state, document, process)
 
     @classmethod
-    def load(cls, state: Path) -> "Ground":
-        """The ground running under `state`; raises GroundError when there is none."""
+    def load(cls, state: Path, *, ready: bool = True) -> "Ground":
+        """The ground running under `state`, with `ready=False` also one still starting; raises GroundError if none."""
         document = read_state(state)
-        if document is None or document["status"] != "ready" or not Identity(**document["supervisor"]).alive():
+        if document is None or not Identity(**document["supervisor"]).alive():
             raise GroundError(
                 f"no ground is running under {state}; start one with `python -m hack.ground start --state {state}`"
             )
+        if ready and document["status"] != "ready":
+            raise GroundError(f"the ground under {state} is {document['status']}; try again in a moment")
         return cls(state, document)
 
     def stop(self) -> None:
