@@ -5,6 +5,7 @@ through. Strict types: `replicas: "3"` or `rate: 38.2` (unquoted) is an error he
 Unknown fields are ignored when read from a cluster (a newer CRD may have them) and refused in files.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
@@ -128,6 +129,15 @@ def _bounded_quantity(value: int | str) -> int | str:
     return value
 
 
+def _real_instant(text: str) -> str:
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        problem, remedy = f"{text!r} is no day and time there is", f"write {HINTS[INSTANT_PATTERN]}"
+        raise fail("instant", problem, remedy) from None
+    return text
+
+
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
 """Name of an object of ours (or of an option, variant, entry): at most 63, so that it fits a label value."""
@@ -153,7 +163,9 @@ Quantity = Annotated[
     ),
 ]
 Instant = Annotated[
-    str, Field(max_length=40, pattern=INSTANT_PATTERN, json_schema_extra={"format": "date-time", "pattern": None})
+    str,
+    AfterValidator(_real_instant),
+    Field(max_length=40, pattern=INSTANT_PATTERN, json_schema_extra={"format": "date-time", "pattern": None}),
 ]
 MountPath = Annotated[str, Field(min_length=1, max_length=512, pattern=PATH_PATTERN)]
 Text = Annotated[str, Field(max_length=1024)]
