@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hack.ground.binaries import CONTROL_PLANE, HACK, HELM, BinariesMissing, obtain
-from hack.ground.fleet import FleetError, load_fleet
-from hack.ground.ground import Ground, GroundError, read_state
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from hack.ground.binaries import CONTROL_PLANE, HACK, HELM, BinariesMissing, obtain
+from hack.ground.fleet import FleetError, load_fleet
+from hack.ground.ground import Ground, GroundError, read_state
 
 out = Console()
 errors = Console(stderr=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+
 from hack.ground import keys, nodes
 from hack.ground.client import ApiError, Client
 from hack.ground.fleet import ClusterSpec

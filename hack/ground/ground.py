@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from hack.ground import nodes
 from hack.ground.binaries import HACK
 from hack.ground.client import Client
@@ -141,15 +142,22 @@ class Ground:
 
     @classmethod
     def load(cls, state: Path, *, ready: bool = True) -> "Ground":
-        """The ground running under `state`, with `ready=False` also one still starting; raises GroundError if none."""
+        """The ground under `state`; raises GroundError if none runs there.
+
+        `ready=False` (for stopping): also one still starting, or one of which only parts are left.
+        """
         document = read_state(state)
-        if document is None or not Identity(**document["supervisor"]).alive():
+        ground = cls(state, document) if document else None
+        if document is None or ground is None or not (ground.supervisor.alive() or ground.living_processes()):
             raise GroundError(
                 f"no ground is running under {state}; start one with `python -m hack.ground start --state {state}`"
             )
-        if ready and document["status"] != "ready":
-            raise GroundError(f"the ground under {state} is {document['status']}; try again in a moment")
-        return cls(state, document)
+        if ready and not (document["status"] == "ready" and ground.supervisor.alive()):
+            raise GroundError(
+                f"the ground under {state} is not ready (last known: {document['status']}); "
+                f"try again in a moment, or end what is left with `python -m hack.ground stop --state {state}`"
+            )
+        return ground
 
     def stop(self) -> None:
         """End exactly this ground's processes, in order, and wait until their ports are free."""
@@ -243,7 +251,10 @@ def _await_ready(state: Path, process: "subprocess.Popen[bytes]", progress: Call
         if document and not ended:
             progress(f"{document['status']}: {document['message']}")
         if ended:
-            why = document["message"] if document else f"its supervisor ended; see {state / 'supervisor.log'}"
+            stopped = document is not None and document["status"] == "stopped"
+            why = (
+                "it was stopped" if stopped else (document or {}).get("message") or f"see {state / 'supervisor.log'}"
+            )
             raise GroundError(f"the ground did not start: {why}")
         time.sleep(0.05)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from hack.ground.client import ApiError, Client, Object
 from hack.ground.nodes import POOL, RUN_SECONDS
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from hack.ground.binaries import CONTROL_PLANE, HELM, BinariesMissing, Module, obtain
 from hack.ground.ground import Ground
 

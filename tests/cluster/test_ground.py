@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hack.ground.binaries import CONTROL_PLANE, HACK, BinariesMissing, obtain
 from hack.ground.client import ApiError, Client
 from hack.ground.fleet import FleetError, Pool, parse_fleet
