@@ -241,7 +241,9 @@ class _Keeper:
             if refused.status == 401:
                 self._digest = ""  # read the Secret anew and connect again at the next look
                 return MemberState.INVALID_CREDENTIALS, f"the API server does not accept the credentials: {refused}"
-            return MemberState.INVALID_CREDENTIALS, str(refused)
+            if refused.status == 403:
+                return MemberState.INVALID_CREDENTIALS, f"rights are missing: {refused}"
+            return MemberState.UNREACHABLE, f"what answers at {client.server} is not its API server: {refused}"
         if (status := cache.refused()) in (401, 403):
             return MemberState.INVALID_CREDENTIALS, f"rights are missing ({status}): {'; '.join(cache.problems())}"
         if not cache.synced or (not self.member.connected and cache.problems()):

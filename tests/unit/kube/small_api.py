@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+
 from polyhull.kube.client import ClusterClient
 from polyhull.kube.connection import from_credentials
 from polyhull.kube.kubeconfig import Credentials
@@ -15,7 +16,9 @@ from polyhull.kube.transport import Limits
 
 Object = dict[str, Any]
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
-QUICK = Limits(connect_seconds=1, total_seconds=3, backoff_seconds=0.01, longest_wait_seconds=0.2, inactivity_seconds=0.5, page=3)
+QUICK = Limits(
+    connect_seconds=1, total_seconds=3, backoff_seconds=0.01, longest_wait_seconds=0.2, inactivity_seconds=0.5, page=3
+)
 
 
 def run(work: Coroutine[Any, Any, None], seconds: float = 30.0) -> None:
@@ -127,8 +130,12 @@ class SmallApi:
             self.break_watches()
             await runner.cleanup()
 
-    def client(self, limits: Limits = QUICK, token: str = "secret", name: str = "small", **options: Any) -> ClusterClient:
-        return ClusterClient(name, from_credentials(Credentials(self.server, token=token), "test"), limits=limits, **options)
+    def client(
+        self, limits: Limits = QUICK, token: str = "secret", name: str = "small", **options: Any
+    ) -> ClusterClient:
+        return ClusterClient(
+            name, from_credentials(Credentials(self.server, token=token), "test"), limits=limits, **options
+        )
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path, dict(request.query), dict(request.headers)))
@@ -185,7 +192,11 @@ class SmallApi:
         if present is None and request.headers["Content-Type"] != "application/apply-patch+yaml":
             return status(404, "NotFound")
         merged = {**(present or {"metadata": self._identity(request.path)}), **body}
-        merged["metadata"] = {**(present or merged)["metadata"], **(body.get("metadata") or {}), **self._identity(request.path)}
+        merged["metadata"] = {
+            **(present or merged)["metadata"],
+            **(body.get("metadata") or {}),
+            **self._identity(request.path),
+        }
         return web.json_response(await self._store(request.path, merged, "MODIFIED" if present else "ADDED"))
 
     async def _delete(self, request: web.Request, body: Object) -> web.Response:

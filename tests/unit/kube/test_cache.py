@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from polyhull.domain.errors import BrokenPromise
 from polyhull.kube.cache import Backoff, Cache, Change, Selection
 from polyhull.kube.resources import CONFIG_MAPS, NODES, POD_GROUPS_V1BETA1, PODS, Ref
-
 from tests.unit.kube.small_api import SmallApi, eventually, once, run, status
 
 MAPS = "/api/v1/namespaces/team/configmaps"
@@ -33,9 +33,7 @@ class Seen:
 
 
 @asynccontextmanager
-async def following(
-    api: SmallApi, *selections: Selection, **options: Any
-) -> AsyncIterator[tuple[Cache, Seen]]:
+async def following(api: SmallApi, *selections: Selection, **options: Any) -> AsyncIterator[tuple[Cache, Seen]]:
     seen = Seen()
     async with api.serve(), api.client() as client:
         cache = Cache(client, selections or (Selection(CONFIG_MAPS),), seen, backoff=QUICK_BACKOFF, **options)

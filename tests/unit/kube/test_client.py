@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from polyhull.domain.errors import BrokenPromise, InvalidInput, Refused, Unreachable
 from polyhull.kube import connection as connections
 from polyhull.kube.client import ClusterClient
 from polyhull.kube.limiter import TokenBucket
 from polyhull.kube.resources import CONFIG_MAPS, NODES, PODS, Ref, Resource, ref_of
-
 from tests.unit.kube.small_api import QUICK, SmallApi, once, run, status
 
 PATH = "/api/v1/namespaces/team/configmaps/a"
 REF = Ref(CONFIG_MAPS, "team", "a")
-MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "team"}, "data": {"k": "v"}}
+MANIFEST = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "a", "namespace": "team"},
+    "data": {"k": "v"},
+}
 
 
 def test_every_request_says_who_asks() -> None:
@@ -146,7 +151,8 @@ def test_create_is_not_sent_twice_after_an_unclear_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(400, "BadRequest"), (403, "Forbidden"), (404, "NotFound"), (409, "Conflict"), (422, "Invalid")]
+    ("code", "reason"),
+    [(400, "BadRequest"), (403, "Forbidden"), (404, "NotFound"), (409, "Conflict"), (422, "Invalid")],
 )
 def test_no_is_no(code: int, reason: str) -> None:
     async def work() -> None:
@@ -244,7 +250,12 @@ def test_writes_name_their_manager_and_are_strict() -> None:
             await client.apply(MANIFEST, dry_run=True)
             _, path, query, headers = api.requests[-1]
             assert path == PATH
-            assert query == {"fieldManager": "polyhull", "fieldValidation": "Strict", "dryRun": "All", "force": "true"}
+            assert query == {
+                "fieldManager": "polyhull",
+                "fieldValidation": "Strict",
+                "dryRun": "All",
+                "force": "true",
+            }
             assert headers["Content-Type"] == "application/apply-patch+yaml"
             assert client.counters.writes == 1
 

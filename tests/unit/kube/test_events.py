@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+
 from polyhull.kube.events import EventWriter, News, shortened
 from polyhull.kube.resources import MEMBER_CLUSTERS, TRAINING_JOBS, Ref
-
 from tests.unit.kube.small_api import SmallApi, once, run, status
 
 JOB = Ref(TRAINING_JOBS, "team", "resnet")

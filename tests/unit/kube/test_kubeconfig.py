@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from polyhull.domain.errors import InvalidInput
 from polyhull.kube import kubeconfig
 from polyhull.kube.client import ClusterClient
@@ -118,7 +119,9 @@ def test_the_good_one_is_good() -> None:
     assert (credentials.server, credentials.token) == ("https://edge.example:6443", "a.b-c")
 
 
-@pytest.mark.parametrize("server", ["https://127.0.0.1:6443", "https://[fd00::1]:6443", "https://kube.local/k8s/clusters/c-1"])
+@pytest.mark.parametrize(
+    "server", ["https://127.0.0.1:6443", "https://[fd00::1]:6443", "https://kube.local/k8s/clusters/c-1"]
+)
 def test_addresses_people_use(server: str) -> None:
     assert problems_of(changed(*CLUSTER, "server", value=server)) == ()
 
@@ -137,7 +140,9 @@ def test_certificates_that_tls_cannot_use_are_refused_and_leave_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["a: [", "!!python/object/apply:os.system ['true']", "\x00", "[" * 5000, b"\xff\xfe\xfa"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "!!python/object/apply:os.system ['true']", "\x00", "[" * 5000, b"\xff\xfe\xfa"]
+)
 def test_what_is_not_yaml(text: str | bytes) -> None:
     with pytest.raises(InvalidInput, match="not YAML"):
         load(text)

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from polyhull.kube.lease import Elector, Timing
-
 from tests.unit.kube.small_api import SmallApi, eventually, once, run, status
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/polyhull/leases/operator"
