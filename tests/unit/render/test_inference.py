@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from tests.unit.render.render_values import CPU, DATA, GPU, TEMPLATE
-
 from polyhull.render import naming
 from polyhull.render.inference import Serving, deployment, service
 from polyhull.render.naming import Owner
+from tests.unit.render.render_values import CPU, DATA, GPU, TEMPLATE
 
 OWNER = Owner("InferenceJob", "team-a", "chat", "i-1")
 LARGE = Serving(OWNER, "large-h100", 3, GPU, TEMPLATE, DATA[1:])

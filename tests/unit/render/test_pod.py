@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from tests.unit.render.render_values import CPU, DATA, GPU, TEMPLATE, environment, gangs
 
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import AcceleratorType, Node, Pool, Toleration
@@ -13,6 +12,7 @@ from polyhull.domain.resources import Resources
 from polyhull.render.data import Data, environment_sources, located
 from polyhull.render.pod import Extras, Place, pod_spec
 from polyhull.render.training import Gang, job
+from tests.unit.render.render_values import CPU, DATA, GPU, TEMPLATE, environment, gangs
 
 SMALL = {"image": "x:1"}
 

@@ -3,10 +3,10 @@
 import json
 
 from hypothesis import given
-from tests.unit.render.render_values import CPU, GPU, OWNER, environment, gangs, keys_of
 
 from polyhull.render import naming
 from polyhull.render.training import Gang, dependents, job
+from tests.unit.render.render_values import CPU, GPU, OWNER, environment, gangs, keys_of
 
 SMALL = {"image": "x:1"}
 

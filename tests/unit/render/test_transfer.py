@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.render.render_values import keys_of
 
 from polyhull.domain.decision import Transfer
 from polyhull.domain.errors import InvalidInput
@@ -17,6 +16,7 @@ from polyhull.domain.workloads import Key
 from polyhull.render import naming, transfer
 from polyhull.render.naming import Owner
 from polyhull.render.transfer import Copying
+from tests.unit.render.render_values import keys_of
 
 OWNER = Owner("DataSet", "team-a", "imagenet", "d-1")
 PLANNED = Transfer(
