@@ -1,0 +1,56 @@
+"""The demo tells planned from observed: a job that is in truth twice as slow as its object says is seen to be late."""
+
+import argparse
+import contextlib
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from hack.demo import play
+from hack.demo.compare import Outcome
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(280)]
+
+KEPT = ("gate-features", "clinic-notes-lm", "translate-npu", "corpus-transformer", "call-transformer")
+SLOW = "translate-npu"
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Five jobs of the example on three control planes, one of them with a truth of its own."""
+    folder = tmp_path_factory.mktemp("small")
+    for path in sorted(play.EXAMPLE.glob("*.yaml")):
+        documents = [document for document in yaml.safe_load_all(path.read_text()) if document]
+        kept = [
+            d for d in documents if d["kind"] not in {"TrainingJob", "InferenceJob"} or d["metadata"]["name"] in KEPT
+        ]
+        (folder / path.name).write_text(yaml.safe_dump_all(kept))
+    options = argparse.Namespace(example=folder, fleet=play.FLEET, keep=False, wrong=[SLOW], svg=None)
+    with contextlib.ExitStack() as stack:
+        result, _ = play.play(options, Console(quiet=True), stack)
+    return result
+
+
+def late_by(outcome: Outcome, name: str) -> float:
+    row = next(row for row in outcome.rows if row.planned.job.endswith(f"/{name}"))
+    assert row.ended_seconds is not None
+    return row.ended_seconds - row.planned.finish_seconds
+
+
+def test_every_job_ran_where_the_plan_said(outcome: Outcome) -> None:
+    assert outcome.finished
+    assert [row.planned.job for row in outcome.rows if not row.where_planned] == []
+    assert len(outcome.rows) == len(KEPT)
+
+
+def test_the_job_whose_truth_is_wrong_is_seen_to_be_late(outcome: Outcome) -> None:
+    row = next(row for row in outcome.rows if row.planned.job.endswith(f"/{SLOW}"))
+    believed = row.planned.finish_seconds - row.planned.start_seconds
+    assert late_by(outcome, SLOW) > 0.6 * believed, "twice the run time must show, five per cent of noise aside"
+
+
+def test_the_others_keep_their_times(outcome: Outcome) -> None:
+    others = [name for name in KEPT if name != SLOW]
+    assert max(abs(late_by(outcome, name)) for name in others) < 0.6 * late_by(outcome, SLOW)
