@@ -105,6 +105,8 @@ class ExactAnswer:
     starts: tuple[tuple[int, int], ...] = ()
     """Per job (column, start); empty without a schedule."""
     moves: tuple[tuple[int, int, int], ...] = ()
+    replicas: tuple[int, ...] = ()
+    """Of each offer: where services would stand least in the way."""
 
 
 Prove = Callable[[ExactProblem], ExactAnswer | None]
@@ -116,6 +118,7 @@ class Offer:
     """What a service may use: named, before it becomes `ExactOffer`."""
 
     service: int
+    variant: str
     pool: str
     devices: int
     most: int
@@ -338,7 +341,7 @@ def answer_document(answer: ExactAnswer) -> dict[str, Any]:
 
 
 def answer_from(document: Mapping[str, Any]) -> ExactAnswer:
-    return ExactAnswer(document["status"], document["bound"], _rows(document["starts"]), _rows(document["moves"]))
+    return ExactAnswer(document["status"], document["bound"], _rows(document["starts"]), _rows(document["moves"]), tuple(document["replicas"]))
 
 
 def _rows(rows: Sequence[Sequence[int]]) -> Any:

@@ -18,7 +18,7 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.order import best_of, compute_only, from_relaxation, in_full, initial_orders, locality_only
 from polyhull.planning.promise import keep, replaces
 from polyhull.planning.prove import prove_and_improve
-from polyhull.planning.relaxed import Guide, guided, offers, unguided
+from polyhull.planning.relaxed import Guide, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.search import improve
 from polyhull.planning.simulate import Schedule
@@ -37,13 +37,12 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     fresh, steps = improve(instance, start, limits.search_steps, limits.seed, guide.lower_bound_seconds)
     bound, kind, status = guide.lower_bound_seconds, guide.bound_kind, "Feasible"
     if prove is not None and 0 < len(instance.jobs) <= limits.exact_jobs:
-        places = offers(snapshot, columns, reserved.services)
-        proved = prove_and_improve(instance, columns, fresh, bound, places, prove)
-        fresh, status = proved.schedule, proved.status
+        proved = prove_and_improve(reserved, columns, fresh, bound, prove)
+        reserved, fresh, status = proved.reserved, proved.schedule, proved.status
         if proved.lower_bound_seconds > bound:
             bound, kind = proved.lower_bound_seconds, BoundKind.EXACT_WHOLE_COPY
 
-    present = keep(instance)
+    present = keep(reserved.instance)
     if present is not None and not replaces(fresh, present.schedule, snapshot.policy.minimum_gain):
         fresh, status = present.schedule, f"{status}, present plan kept"
     return _decision(reserved, fresh, guide, (bound, kind), baselines, SolverReport(0.0, status, steps))

@@ -3,46 +3,53 @@
 from dataclasses import dataclass
 
 from polyhull.optimize.columns import ColumnSet
-from polyhull.optimize.exact import Built, ExactAnswer, Offer, Prove, ToBeat, build
+from polyhull.optimize.exact import Built, ExactAnswer, Prove, ToBeat, build
 from polyhull.planning.instance import Instance
 from polyhull.planning.order import Prescribed
+from polyhull.planning.relaxed import elsewhere, offers
+from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.simulate import Schedule, run
 
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """The best schedule known now and the bound proved for the executed class (0: none)."""
+    """The best schedule known now, what it is planned into, and the bound proved for the executed class (0: none)."""
 
+    reserved: Reserved
     schedule: Schedule
     lower_bound_seconds: float
     status: str
 
 
 def prove_and_improve(
-    instance: Instance,
-    columns: ColumnSet,
-    best: Schedule,
-    known_bound: float,
-    offers: tuple[tuple[Offer, ...], tuple[float, ...], tuple[int, ...]],
-    prove: Prove,
+    reserved: Reserved, columns: ColumnSet, best: Schedule, known_bound: float, prove: Prove
 ) -> Proved:
     """Never worse than `best`; a solver that fails changes nothing."""
+    instance = reserved.instance
     if not best.makespan > 0.0 or not any(slot is not None for slot in best.slots):
-        return Proved(best, 0.0, "Nothing to prove")
-    built = build(instance.snapshot, columns, _to_beat(instance, best, known_bound), *offers)
+        return Proved(reserved, best, 0.0, "Nothing to prove")
+    snapshot = instance.snapshot
+    places = offers(snapshot, columns, reserved.services)
+    beat = _to_beat(instance, best, known_bound)
+    built = build(snapshot, columns, beat, places.places, places.demand, places.replicas)
     answer = prove(built.problem)
     if answer is None:
-        return Proved(best, 0.0, "The exact solver gave no answer in its time")
-    if answer.status == "INFEASIBLE" or answer.status == "MODEL_INVALID":
-        return Proved(best, 0.0, f"The exact solver answered {answer.status}")
-    better = best
-    for order, prescribed in _orders(instance, best, built, answer):
-        candidate = run(instance, order, prescribed)
-        if candidate.objective < better.objective:
-            better = candidate
+        return Proved(reserved, best, 0.0, "Feasible; the exact solver gave no answer in its time")
+    if answer.status in ("INFEASIBLE", "MODEL_INVALID"):
+        return Proved(reserved, best, 0.0, f"Feasible; the exact solver answered {answer.status}")
+    where, better = reserved, best
+    rooms = [reserved]
+    moved = elsewhere(snapshot, columns, reserved.services, places, answer.replicas)
+    if moved is not None:
+        rooms.append(reserve(snapshot, columns, moved))
+    for room in rooms:
+        for order, prescribed in _orders(room.instance, best, built, answer):
+            candidate = run(room.instance, order, prescribed)
+            if candidate.objective < better.objective:
+                where, better = room, candidate
     # The grid's units are rounded down; the bound may not pass a schedule that exists.
     bound = min(answer.bound * built.problem.unit_seconds * (1.0 - 1e-12), better.makespan)
-    return Proved(better, bound, "Optimal" if answer.status == "OPTIMAL" else "Feasible")
+    return Proved(where, better, bound, "Optimal" if answer.status == "OPTIMAL" else "Feasible")
 
 
 def _to_beat(instance: Instance, best: Schedule, known_bound: float) -> ToBeat:

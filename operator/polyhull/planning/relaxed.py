@@ -11,8 +11,15 @@ from polyhull.optimize.exact import Offer
 from polyhull.optimize.relaxation import _dropped, relax
 from polyhull.optimize.services import Serving
 
-Offers = tuple[tuple[Offer, ...], tuple[float, ...], tuple[int, ...]]
-"""Places, requests per second and least replicas of services, as the exact problem needs them."""
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Services, where they may run, requests per second and least replicas of each, for the exact problem."""
+
+    services: tuple[Key, ...] = ()
+    places: tuple[Offer, ...] = ()
+    demand: tuple[float, ...] = ()
+    replicas: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +62,12 @@ def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
 
 
 def offers(snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...]) -> Offers:
-    """Every place that may serve what `plans` serve, with the most one replica there can answer in time."""
+    """Every place that may serve what `plans` serve, with the most one replica there can answer in time.
+
+    A service that runs and keeps its places in `plans` is not moved, just as a started job is not.
+    """
     if not plans:
-        return (), (), ()
+        return Offers()
     served: dict[tuple[Key, str], float] = {}
     for plan in plans:
         for route in plan.routes:
@@ -68,14 +78,51 @@ def offers(snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...
     for one in demands:
         demand[one.service] += one.requests_per_second
     pools = sorted(pool.name for pool in snapshot.fleet.pools)
-    places = tuple(
-        Offer(
-            option.service,
-            pools[option.pool],
-            option.pod.devices,
-            option.most_replicas,
-            1.0 / min(sigma for _, sigma in option.per_request),
-        )
-        for option in options
-    )
-    return places, tuple(demand), (0,) * len(services)
+    stays = _staying(snapshot, plans)
+    places = []
+    for option in options:
+        key, pool = services[option.service].key, pools[option.pool]
+        if key not in stays or (pool, option.variant) in stays[key]:
+            rate = 1.0 / min(sigma for _, sigma in option.per_request)
+            places.append(
+                Offer(option.service, option.variant, pool, option.pod.devices, option.most_replicas, rate)
+            )
+    planned = {plan.service: sum(serving.replicas for serving in plan.replicas) for plan in plans}
+    wanted = {service.key: service.min_replicas for service in snapshot.services}
+    least = tuple(max(0, min(wanted[one.key], planned.get(one.key, 0))) for one in services)
+    return Offers(tuple(one.key for one in services), tuple(places), tuple(demand), least)
+
+
+def _staying(snapshot: Snapshot, plans: tuple[ServicePlan, ...]) -> dict[Key, set[tuple[str, str]]]:
+    """Places of services that run in all the places their plan names."""
+    running = {one.key: {(now.pool, now.variant) for now in one.serving} for one in snapshot.services}
+    out = {}
+    for plan in plans:
+        places = {(serving.pool, serving.variant) for serving in plan.replicas}
+        if places and places <= running.get(plan.service, set()):
+            out[plan.service] = places
+    return out
+
+
+def elsewhere(
+    snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...], places: Offers, counts: tuple[int, ...]
+) -> tuple[ServicePlan, ...] | None:
+    """Services where the exact solver would have them; None if that serves less or changes nothing."""
+    if not plans or len(counts) != len(places.places):
+        return None
+    preference = {
+        (places.services[one.service], one.variant, one.pool): float(count)
+        for one, count in zip(places.places, counts, strict=True)
+    }
+    moved, _ = Serving(snapshot, columns).plan(preference)
+    now = {plan.service: plan for plan in plans}
+    if {plan.service for plan in moved} != set(now):
+        return None
+    if any(plan.served_per_second < now[plan.service].served_per_second * (1.0 - 1e-9) for plan in moved):
+        return None
+    names = [_places(plan) for plan in moved]
+    return None if names == [_places(now[plan.service]) for plan in moved] else moved
+
+
+def _places(plan: ServicePlan) -> list[tuple[str, str, int]]:
+    return sorted((serving.pool, serving.variant, serving.replicas) for serving in plan.replicas)
