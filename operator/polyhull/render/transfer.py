@@ -25,6 +25,11 @@ COPY_PATH = "data"
 _USER = 65532
 _MIB = 1024 * 1024
 _REMOTE_TYPES = {"s3": "s3", "gs": "google cloud storage", "az": "azureblob", "http": "http", "https": "http"}
+_COMMON: tuple[Manifest, ...] = (
+    {"name": "HOME", "value": "/tmp"},
+    # Below a remote's own PROVIDER in rclone's order: right for any S3 server, and wrong for none.
+    {"name": "RCLONE_S3_PROVIDER", "value": "Other"},
+)
 _S3_KEYS = (
     ("ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
     ("SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
@@ -235,7 +240,7 @@ def _pod_spec(copying: Copying) -> Manifest:
         "name": "rclone",
         "image": copying.image,
         "args": arguments(source.path, target.path, copying.transfer.rate_bytes_per_second),
-        "env": [{"name": "HOME", "value": "/tmp"}, *source.environment, *target.environment],
+        "env": [*(dict(entry) for entry in _COMMON), *source.environment, *target.environment],
         "envFrom": [{"prefix": remote.prefix, "secretRef": {"name": remote.secret_name}} for remote in secrets],
         # No footprint for the scheduler: a copy must not take the last core of a node that a gang was packed onto.
         "resources": {"requests": {"cpu": "0", "memory": "0"}, "limits": {"memory": "1Gi"}},

@@ -79,6 +79,12 @@ def test_source_and_target_are_remotes_with_credentials_of_their_own() -> None:
     ]
 
 
+def test_two_s3_remotes_give_every_variable_once() -> None:
+    names = [entry["name"] for entry in container(TO_BUCKET)["env"]]
+    assert len(names) == len(set(names))
+    assert "RCLONE_S3_PROVIDER" in names
+
+
 def test_a_public_source_needs_no_secret() -> None:
     copying = replace(TO_VOLUME, source_secret="")
     assert "envFrom" not in container(copying)
