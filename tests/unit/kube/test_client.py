@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
 
 from polyhull.domain.errors import BrokenPromise, InvalidInput, Refused, Unreachable
 from polyhull.kube import connection as connections
@@ -47,7 +48,7 @@ def test_in_cluster_token_is_sent_and_read_again(tmp_path: Path) -> None:
         (tmp_path / "token").write_text("one\n")
         source = connections.TokenFile(tmp_path / "token", lambda: now[0])
         async with SmallApi().serve() as api:
-            connection = connections.Connection(connections.Configuration(host=api.server), source)
+            connection = connections.Connection(Configuration(host=api.server), source)
             async with ClusterClient("c", connection, limits=QUICK) as client:
                 await client.version()
                 (tmp_path / "token").write_text("two")
@@ -286,7 +287,7 @@ def test_slashes_in_names_are_quoted() -> None:
 
 def test_ref_of_a_manifest() -> None:
     assert ref_of(MANIFEST) == REF
-    with pytest.raises(BrokenPromise, match="resources.py"):
+    with pytest.raises(BrokenPromise, match=r"resources\.py"):
         ref_of({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}})
 
 
@@ -312,7 +313,7 @@ def test_the_bucket_lets_a_burst_through_and_then_the_rate() -> None:
 
 class _Nowhere(connections.Connection):
     def __init__(self) -> None:
-        super().__init__(connections.Configuration(host="http://127.0.0.1:1"), _nobody)
+        super().__init__(Configuration(host="http://127.0.0.1:1"), _nobody)
 
 
 async def _nobody(fresh: bool) -> Any:

@@ -1,7 +1,7 @@
 """Leader election with clocks in the test's hand."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -75,8 +75,8 @@ async def candidates(api: SmallApi, clock: Clock, *identities: str) -> AsyncIter
                 "operator",
                 identity,
                 now=lambda: 0.0,
-                on_started=lambda epoch, said=said: said.append(f"started {epoch}"),
-                on_lost=lambda reason, said=said: said.append(f"lost: {reason}"),
+                on_started=_into(said, "started "),
+                on_lost=_into(said, "lost: "),
                 monotonic=clock,
                 sleep=clock.sleep,
             )
@@ -90,6 +90,10 @@ async def candidates(api: SmallApi, clock: Clock, *identities: str) -> AsyncIter
                 await candidate.stop()
             for client in clients:
                 await client.close()
+
+
+def _into(said: list[str], prefix: str) -> Callable[[object], None]:
+    return lambda what: said.append(f"{prefix}{what}")
 
 
 def leaders(made: list[Candidate]) -> list[str]:
