@@ -19,6 +19,12 @@ TOLERANCE = 1e-3
 _DOWN = 1.0 - 1e-12
 _TRIALS = 6
 """How often a linear programme's prices are tried at another T."""
+SMALL = 500
+"""Up to this many columns the strengthened programme is used from the start."""
+LARGE = 12_000
+"""From this many columns on the light programme is used, and few of them."""
+_FIRST = 1.5
+"""… first at this multiple of the slowest job."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +46,9 @@ class _Range:
     steps: int = 0
 
 
-def programmes_for(columns: int) -> int:
+def programmes_for(variables: int) -> int:
     """How many linear programmes a size affords: counted, not timed, so that every machine answers alike."""
-    return 14 if columns <= 3_000 else 6 if columns <= 12_000 else 2
+    return 14 if variables <= 2_000 else 6 if variables <= 6_000 else 4
 
 
 def lower_bound(data: ModelData, limit: int | None = None) -> Bound:
@@ -54,36 +60,48 @@ def lower_bound(data: ModelData, limit: int | None = None) -> Bound:
     if not (len(data.jobs) and math.isfinite(low)):
         kind = BoundKind.STRENGTHENED if math.isfinite(low) and low > 0.0 else BoundKind.NONE
         return Bound(low if kind is not BoundKind.NONE else 0.0, kind, "NothingToPlace", 0)
-    limit = programmes_for(len(data.columns)) if limit is None else limit
     span = _Range(low, math.inf)
-    seconds = low / _DOWN * (1.0 + 1e-9)
+    large = len(data.columns) > LARGE
+    light = len(data.columns) > SMALL
+    seconds = low / _DOWN * (_FIRST if light else 1.0 + 1e-9)
     best: tuple[Programme, Solution] | None = None
     prices: list[Floats] = []
     status = "Optimal"
-    while span.steps < limit:
-        built = programme(data, seconds)
+    most = 1
+    while span.steps < most:
+        built = programme(data, seconds, light=light)
+        most = (2 if large else programmes_for(len(built.upper))) if limit is None else limit
         found = solve(built)
         span.steps += 1
         if not found.optimal:
             status = f"{found.status} at T = {seconds:.6g} s; the bound before it stands"
             break
         prices.append(found.prices)
+        share = share_at_most(built, data.job_class, found.prices)
+        guess = seconds / max(found.share, 1e-9)
         if found.share >= 1.0:
             span.high = min(span.high, seconds)
             best = (built, found)
-        elif share_at_most(built, data.job_class, found.prices) < 1.0:
+        elif share < 1.0:
             span.low = max(span.low, seconds)
             best = best or (built, found)
         else:
             status = f"prices at T = {seconds:.6g} s prove nothing; the bound before it stands"
             break
-        _try(data, span, prices[-1], seconds / max(found.share, 1e-9))
+        if light:
+            span.low = max(span.low, min(seconds, seconds / share * _DOWN) if share > 0.0 else seconds)
+        else:
+            _try(data, span, prices[-1], guess)
         if span.high <= span.low * (1.0 + TOLERANCE):
             break
-        seconds = _next(span, seconds / max(found.share, 1e-9))
+        seconds = _next(span, guess)
+        if light and not large:
+            # The strengthened rows can only lift what the light ones proved.
+            light, span.high, prices, best = False, math.inf, [], None
+            seconds = span.low * (1.0 + TOLERANCE)
         if not math.isfinite(seconds):
             break
-    if math.isfinite(span.high):
+    if math.isfinite(span.high) and not light:
         for one in prices:
             _try(data, span, one, span.high)
     kind = BoundKind.STRENGTHENED if span.low > 0.0 else BoundKind.NONE

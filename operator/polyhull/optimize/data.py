@@ -16,7 +16,7 @@ from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
 from polyhull.optimize.admission import Admission, usable_rate
-from polyhull.optimize.columns import Column, ColumnSet
+from polyhull.optimize.columns import Column, ColumnSet, Need
 from polyhull.optimize.paths import Network
 
 Floats = NDArray[np.float64]
@@ -128,6 +128,12 @@ class ModelData:
     column_site: tuple[str, ...]
     column_data: tuple[tuple[int, ...], ...]
     """[column] data sets it must bring to its site over links."""
+    sites: tuple[str, ...]
+    """Sites of columns, sorted; `need_site` indexes them."""
+    need_column: Ints
+    need_set: Ints
+    need_site: Ints
+    """The pairs of `column_data` as three arrays: column, data set, site."""
     pools: tuple[PoolData, ...]
     links: tuple[str, ...]
     link_source: tuple[str, ...]
@@ -177,6 +183,10 @@ def model_data(
     links = tuple(network.links)
     position = {name: index for index, name in enumerate(links)}
     data_sets, column_data = _data_sets(admission, flat, job_class, classes)
+    sites = tuple(sorted({column.site for column in flat}))
+    site_index = {site: s for s, site in enumerate(sites)}
+    pairs = [(g, k, site_index[flat[g].site]) for g, sets in enumerate(column_data) for k in sets]
+    needs = np.array(pairs, dtype=np.int64).reshape(-1, 3)
     return ModelData(
         jobs=classes,
         multiplicity=np.array([len(members) for members in classes], dtype=np.float64),
@@ -191,6 +201,10 @@ def model_data(
         head=np.array([column.head_seconds for column in flat], dtype=np.float64),
         column_site=tuple(column.site for column in flat),
         column_data=column_data,
+        sites=sites,
+        need_column=needs[:, 0].copy(),
+        need_set=needs[:, 1].copy(),
+        need_site=needs[:, 2].copy(),
         pools=tuple(_pool(pool, admission, fixed, jobs) for pool in pools),
         links=links,
         link_source=tuple(network.links[name].source for name in links),
@@ -222,15 +236,17 @@ def _data_sets(
 ) -> tuple[tuple[DataSetData, ...], tuple[tuple[int, ...], ...]]:
     moved: list[tuple[Key, ...]] = []
     readers: dict[Key, set[int]] = {}
+    answers: dict[Need, bool] = {}
+    known: dict[int, tuple[Key, ...]] = {}
+    """By identity of a needs tuple: columns of one job at one cluster share theirs."""
     for j, column in zip(job_class.tolist(), flat, strict=True):
-        keys = []
-        for need in column.needs:
-            if need.present or (need.data_set, need.store) in admission.active:
-                continue
-            if need.site not in admission.sources(admission.data_sets[need.data_set]):
-                keys.append(need.data_set)
-                readers.setdefault(need.data_set, set()).add(j)
-        moved.append(tuple(keys))
+        keys = known.get(id(column.needs))
+        if keys is None:
+            keys = tuple(need.data_set for need in column.needs if _moves(admission, need, answers))
+            known[id(column.needs)] = keys
+        for key in keys:
+            readers.setdefault(key, set()).add(j)
+        moved.append(keys)
     index = {key: k for k, key in enumerate(sorted(readers))}
     found = []
     for key in sorted(readers):
@@ -243,6 +259,16 @@ def _data_sets(
         size = float(max(0, data.size_bytes))
         found.append(DataSetData(key, size, admission.sources(data), allowed, limit, who, private))
     return tuple(found), tuple(tuple(index[key] for key in keys) for keys in moved)
+
+
+def _moves(admission: Admission, need: Need, answers: dict[Need, bool]) -> bool:
+    """Must bytes cross links for this need (and is no transfer under way)?"""
+    if need.present:
+        return False
+    if need not in answers:
+        held = need.site in admission.sources(admission.data_sets[need.data_set])
+        answers[need] = not held and (need.data_set, need.store) not in admission.active
+    return answers[need]
 
 
 def _active(admission: Admission, position: dict[str, int]) -> tuple[tuple[tuple[int, ...], float, float], ...]:

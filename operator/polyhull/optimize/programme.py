@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from polyhull.optimize.data import DIMENSIONS, DataSetData, Floats, Ints, ModelData, PoolData
 
-EXACT_FLOW_VARIABLES = 6_000
+EXACT_FLOW_VARIABLES = 15_000
 """Up to this many flow variables a shared data set has a flow of its own to every site; beyond, its flows are
 relaxed to what enters each site and what leaves its sources."""
-READER_ROWS = 600
-"""Up to this many (reader, site) rows; beyond, the readers' mean stands for their maximum."""
+READER_ROWS = 2_500
+"""… and while (reader, site) pairs are no more than this; beyond, the readers' mean stands for their maximum."""
 MOST_SHARE = 1e4
 """Upper bound of rho's parts: keeps the programme bounded where nothing binds; no proof uses it."""
 STEPS = (1, 2, 3, 4)
@@ -91,14 +91,21 @@ def dual_feasible_whole(part: Floats, whole: float, step: int) -> Floats:
     return np.where(at_jump, part / whole * (1.0 - 1e-15), down / step)
 
 
-def programme(data: ModelData, seconds: float, strengthened: bool = True, soft: bool = False) -> Programme:
-    """The programme at T = `seconds` > 0. `soft`: demands are upper limits, not promises (phase 0)."""
-    return _Builder(data, seconds, strengthened, soft).build()
+def programme(
+    data: ModelData, seconds: float, strengthened: bool = True, soft: bool = False, light: bool = False
+) -> Programme:
+    """The programme at T = `seconds` > 0. `soft`: demands are upper limits, not promises (phase 0).
+
+    `light`: without the rows of kinds window, long, shape and cut. Every row then holds for any schedule that ends
+    at M <= T in rates of M too, so min(T, T/rho) is a bound, not only "T is infeasible".
+    """
+    return _Builder(data, seconds, strengthened, soft, light).build()
 
 
 class _Builder:
-    def __init__(self, data: ModelData, seconds: float, strengthened: bool, soft: bool) -> None:
+    def __init__(self, data: ModelData, seconds: float, strengthened: bool, soft: bool, light: bool) -> None:
         self.data, self.T, self.strengthened, self.soft = data, seconds, strengthened, soft
+        self.cuts = strengthened and not light
         self.matrix = _Matrix()
         self.upper: list[Floats] = []
         self.size = 0
@@ -180,7 +187,7 @@ class _Builder:
             ).reshape(-1, DIMENSIONS)
             for d in binding_dimensions(pool, data.pods[mine], served):
                 self.area(p, pool, d, mine, serving, served[:, d])
-                if self.strengthened:
+                if self.cuts:
                     self.shape(p, pool, d, mine, serving, served[:, d])
 
     def area(self, p: int, pool: PoolData, d: int, mine: Ints, serving: Ints, served: Floats) -> None:
@@ -206,7 +213,7 @@ class _Builder:
 
         fixed = float((held * (np.minimum(left, T) if self.strengthened else left)).sum())
         add("pool" if d == 0 else "area", use * length, T, N * T + grown * max(0.0, T - delay), fixed)
-        if not self.strengthened:
+        if not self.cuts:
             return
         for head in thresholds(earliest, use * length):
             W = T - head
@@ -250,22 +257,24 @@ class _Builder:
     def plan_flows(self) -> None:
         """Commodities: private data sets by (sources, allowed sites); shared ones alone while they are few."""
         data = self.data
-        sites = sorted(set(data.column_site))
-        self.site_index = {site: s for s, site in enumerate(sites)}
         groups: dict[tuple[bool, frozenset[str], frozenset[str], int], list[int]] = {}
         shared = [k for k, one in enumerate(data.data_sets) if not one.private]
-        alone = len(shared) * len(data.links) * (len(sites) + 1) <= EXACT_FLOW_VARIABLES
-        for k, one in enumerate(data.data_sets):
-            label = k if alone and not one.private else -1
-            groups.setdefault((one.private, one.sources, one.allowed, label), []).append(k)
-        self.exact = alone
         self.readers_at: dict[tuple[int, str], list[int]] = {}
-        for g, wanted in enumerate(data.column_data):
-            for k in wanted:
-                self.readers_at.setdefault((k, data.column_site[g]), []).append(g)
+        rows = sum(len(data.data_sets[k].readers) for k in shared) * len(data.sites)
+        self.exact = len(shared) * len(data.links) * (len(data.sites) + 1) <= EXACT_FLOW_VARIABLES
+        self.exact = self.exact and rows <= READER_ROWS
+        if self.exact and shared:
+            is_shared = np.isin(data.need_set, np.array(shared, dtype=np.int64))
+            for at in np.flatnonzero(is_shared).tolist():
+                key = (int(data.need_set[at]), data.sites[int(data.need_site[at])])
+                self.readers_at.setdefault(key, []).append(int(data.need_column[at]))
+        for k, one in enumerate(data.data_sets):
+            label = k if self.exact and not one.private else -1
+            groups.setdefault((one.private, one.sources, one.allowed, label), []).append(k)
         self.commodities: list[tuple[bool, list[int], Ints, Ints]] = []
         self.Z: dict[tuple[int, str], int] = {}
         self.Zmax: dict[int, int] = {}
+        self.phi: dict[tuple[int, str], Ints] = {}
         for (private, sources, allowed, _), members in sorted(groups.items(), key=_group_key):
             links = np.array(
                 [
@@ -280,53 +289,50 @@ class _Builder:
             F = self.variables(len(links), 1.0)
             self.link_share.append((links, F))
             self.commodities.append((private, members, links, F))
-            if not private:
-                for k in members:
-                    self.Zmax[k] = int(self.variables(1, 1.0)[0])
-                    for site in sites:
-                        if (k, site) in self.readers_at:
-                            self.Z[k, site] = int(self.variables(1, 1.0)[0])
-        self.phi: dict[tuple[int, str], Ints] = {}
-        if alone:
-            for private, members, links, _ in self.commodities:
-                if not private:
-                    for site in sites:
-                        if (members[0], site) in self.readers_at:
-                            self.phi[members[0], site] = self.variables(len(links), 1.0)
+            if private or not self.exact:
+                continue
+            k = members[0]
+            self.Zmax[k] = int(self.variables(1, 1.0)[0])
+            for site in data.sites:
+                if (k, site) in self.readers_at:
+                    self.Z[k, site] = int(self.variables(1, 1.0)[0])
+                    self.phi[k, site] = self.variables(len(links), 1.0)
 
     def flow_rows(self) -> None:
+        commodity = np.zeros(len(self.data.data_sets), dtype=np.int64)
+        for c, (_, members, _, _) in enumerate(self.commodities):
+            commodity[members] = c
+        group_of_need = commodity[self.data.need_set]
         for c, (private, members, links, F) in enumerate(self.commodities):
-            if private:
-                self.private_rows(c, members, links, F)
-            elif self.exact:
-                self.exact_rows(c, members[0], links, F)
+            if private or not self.exact:
+                self.grouped_rows(c, members, links, F, np.flatnonzero(group_of_need == c), private)
             else:
-                self.relaxed_rows(c, members, links, F)
+                self.exact_rows(c, members[0], links, F)
         self.reader_rows()
 
-    def private_rows(self, c: int, members: list[int], links: Ints, F: Ints) -> None:
-        """Bytes that end at a site are no more than what comes in less what goes on."""
+    def grouped_rows(self, c: int, members: list[int], links: Ints, F: Ints, needs: Ints, private: bool) -> None:
+        """Bytes that end at a site are no more than what comes in less what goes on.
+
+        Many shared data sets are relaxed: each reader asks for its part of one copy, nothing is said of relays
+        (what goes on may be a second use of the same bytes), and what leaves the sources is counted instead.
+        """
         data = self.data
-        inside: dict[str, list[tuple[int, float]]] = {}
-        for k in members:
-            for site in self.site_index:
-                for g in self.readers_at.get((k, site), ()):
-                    inside.setdefault(site, []).append((g, data.data_sets[k].size_bytes))
-        for site in self.relays(data.data_sets[members[0]], links):
-            wanted = inside.get(site, [])
-            self.balance(
-                ("balance", c),
-                site,
-                links,
-                F,
-                self.Y[np.array([g for g, _ in wanted], dtype=np.int64)],
-                np.array([size for _, size in wanted], dtype=np.float64),
-            )
+        readers = np.array([1.0 if one.private else float(len(one.readers)) for one in data.data_sets])
+        sizes = np.array([one.size_bytes for one in data.data_sets]) / np.maximum(readers, 1.0)
+        at_site = data.need_site[needs]
+        ends, bytes_ = self.Y[data.need_column[needs]], sizes[data.need_set[needs]]
+        sites = self.relays(data.data_sets[members[0]], links) if private else data.sites
+        index = {site: s for s, site in enumerate(data.sites)}
+        for site in sites:
+            mine = at_site == index.get(site, -1)
+            self.balance(("balance", c), site, links, F, ends[mine], bytes_[mine], private)
+        if not private:
+            self.out_row(c, members, links, F, ends, bytes_)
 
     def exact_rows(self, c: int, k: int, links: Ints, F: Ints) -> None:
         """A flow of its own to every site; a shared hop is paid once: the largest of them."""
         one = self.data.data_sets[k]
-        for site in self.site_index:
+        for site in self.data.sites:
             if (k, site) not in self.phi:
                 continue
             phi = self.phi[k, site]
@@ -335,25 +341,15 @@ class _Builder:
                 self.balance(("balance", c), relay, links, phi, ends, np.full(len(ends), one.size_bytes))
             for f, part in zip(F.tolist(), phi.tolist(), strict=True):
                 self.matrix.add(("hop", c), 0.0, (np.array([part, f]), np.array([1.0, -1.0])))
-        self.out_row(c, [k], links, F)
+        size = np.array([one.size_bytes])
+        self.out_row(c, [k], links, F, np.array([self.Zmax[k]], dtype=np.int64), size)
 
-    def relaxed_rows(self, c: int, members: list[int], links: Ints, F: Ints) -> None:
-        """Only what enters each site and what leaves the sources: weaker than flows, and few rows."""
-        for site in self.site_index:
-            ends = [k for k in members if (k, site) in self.Z]
-            variables = np.array([self.Z[k, site] for k in ends], dtype=np.int64)
-            sizes = np.array([self.data.data_sets[k].size_bytes for k in ends], dtype=np.float64)
-            if len(ends):
-                self.balance(("balance", c), site, links, F, variables, sizes, relays=False)
-        self.out_row(c, members, links, F)
-
-    def out_row(self, c: int, members: list[int], links: Ints, F: Ints) -> None:
+    def out_row(self, c: int, members: list[int], links: Ints, F: Ints, ends: Ints, sizes: Floats) -> None:
+        """What is needed elsewhere leaves the sources once."""
         data = self.data
         sources = data.data_sets[members[0]].sources
         leaving = np.array([data.link_source[e] in sources for e in links.tolist()], dtype=np.bool_)
         volume = data.bandwidth[links[leaving]] * self.T
-        sizes = np.array([data.data_sets[k].size_bytes for k in members], dtype=np.float64)
-        ends = np.array([self.Zmax[k] for k in members], dtype=np.int64)
         scale = max(float(volume.max(initial=0.0)), float(sizes.max(initial=0.0)))
         if scale > 0.0:
             self.matrix.add(("out", c), 0.0, (ends, sizes / scale), (F[leaving], -volume / scale))
@@ -383,29 +379,22 @@ class _Builder:
         touched = {self.data.link_source[e] for e in links.tolist()} | {
             self.data.link_target[e] for e in links.tolist()
         }
-        ends = set(self.site_index)
-        return sorted((touched | ends) - one.sources)
+        return sorted((touched | set(self.data.sites)) - one.sources)
 
     def reader_rows(self) -> None:
         """z[k,s] is at least the share of every class that reads k at s; copies are limited."""
         data = self.data
-        many = sum(len({int(data.job_class[g]) for g in self.readers_at[key]}) for key in self.Z) > READER_ROWS
         for (k, site), z in self.Z.items():
             by_class: dict[int, list[int]] = {}
             for g in self.readers_at[k, site]:
                 by_class.setdefault(int(data.job_class[g]), []).append(g)
             top = np.array([z, self.Zmax[k]])
             self.matrix.add(("reader", k), 0.0, (top, np.array([1.0, -1.0])))
-            if many:
-                share = 1.0 / max(1, len(data.data_sets[k].readers))
-                columns = self.Y[np.array(self.readers_at[k, site], dtype=np.int64)]
-                self.at_most(("reader", k), columns, share, z)
-                continue
             for columns_of in by_class.values():
                 self.at_most(("reader", k), self.Y[np.array(columns_of, dtype=np.int64)], 1.0, z)
         for k, z in self.Zmax.items():
             away: dict[int, list[int]] = {}
-            for site in self.site_index:
+            for site in data.sites:
                 for g in self.readers_at.get((k, site), ()):
                     away.setdefault(int(data.job_class[g]), []).append(g)
             for columns_of in away.values():
@@ -452,38 +441,36 @@ class _Builder:
 
     def cut_rows(self) -> None:
         """What a long job reads must be there early: bytes over a site's borders within T less the job's length."""
-        if not self.strengthened:
-            return
         data = self.data
+        if not self.cuts or not len(data.need_set):
+            return
+        sole = np.array([next(iter(one.sources)) if len(one.sources) == 1 else "" for one in data.data_sets])
+        readers = np.array([1.0 if one.private else float(len(one.readers)) for one in data.data_sets])
+        volume = (np.array([one.size_bytes for one in data.data_sets]) / np.maximum(readers, 1.0))[data.need_set]
+        index = {site: s for s, site in enumerate(data.sites)}
+        source, target = np.array(data.link_source), np.array(data.link_target)
         for site in sorted(set(data.link_source) | set(data.link_target)):
-            leaving = tuple(e for e in range(len(data.links)) if data.link_source[e] == site)
-            coming = tuple(e for e in range(len(data.links)) if data.link_target[e] == site)
-            only_here = {k for k, one in enumerate(data.data_sets) if one.sources == {site}}
-            self.cut(leaving, [key for key in self.readers_at if key[0] in only_here and key[1] != site])
-            self.cut(coming, [key for key in self.readers_at if key[1] == site])
+            here = index.get(site, -1)
+            out = np.flatnonzero((sole[data.need_set] == site) & (data.need_site != here))
+            self.cut(np.flatnonzero(source == site), out, volume[out])
+            into = np.flatnonzero(data.need_site == here)
+            self.cut(np.flatnonzero(target == site), into, volume[into])
 
-    def cut(self, links: tuple[int, ...], keys: list[tuple[int, str]]) -> None:
+    def cut(self, links: Ints, needs: Ints, volume: Floats) -> None:
         data = self.data
-        capacity = float(data.bandwidth[list(links)].sum()) if links else 0.0
-        if not keys or capacity <= 0.0:
+        capacity = float(data.bandwidth[links].sum())
+        if not len(needs) or capacity <= 0.0:
             return
-        columns, bytes_ = [], []
-        for k, site in keys:
-            one = data.data_sets[k]
-            for g in self.readers_at[k, site]:
-                columns.append(g)
-                bytes_.append(one.size_bytes / (1.0 if one.private else len(one.readers)))
-        mine, volume = np.array(columns, dtype=np.int64), np.array(bytes_)
+        mine = data.need_column[needs]
         tails = data.length[mine]
         for tail in thresholds(tails, volume):
             W = self.T - tail
             if W <= 0.0:
-                self.matrix.add(("cut", links[0]), 1.0)
+                self.matrix.add(("cut", int(links[0])), 1.0)
                 continue
-            room = capacity * W
-            rhs = max(0.0, 1.0 - self.active_rate(links, W) / capacity)
-            late = np.where(tails >= tail, volume / room, 0.0)
-            self.matrix.add(("cut", links[0]), rhs, (self.Y[mine], late))
+            rhs = max(0.0, 1.0 - self.active_rate(tuple(links.tolist()), W) / capacity)
+            late = np.where(tails >= tail, volume / (capacity * W), 0.0)
+            self.matrix.add(("cut", int(links[0])), rhs, (self.Y[mine], late))
 
     # -- (5) online -------------------------------------------------------------------------------------------
 

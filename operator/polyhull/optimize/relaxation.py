@@ -13,17 +13,15 @@ import numpy as np
 from polyhull.domain.decision import BoundKind, Price, ServicePlan, Unplaced
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
-from polyhull.optimize.bound import Bound, fluid_bound, lower_bound, slowest
+from polyhull.optimize.bound import LARGE, Bound, fluid_bound, lower_bound, slowest
 from polyhull.optimize.columns import Column, ColumnSet
 from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.highs import solve
 from polyhull.optimize.prices import link_prices, pool_prices
-from polyhull.optimize.programme import programme
+from polyhull.optimize.programme import Programme, programme
 from polyhull.optimize.rounding import round_shares
 from polyhull.optimize.services import Serving
 
-FLUID_COLUMNS = 12_000
-"""Up to this many columns the rate programme is solved too; beyond, prices come from the last fixed-T one."""
 _SERVED_DOWN = 1.0 - 1e-9
 
 
@@ -64,7 +62,7 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
     seconds, kind = bound.seconds, bound.kind
     built, found = bound.at, bound.solution
     steps += bound.steps
-    if len(data.jobs) and len(data.columns) <= FLUID_COLUMNS:
+    if len(data.jobs) and len(data.columns) <= LARGE:
         fluid, rate_programme, rate_solution = fluid_bound(data)
         steps += 1
         if fluid > seconds * (1.0 + 1e-9):
@@ -100,13 +98,13 @@ def _services(
     steps = 0
     if data.serving and data.demands:
         seconds = max(2.0 * max(data.fixed_seconds, slowest(data)), 1.0)
-        built = programme(data, seconds, soft=True)
+        built = programme(data, seconds, soft=True, light=len(data.columns) > LARGE)
         gains = np.zeros(len(built.upper))
         first = built.service_start + len(data.serving)
         total = sum(demand.requests_per_second for demand in data.demands)
         for at, (_, i) in enumerate(built.pairs):
             gains[first + at] = 1e3 * (0.1 + data.demands[i].requests_per_second / total)
-        found = solve(built, gains)
+        found = solve(_few(data, built), gains)
         steps = 1
         if found.optimal:
             for v, option in enumerate(data.serving):
@@ -114,6 +112,18 @@ def _services(
                 preference[name] = float(found.primal[built.service_start + v])
     plans, unplaced = serving.plan(preference)
     return plans, unplaced, steps
+
+
+def _few(data: ModelData, built: Programme) -> Programme:
+    """Beyond `LARGE` columns: each class's three fastest, which is enough to see where devices are dear."""
+    if len(data.columns) <= LARGE:
+        return built
+    order = np.lexsort((data.finish, data.job_class))
+    classes = data.job_class[order]
+    rank = np.arange(len(order)) - np.searchsorted(classes, classes)
+    upper = built.upper.copy()
+    upper[order[rank >= 3]] = 0.0
+    return replace(built, upper=upper)
 
 
 def _by_origin(plan: ServicePlan) -> dict[str, float]:
@@ -149,7 +159,7 @@ def _choose(
             or (column.job in choice and column.name == choice[column.job].name)
         )
         part = model_data(snapshot, replace(columns, columns=kept), services)
-        solved = lower_bound(part, limit=2)
+        solved = lower_bound(part, limit=2 if len(part.columns) <= LARGE else 1)
         steps += solved.steps
         some: dict[Key, list[Column]] = {}
         for column in kept:
