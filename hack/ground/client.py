@@ -75,7 +75,7 @@ class Client:
                     if event["type"] == "ERROR":
                         raise ApiError(event["object"].get("code", 0), event["object"].get("message", "watch ended"))
                     yield event["type"], event["object"]
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a line cut short
                 raise ApiError(0, f"{self.server}{path}: {error}") from error
 
     def _call(

@@ -161,6 +161,7 @@ class Truth:
     ) -> None:
         self._table = table
         self._report = report
+        self.failure = ""
         self._stopping = threading.Event()
         self._clients = dict(clients)
         self._threads = [
@@ -181,6 +182,15 @@ class Truth:
         self._stopping.wait()
 
     def _follow(self, name: str, client: Client) -> None:
+        try:
+            self._follow_until_stopped(name, client)
+        except Exception as error:
+            # One blind cluster would look like jobs that never end: stop all and say why.
+            self.failure = f"truth table: cluster {name}: {type(error).__name__}: {error}"
+            self._stopping.set()
+            raise
+
+    def _follow_until_stopped(self, name: str, client: Client) -> None:
         follower = _Follower(name, client, self._table, self._report)
         while not self._stopping.is_set():
             try:
@@ -270,6 +280,8 @@ def main() -> None:
     truth = Truth(load_table(options.table), clients, report).start()
     signal.signal(signal.SIGTERM, lambda *_: truth.stop())
     truth.wait()
+    if truth.failure:
+        raise SystemExit(truth.failure)
 
 
 if __name__ == "__main__":
