@@ -10,18 +10,17 @@ the hub first and acts second, or acts idempotently, so that dying between two w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from polyhull.api.conditions import Reason, Type
-from polyhull.api.results import Converted
 from polyhull.controller import children, status
 from polyhull.controller.children import Member, Progress, Trouble
 from polyhull.controller.removal import deletes, leftovers, remove
 from polyhull.controller.status import Said, compose
-from polyhull.delivery.base import Action, Announce, Apply, ConfirmGone, Delete, Finalizer, PutStatus, Suspend
-from polyhull.domain.workloads import Exclusion, Key, Placed, TrainingJob
+from polyhull.delivery.base import Action, Announce, ConfirmGone, Delete, Finalizer, PutStatus, Suspend
+from polyhull.domain.workloads import Key, Placed
 from polyhull.kube.resources import JOBS, Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
 
@@ -52,7 +51,10 @@ class HubJob:
 
     raw: Manifest
     key: Key
-    converted: Converted[TrainingJob]
+    accepted: bool = True
+    reason: str = ""
+    """Of Accepted."""
+    message: str = ""
     foreign: bool = False
 
     @property
@@ -111,12 +113,13 @@ class Verdict:
     """Members that cannot confirm its deletion: a note in their status takes the finalizer's place."""
     event: str = ""
     """What happened, for metrics: `withdrawn:REASON`, `ended:Complete` …"""
-    waits: tuple[Said, ...] = field(default=())
-    """Why it does not take part in the plan."""
 
 
-def judge(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
-    """The first thing that applies, in order of authority: whose it is, deletion, end, release, waiting."""
+def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Trouble | None = None) -> Verdict:
+    """The first thing that applies, in order of authority: whose it is, deletion, end, release, waiting.
+
+    `refused`: the member's API answered no to the child itself (admission, quota, rights).
+    """
     if job.foreign:
         return Verdict(State.FOREIGN)
     if job.deleting:
@@ -124,18 +127,20 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
     if job.ended:
         return _ended(job, members)
     if job.released:
-        return _released(job, members, now)
-    if not job.converted.accepted:
-        return Verdict(State.REFUSED, waits=((Type.ACCEPTED, False, job.converted.reason, job.converted.message),))
-    if job.suspended:
-        return Verdict(State.SUSPENDED, waits=_SUSPENDED)
-    return Verdict(State.WAITING)
+        return _released(job, members, now, refused)
+    found = strays(job, members)
+    if found is not None:
+        return Verdict(State.WITHDRAWING, actions=found)
+    if not job.accepted:
+        return Verdict(State.REFUSED)
+    return Verdict(State.SUSPENDED if job.suspended else State.WAITING)
 
 
-_SUSPENDED: tuple[Said, ...] = (
+SUSPENDED: tuple[Said, ...] = (
     (Type.PLANNED, False, Reason.SUSPENDED, "spec.suspend is true; set it to false and it is planned again"),
     (Type.PLACED, False, Reason.SUSPENDED, "spec.suspend is true"),
 )
+"""What a suspended job that was never released says."""
 
 
 def child_of(job: HubJob, member: Member) -> Manifest | None:
@@ -157,7 +162,7 @@ def _look(job: HubJob, member: Member, now: float) -> Progress | None:
 # -- released
 
 
-def _released(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
+def _released(job: HubJob, members: Mapping[str, Member], now: float, refused: Trouble | None) -> Verdict:
     member = members.get(str(job.assignment.get("cluster")))
     if member is None or member.fenced:
         why = "was deleted" if member is None else "is fenced: nothing of ours runs there any more"
@@ -165,7 +170,7 @@ def _released(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict
     if not member.reachable:
         return _unreachable(job, member, now)
     progress = _look(job, member, now)
-    return _absent(job, member, now) if progress is None else _present(job, member, progress, now)
+    return _absent(job, member, now, refused) if progress is None else _present(job, member, progress, now)
 
 
 def _unreachable(job: HubJob, member: Member, now: float) -> Verdict:
@@ -175,7 +180,7 @@ def _unreachable(job: HubJob, member: Member, now: float) -> Verdict:
     return Verdict(State.RELEASED, placed, _put(job, now, [said]))
 
 
-def _absent(job: HubJob, member: Member, now: float) -> Verdict:
+def _absent(job: HubJob, member: Member, now: float, refused: Trouble | None) -> Verdict:
     """The member answers and shows no child."""
     why = status.reason(job.raw, Type.PLACED)
     if why in _LEAVING:
@@ -184,6 +189,8 @@ def _absent(job: HubJob, member: Member, now: float) -> Verdict:
         return _lost(job, member, now)
     if job.suspended:
         return _freed(job, now, Reason.SUSPENDED, "spec.suspend is true", member)
+    if refused is not None:
+        return _freed(job, now, refused.reason, f"{refused.message} (member {member.name})", member)
     return Verdict(State.RELEASED, _placed(job, None), rerelease=True)
 
 
@@ -242,7 +249,7 @@ def _suspension(job: HubJob, member: Member, progress: Progress, now: float) -> 
     stop = () if progress.suspended else (Suspend(member.name, progress.ref, progress.uid),)
     said: Said = (Type.PLACED, False, Reason.SUSPENDED, "spec.suspend is true; its child is suspended")
     held = None if progress.suspended and progress.active == 0 else _placed(job, progress)
-    return Verdict(State.SUSPENDED, held, (*stop, *_put(job, now, [_SUSPENDED[0], said])), progress)
+    return Verdict(State.SUSPENDED, held, (*stop, *_put(job, now, [SUSPENDED[0], said])), progress)
 
 
 def _withdraw(job: HubJob, member: Member, progress: Progress, trouble: Trouble | None, now: float) -> Verdict:
@@ -371,13 +378,7 @@ def _placed(job: HubJob, progress: Progress | None, uncertain: bool = False) -> 
     )
 
 
-def _put(
-    job: HubJob, now: float, said: list[Said], fields: Mapping[str, Any] | None = None
-) -> tuple[Action, ...]:
+def _put(job: HubJob, now: float, said: list[Said], fields: Mapping[str, Any] | None = None) -> tuple[Action, ...]:
     """The status if it says anything new."""
     body = compose(job.raw, now, said, fields)
     return () if body == dict(job.status) else (PutStatus(job.ref, job.uid, body),)
-
-
-def exclusions_of(job: HubJob) -> tuple[Exclusion, ...]:
-    return job.converted.value.exclusions if job.converted.value is not None else ()

@@ -52,13 +52,13 @@ def leftovers(uid: str, members: Mapping[str, Member]) -> list[tuple[str, Manife
 def deletes(found: Sequence[tuple[str, Manifest]]) -> tuple[Action, ...]:
     """Deletes of those that are not on their way out already."""
     return tuple(
-        Delete(name, ref_of(body), uid_of(body)) for name, body in found if not body["metadata"].get("deletionTimestamp")
+        Delete(name, ref_of(body), uid_of(body))
+        for name, body in found
+        if not body["metadata"].get("deletionTimestamp")
     )
 
 
-def remove(
-    raw: Manifest, homes: Mapping[str, Sequence[Ref]], members: Mapping[str, Member], now: float
-) -> Removal:
+def remove(raw: Manifest, homes: Mapping[str, Sequence[Ref]], members: Mapping[str, Member], now: float) -> Removal:
     """The next step of a deletion. `homes`: clusters that may hold children, with the names they would have."""
     uid, metadata = uid_of(raw), raw["metadata"]
     found = leftovers(uid, members)

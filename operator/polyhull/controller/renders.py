@@ -110,7 +110,9 @@ class Renderer:
             raise InvalidInput(f"MemberCluster {name}", "", "does not exist any more", "declare it again")
         return cluster
 
-    def _place(self, pool_name: str, accelerator_name: str, devices: int, nodes: tuple[tuple[str, int], ...]) -> Place:
+    def _place(
+        self, pool_name: str, accelerator_name: str, devices: int, nodes: tuple[tuple[str, int], ...]
+    ) -> Place:
         pool, accelerator = self.fleet.pool(pool_name), self.fleet.accelerator(accelerator_name)
         if pool is None or accelerator is None:
             missing = f"pool {pool_name}" if pool is None else f"accelerator {accelerator_name}"

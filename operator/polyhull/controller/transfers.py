@@ -86,8 +86,12 @@ def judge(
 
 
 def start(
-    data_set: HubDataSet, moves: Sequence[Transfer], active: Sequence[ActiveTransfer], renderer: Renderer,
-    plan_hash: str, now: float,
+    data_set: HubDataSet,
+    moves: Sequence[Transfer],
+    active: Sequence[ActiveTransfer],
+    renderer: Renderer,
+    plan_hash: str,
+    now: float,
 ) -> tuple[Action, ...]:
     """Finalizer, record, then the Jobs. Raises InvalidInput for an address that no transfer can use."""
     applies = [apply(renderer.copying(move, plan_hash)) for move in moves]
@@ -154,7 +158,9 @@ def _finished(
     data_set: HubDataSet, kept: Sequence[ActiveTransfer], members: Mapping[str, Member]
 ) -> tuple[Action, ...]:
     """Jobs whose result is stored: nothing needs them any more."""
-    running = {(one.cluster, rendering.copy_name(naming.Owner.of(one.data_set, data_set.uid), one.store)) for one in kept}
+    running = {
+        (one.cluster, rendering.copy_name(naming.Owner.of(one.data_set, data_set.uid), one.store)) for one in kept
+    }
     over = [
         (member.name, body)
         for member in members.values()

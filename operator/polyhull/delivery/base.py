@@ -57,7 +57,7 @@ class Finalizer:
 
 @dataclass(frozen=True, slots=True)
 class PutStatus:
-    """Our whole status of the hub object `uid`: fields left out are taken back."""
+    """Our whole status of the hub object `uid` (empty: whichever is there): fields left out are taken back."""
 
     ref: Ref
     uid: str

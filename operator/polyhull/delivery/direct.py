@@ -1,7 +1,6 @@
 """Delivery straight to each cluster's API server, by server-side apply under one field manager."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from polyhull.delivery.base import (
     HUB,
@@ -19,20 +18,18 @@ from polyhull.delivery.base import (
 )
 from polyhull.domain.errors import PolyhullError, Refused, Unreachable
 from polyhull.kube.client import ClusterClient
-from polyhull.kube.resources import EVENTS, JOBS, Ref, uid_of
+from polyhull.kube.resources import JOBS, Ref, uid_of
 from polyhull.render import naming
-
-COMPONENT = "polyhull"
 
 Clients = Callable[[str], ClusterClient | None]
 """The client of a cluster by name (`HUB`: the hub), None when there is no way in now."""
 
 
 class DirectDelivery:
-    """`now` is the wall clock in seconds since the epoch, for Events' times; `instance` names this process there."""
+    """`announce` queues an Event and never fails."""
 
-    def __init__(self, clients: Clients, now: Callable[[], float], instance: str = COMPONENT) -> None:
-        self._clients, self._now, self._instance = clients, now, instance
+    def __init__(self, clients: Clients, announce: Callable[[Announce], None]) -> None:
+        self._clients, self._announce = clients, announce
 
     async def deliver(self, actions: Sequence[Action]) -> Outcome:
         done: list[Action] = []
@@ -62,7 +59,7 @@ class DirectDelivery:
                 patch = {"metadata": {"uid": action.uid}, "spec": {"suspend": True}}
                 return [(action.cluster, await self._client(action.cluster).patch_merge(action.ref, patch))]
             case Announce():
-                await self._announce(action)
+                self._announce(action)
         return []
 
     def _client(self, cluster: str) -> ClusterClient:
@@ -88,13 +85,6 @@ class DirectDelivery:
             if refused.status != 409:  # another object of that name: ours is gone
                 raise
 
-    async def _announce(self, action: Announce) -> None:
-        try:
-            ref, body = _event(action, self._now(), self._instance)
-            await self._client(HUB).create(ref, body)
-        except PolyhullError:
-            return
-
 
 def _finalizer(action: Finalizer) -> Manifest:
     """The uid makes an apply to a vanished object a conflict instead of a creation."""
@@ -114,33 +104,7 @@ def _status(action: PutStatus) -> Manifest:
 
 
 def _metadata(ref: Ref, uid: str) -> dict[str, object]:
-    metadata: dict[str, object] = {"name": ref.name, "uid": uid}
+    metadata: dict[str, object] = {"name": ref.name, **({"uid": uid} if uid else {})}
     if ref.namespace:
         metadata["namespace"] = ref.namespace
     return metadata
-
-
-def _event(action: Announce, now: float, instance: str) -> tuple[Ref, Manifest]:
-    """An events.k8s.io/v1 Event; its name differs by time, so that each is a news item of its own."""
-    namespace = action.ref.namespace or "default"
-    name = f"{action.ref.name[:200]}.{naming.digest(action.uid, action.reason, repr(now))}"
-    body: Manifest = {
-        "apiVersion": EVENTS.api_version,
-        "kind": EVENTS.kind,
-        "metadata": {"name": name, "namespace": namespace},
-        "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "reportingController": naming.GROUP + "/" + COMPONENT,
-        "reportingInstance": instance[:128],
-        "action": action.reason[:128],
-        "reason": action.reason[:128],
-        "note": action.note[:1024],
-        "type": action.kind,
-        "regarding": {
-            "apiVersion": action.ref.resource.api_version,
-            "kind": action.ref.resource.kind,
-            "name": action.ref.name,
-            "uid": action.uid,
-            **({"namespace": action.ref.namespace} if action.ref.namespace else {}),
-        },
-    }
-    return Ref(EVENTS, namespace, name), body

@@ -52,7 +52,10 @@ class _Restricted(pickle.Unpickler):
     """Only our own values, so that opening somebody's record cannot run their code."""
 
     def find_class(self, module: str, name: str) -> type:
-        if module.startswith("polyhull.domain.") or (module, name) in {("builtins", "frozenset"), ("builtins", "set")}:
+        if module.startswith("polyhull.domain.") or (module, name) in {
+            ("builtins", "frozenset"),
+            ("builtins", "set"),
+        }:
             found = super().find_class(module, name)
             if isinstance(found, type):
                 return found

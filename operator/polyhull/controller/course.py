@@ -1,0 +1,176 @@
+"""The present plan through time: arrivals inserted at once, a better plan sought behind and taken over when found.
+
+A burst (several arrivals into a short queue) waits a moment for the full plan instead: releasing it by insertion
+would fix what the search is about to improve. Everything else is inserted at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from polyhull.controller import observe
+from polyhull.controller.planner import Planner, gains, promises_of
+from polyhull.domain.decision import Decision
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Key, Promise
+
+logger = logging.getLogger(__name__)
+
+BURST = 3
+BURST_SHARE = 0.2
+RETRY_SECONDS = 5.0
+
+News = tuple[Snapshot, Decision, dict[Key, str]]
+"""A full plan as adopted: what it was decided from, the decision, and pool by job before."""
+
+
+@dataclass(slots=True)
+class Course:
+    """`mark` asks for a cycle now, `wake` in so many seconds. `patience_seconds`: how long a burst waits."""
+
+    planner: Planner
+    monotonic: Callable[[], float]
+    mark: Callable[[], None]
+    wake: Callable[[float], None]
+    patience_seconds: float = 10.0
+    present: Decision | None = None
+    promises: dict[Key, Promise] = field(default_factory=dict)
+    _essence: object = None
+    _asked: object = None
+    """What the last search was about."""
+    _search: "asyncio.Task[None] | None" = None
+    _found: tuple[Snapshot, Decision] | None = None
+    _news: News | None = None
+    _burst_until: float | None = None
+
+    async def hold(self, snapshot: Snapshot) -> Decision | None:
+        """The plan to act on now; None when there is none that fits what is there."""
+        essence = observe.essence(snapshot)
+        if essence == self._essence and self._found is None:
+            return self.present
+        self._seek(snapshot)
+        if self._waits_for_search(snapshot):
+            return None
+        decision = await self.planner.insert(self._with_found(snapshot))
+        if decision is None:
+            self.wake(RETRY_SECONDS)
+            return None
+        if self._found is not None:
+            decision = await self._compared(snapshot, decision)
+        self._essence, self.present = essence, decision
+        self.promises = promises_of(decision)
+        return decision
+
+    def take_news(self) -> News | None:
+        news, self._news = self._news, None
+        return news
+
+    async def close(self) -> None:
+        if self._search is not None:
+            self._search.cancel()
+            await asyncio.gather(self._search, return_exceptions=True)
+
+    # -- the search behind
+
+    def _seek(self, snapshot: Snapshot) -> None:
+        asked = question(snapshot)
+        if self._search is None and asked is not None and not _covered(asked, self._asked):
+            self._asked = asked
+            self._search = asyncio.get_running_loop().create_task(self._sought(snapshot))
+
+    async def _sought(self, snapshot: Snapshot) -> None:
+        began = self.monotonic()
+        try:
+            found = await self.planner.search(snapshot)
+            if found is not None:
+                self._found = (snapshot, found)
+            else:
+                self._asked = None
+                self.wake(max(RETRY_SECONDS, self.monotonic() - began))
+        finally:
+            self._search, self._burst_until = None, None
+            self.mark()
+
+    def _waits_for_search(self, snapshot: Snapshot) -> bool:
+        """Whether a burst is still waiting for the full plan."""
+        if self._search is None or self._found is not None:
+            return False
+        if self._burst_until is None:
+            waiting = [job for job in snapshot.jobs if job.placed is None]
+            fresh = [job for job in waiting if job.promise is None]
+            if len(fresh) < max(BURST, BURST_SHARE * len(waiting)):
+                return False
+            self._burst_until = self.monotonic() + self.patience_seconds
+        left = self._burst_until - self.monotonic()
+        if left > 0:
+            self.wake(left)
+        return left > 0
+
+    def _with_found(self, snapshot: Snapshot) -> Snapshot:
+        """With a plan just found and nothing promised yet, its promises are the present plan."""
+        if self._found is None or any(job.promise is not None for job in snapshot.jobs):
+            return snapshot
+        return promised(snapshot, promises_of(self._found[1]))
+
+    async def _compared(self, snapshot: Snapshot, decision: Decision) -> Decision:
+        """The found plan carried to the fleet of now: taken over if it is better there."""
+        assert self._found is not None
+        (asked_of, found), self._found = self._found, None
+        before = {one.job: one.pool for one in self.present.assignments} if self.present is not None else {}
+        renewed = await self.planner.insert(promised(snapshot, promises_of(found)))
+        taken = decision if renewed is None or not gains(decision, renewed, 0.0) else renewed
+        bounded = replace(
+            taken,
+            pool_prices=found.pool_prices,
+            link_prices=found.link_prices,
+            baselines=found.baselines,
+            services=taken.services or found.services,
+        )
+        if taken.plan_hash == found.plan_hash or taken is renewed or not before:
+            self._news = (asked_of, found, before)
+        return bounded
+
+
+def promised(snapshot: Snapshot, promises: dict[Key, Promise]) -> Snapshot:
+    """The snapshot with these promises for jobs that wait."""
+    return replace(
+        snapshot,
+        jobs=tuple(
+            job if job.placed is not None else replace(job, promise=promises.get(job.key, job.promise))
+            for job in snapshot.jobs
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a search is about: who waits, and what there is for them."""
+
+    waiting: frozenset[object]
+    services: object
+    supply: object
+
+
+def question(snapshot: Snapshot) -> Question | None:
+    """None when nothing waits and nothing serves: there is nothing to search."""
+    waiting = frozenset((job.key, job.exclusions) for job in snapshot.jobs if job.placed is None)
+    if not waiting and not snapshot.services:
+        return None
+    fleet = snapshot.fleet
+    pools = tuple(
+        (pool.name, pool.accelerator, sum(node.schedulable for node in pool.nodes), pool.growth)
+        for pool in fleet.pools
+    )
+    serving = tuple(replace(service, serving=()) for service in snapshot.services)
+    return Question(waiting, serving, (pools, fleet.clusters, fleet.links, snapshot.data_sets, snapshot.policy))
+
+
+def _covered(asked: Question, before: object) -> bool:
+    """Whether the last search answered this already: the same supply, and nobody new."""
+    return (
+        isinstance(before, Question)
+        and asked.waiting <= before.waiting
+        and asked.services == before.services
+        and asked.supply == before.supply
+    )

@@ -1,0 +1,93 @@
+"""kopf's part: keep the hub's view of our kinds current. Handlers take note and return; nothing is decided here.
+
+Only `on.event` handlers: any other kopf decorator leaves annotations or finalizers of its own on users' objects.
+Peering, posting, scanning and webhooks are off; the Lease (kube/lease.py) says who acts.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from polyhull.controller.store import Store
+from polyhull.kube.resources import OUR_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to reach the hub, in files and text."""
+
+    server: str
+    ca_path: str | None = None
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+    authorization: str | None = None
+    """Value of the Authorization header."""
+    insecure: bool | None = None
+
+
+def registry(store: Store, login: Callable[[], Awaitable[Login]], heard: Callable[[], None]) -> kopf.OperatorRegistry:
+    """Handlers for all our kinds. `heard` is told of every sign of life on a watch."""
+    handlers = kopf.OperatorRegistry()
+
+    async def take(event: Any, **_: Any) -> None:
+        heard()
+        body = dict(event["object"])
+        if event["type"] == "DELETED":
+            store.remove(body)
+        else:
+            store.put(body)
+
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        given = await login()
+        scheme, _, token = (given.authorization or "").partition(" ")
+        return kopf.ConnectionInfo(
+            server=given.server,
+            ca_path=given.ca_path,
+            insecure=given.insecure,
+            certificate_path=given.certificate_path,
+            private_key_path=given.private_key_path,
+            scheme=scheme or None,
+            token=token or None,
+        )
+
+    kopf.on.login(registry=handlers)(log_in)  # type: ignore[arg-type]
+    for resource in OUR_KINDS:
+        kopf.on.event(resource.group, resource.version, resource.plural, registry=handlers)(take)
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """Calm defaults: patient retries for ever, watches that notice silence, no traces on anybody's objects."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.peering.standalone = True
+    chosen.scanning.disabled = True
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 310
+    chosen.watching.connect_timeout = 30
+    chosen.watching.inactivity_timeout = 70
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 10
+    chosen.networking.error_backoffs = _Forever()
+    chosen.networking.enforce_retry_after = True
+    chosen.execution.max_workers = 1
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    return chosen
+
+
+class _Forever:
+    """1, 2, 4 … 30, 30 seconds, without end: an API server that is away for five minutes must not end a watch."""
+
+    def __iter__(self) -> Any:
+        pause = 1.0
+        while True:
+            yield pause
+            pause = min(30.0, pause * 2)
+
+
+async def run(handlers: kopf.OperatorRegistry) -> None:
+    """Follow our kinds until cancelled."""
+    await kopf.operator(registry=handlers, settings=settings(), clusterwide=True, standalone=True)

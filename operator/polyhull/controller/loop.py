@@ -1,0 +1,125 @@
+"""The live cycle: wait, freeze what is known, follow what runs, decide, act, say so.
+
+    trigger.wait -> look -> verdicts -> snapshot -> decide (worker process) -> steps -> outbox -> publish
+
+Level-triggered: a cycle looks at what is, never at what happened, so a missed event or a restart costs nothing. What
+must follow from observation alone (ends, deletions, withdrawals) does not wait for a good decision.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from polyhull.controller import jobs, observe, publish, steps, transfers
+from polyhull.controller.children import Trouble
+from polyhull.controller.course import Course
+from polyhull.controller.observe import View
+from polyhull.controller.outbox import Outbox, refusal, vanished
+from polyhull.controller.publish import Publisher
+from polyhull.controller.steps import Memory, Planned
+from polyhull.controller.trigger import Trigger
+from polyhull.delivery.base import Outcome
+from polyhull.domain.fleet import Pool
+from polyhull.kube.resources import Ref, ref_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Loop:
+    """`look` freezes hub and members; `took` takes over a body that a cluster returned; the rest is in the cycle."""
+
+    trigger: Trigger
+    look: Callable[[], View]
+    took: Callable[[Outcome], None]
+    course: Course
+    publisher: Publisher
+    monotonic: Callable[[], float]
+    hub: str = ""
+    memory: Memory = field(default_factory=Memory)
+    outbox: Outbox = field(init=False)
+    refusals: dict[str, Trouble] = field(default_factory=dict)
+    """By uid: members that answered no to a child, until the hub has stored it."""
+    _pools: dict[str, Pool] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Cycle for ever. A cycle that fails is logged and tried again; it does not end the operator."""
+        while True:
+            await self.trigger.wait()
+            began = self.monotonic()
+            try:
+                await self.cycle()
+                self.publisher.cycled("ok", self.monotonic() - began)
+            except Exception:
+                logger.exception("a cycle failed; it is tried again")
+                self.publisher.cycled("failed", self.monotonic() - began)
+                self.trigger.wake_in(1.0)
+
+    async def cycle(self) -> None:
+        """One cycle."""
+        view = self.look()
+        verdicts = {job.key: jobs.judge(job, view.members, view.now, self.refusals.get(job.uid)) for job in view.jobs}
+        moving = {
+            key: transfers.judge(held, view.transfers.get(key, ()), view.members, view.now)
+            for key, held in view.data_sets.items()
+        }
+        snapshot = observe.snapshot_of(view, verdicts, self.course.promises, self._pools)
+        self._pools.update((pool.name, pool) for pool in snapshot.fleet.pools if pool.nodes)
+        present = await self.course.hold(snapshot)
+        self._send(steps.steps(view, verdicts, moving, snapshot, present, self.memory, self.hub), view)
+        self._tell_plan(view)
+        self.publisher.publish(view, verdicts, present, self.course.planner)
+
+    def settled(self, owner: Ref, outcome: Outcome) -> None:
+        """A step is through, or stopped."""
+        self.took(outcome)
+        answered_no = refusal(outcome)
+        if answered_no is not None:
+            quota = "exceeded quota" in str(answered_no)
+            reason = "QuotaExceeded" if quota else "Refused"
+            uid = next((action.uid for action in outcome.done if hasattr(action, "uid")), "") or self._uid(owner)
+            self.refusals[uid] = Trouble(reason, f"its child is refused: {answered_no}"[:1000])
+        elif vanished(outcome):
+            logger.info("%s is gone from the hub", owner)
+
+    def _uid(self, owner: Ref) -> str:
+        found = [job.uid for job in self.look().jobs if job.ref == owner]
+        return found[0] if found else ""
+
+    def _send(self, planned: Planned, view: View) -> None:
+        self.refusals.update(planned.refusals)
+        live = {job.uid for job in view.jobs if job.released}
+        for uid in [uid for uid in self.refusals if uid not in live]:
+            if not any(self.outbox.in_flight(job.ref) for job in view.jobs if job.uid == uid):
+                del self.refusals[uid]
+        for step in planned.urgent:
+            if self.outbox.submit(step.owner, step.actions) and step.event:
+                self.publisher.started(step.event)
+        held = {ref_of(raw): raw.get("status") or {} for raw in view.objects}
+        free = [step for step in planned.reports if not self.outbox.busy(step.owner)]
+        for step in self.memory.worth_writing(free, view.now, held, self.trigger.wake_in):
+            self.outbox.submit(step.owner, step.actions)
+        if planned.due_at is not None:
+            self.trigger.wake_in(max(0.05, planned.due_at - view.now))
+
+    def _tell_plan(self, view: View) -> None:
+        """The PlacementPlan of a newly adopted full plan."""
+        told = self.course.take_news()
+        if told is None:
+            return
+        snapshot, decision, before = told
+        record = self.publisher.adopted(snapshot, decision)
+        plans = [raw for raw in view.objects if raw["kind"] == "PlacementPlan"]
+        self.outbox.submit(*publish.plan_steps(decision, record, before, plans, view.now))
+
+
+def approved_in(view: View) -> Callable[[str], bool]:
+    """Whether a PlacementPlan with that hash carries its owner's approval of it."""
+    approvals: Mapping[str, str] = {
+        (raw.get("status") or {}).get("planHash", ""): ((raw.get("spec") or {}).get("approval") or {}).get(
+            "planHash", ""
+        )
+        for raw in view.objects
+        if raw["kind"] == "PlacementPlan"
+    }
+    return lambda plan_hash: bool(plan_hash) and approvals.get(plan_hash) == plan_hash

@@ -1,0 +1,132 @@
+"""Writes in flight: one step per owner at a time, many owners side by side, never waited for by the loop.
+
+A cluster that answers slowly must not hold up the others, so a cycle hands its steps over and goes on. Until a step
+is through, the next cycle sees the owner as the step will leave it (`overlay`), so that nothing is decided twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from polyhull.delivery.base import HUB, Action, Apply, Delivery, Finalizer, Outcome, PutStatus, StillThere
+from polyhull.domain.errors import Refused
+from polyhull.kube.resources import Manifest, Ref, ref_of
+
+logger = logging.getLogger(__name__)
+
+LONGEST_BACKOFF_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Owner:
+    task: asyncio.Task[None] | None = None
+    overlay: Mapping[str, Any] | None = None
+    failures: int = 0
+    blocked_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step that stopped: which owner, which action, why."""
+
+    owner: Ref
+    action: Action
+    error: Exception
+
+
+@dataclass(slots=True)
+class Outbox:
+    """`leading` is asked before each step; `on_done(outcome)` hears of every outcome; `wake(seconds)` asks for a cycle."""
+
+    delivery: Delivery
+    monotonic: Callable[[], float]
+    leading: Callable[[], bool]
+    on_done: Callable[[Ref, Outcome], None]
+    wake: Callable[[float], None]
+    width: int = 32
+    _owners: dict[Ref, _Owner] = field(default_factory=dict)
+    _gate: asyncio.Semaphore | None = None
+
+    def busy(self, owner: Ref) -> bool:
+        """Whether a step of the owner is in flight, or failed a moment ago."""
+        held = self._owners.get(owner)
+        return held is not None and (held.task is not None or self.monotonic() < held.blocked_until)
+
+    def in_flight(self, owner: Ref) -> bool:
+        held = self._owners.get(owner)
+        return held is not None and held.task is not None
+
+    def apply_overlay(self, body: Manifest) -> Manifest:
+        """The body as the step in flight will leave its status."""
+        held = self._owners.get(ref_of(body))
+        if held is None or held.task is None or held.overlay is None:
+            return body
+        return {**body, "status": held.overlay}
+
+    def submit(self, owner: Ref, actions: Sequence[Action]) -> bool:
+        """Start a step; False when the owner has one already."""
+        if not actions or self.busy(owner):
+            return False
+        held = self._owners.setdefault(owner, _Owner())
+        held.overlay = next(
+            (action.status for action in reversed(actions) if isinstance(action, PutStatus) and action.ref == owner),
+            None,
+        )
+        held.task = asyncio.get_running_loop().create_task(self._run(owner, held, tuple(actions)))
+        return True
+
+    async def drain(self) -> None:
+        """Wait for everything in flight."""
+        while tasks := [held.task for held in self._owners.values() if held.task is not None]:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, owner: Ref, held: _Owner, actions: tuple[Action, ...]) -> None:
+        self._gate = self._gate or asyncio.Semaphore(self.width)
+        try:
+            async with self._gate:
+                if not self.leading():
+                    return
+                outcome = await self.delivery.deliver(actions)
+            self._settle(owner, held, outcome)
+            self.on_done(owner, outcome)
+        except Exception:
+            logger.exception("a step of %s", owner)
+            self._back_off(held)
+        finally:
+            held.task, held.overlay = None, None
+            self.wake(0.0)
+
+    def _settle(self, owner: Ref, held: _Owner, outcome: Outcome) -> None:
+        if outcome.complete:
+            self._owners.pop(owner, None)
+            return
+        logger.info(
+            "step of %s stopped at %s: %s", owner, type(outcome.failed).__name__, outcome.error,
+            extra={"done": len(outcome.done)},
+        )  # fmt: skip
+        self._back_off(held, quick=isinstance(outcome.error, StillThere))
+
+    def _back_off(self, held: _Owner, quick: bool = False) -> None:
+        held.failures += 1
+        pause = 0.5 if quick else min(LONGEST_BACKOFF_SECONDS, 0.5 * 2 ** min(held.failures, 10))
+        held.blocked_until = self.monotonic() + pause
+        self.wake(pause)
+
+
+def refusal(outcome: Outcome) -> Refused | None:
+    """The member's own "no" to a child (not a conflict, not "too many requests"), if that is what stopped the step."""
+    if not isinstance(outcome.failed, Apply) or outcome.failed.cluster == HUB:
+        return None
+    error = outcome.error
+    return error if isinstance(error, Refused) and error.status not in (401, 408, 409, 410, 429) else None
+
+
+def vanished(outcome: Outcome) -> bool:
+    """Whether the hub said that the owner is gone, or another one now."""
+    return (
+        isinstance(outcome.failed, PutStatus | Finalizer)
+        and isinstance(outcome.error, Refused)
+        and outcome.error.status in (404, 409)
+    )

@@ -1,0 +1,268 @@
+"""From verdicts and decision to steps: what is written now, for whom, in which order of urgency. Pure.
+
+Urgent steps change the world (release, withdraw, copy, delete) and go out at once. Reports only tell people something
+and pass a limiter. An owner has at most one step in flight, so each step is whole in itself.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from polyhull.api.conditions import Type
+from polyhull.controller import fleet_status, orders, removal, reports, services, status, transfers
+from polyhull.controller.children import DEPENDENCY, Trouble
+from polyhull.controller.jobs import HubJob, State, Verdict
+from polyhull.controller.observe import View
+from polyhull.controller.renders import Renderer
+from polyhull.delivery.base import Action, Finalizer, PutStatus
+from polyhull.domain.decision import Assignment, Decision, Transfer
+from polyhull.domain.errors import InvalidInput
+from polyhull.domain.snapshot import Mode, Snapshot
+from polyhull.domain.workloads import Key
+from polyhull.kube.resources import Ref, ref_of
+
+logger = logging.getLogger(__name__)
+
+ESTIMATE_SECONDS = 60.0
+"""At most once a minute per object where nothing but estimates changed."""
+REPORTS_PER_SECOND = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Actions for one owner. `event` is for metrics: `release`, `withdrawn:REASON`, `ended:Complete` …"""
+
+    owner: Ref
+    actions: tuple[Action, ...]
+    event: str = ""
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    urgent: tuple[Step, ...]
+    reports: tuple[Step, ...]
+    due_at: float | None = None
+    refusals: Mapping[str, Trouble] = field(default_factory=dict)
+    """By uid: children that cannot be rendered any more."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered between cycles without being needed after a restart."""
+
+    transfer_blocked: dict[tuple[Key, str], float] = field(default_factory=dict)
+    """Copies that failed: not started again before then (seconds since the epoch)."""
+    approved: Callable[[str], bool] = lambda plan_hash: False
+    _last: dict[Ref, float] = field(default_factory=dict)
+    _tokens: float = REPORTS_PER_SECOND
+    _at: float = 0.0
+
+    def worth_writing(
+        self, wished: Iterable[Step], now: float, held: Mapping[Ref, Mapping[str, Any]], wake: Callable[[float], None]
+    ) -> list[Step]:
+        """Reports that may go out now; `wake` is told when the others may. `held`: status by owner."""
+        self._tokens = min(REPORTS_PER_SECOND, self._tokens + max(0.0, now - self._at) * REPORTS_PER_SECOND)
+        self._at = now
+        out: list[Step] = []
+        for step in wished:
+            body = next((action.status for action in step.actions if isinstance(action, PutStatus)), {})
+            last = self._last.get(step.owner, 0.0)
+            if now < last + ESTIMATE_SECONDS and status.only_estimates(held.get(step.owner, {}), body):
+                wake(last + ESTIMATE_SECONDS - now)
+            elif self._tokens < 1.0:
+                wake(0.2)
+            else:
+                self._tokens -= 1.0
+                self._last[step.owner] = now
+                out.append(step)
+        return out
+
+
+def steps(
+    view: View,
+    verdicts: Mapping[Key, Verdict],
+    moving: Mapping[Key, transfers.Verdict],
+    snapshot: Snapshot,
+    decision: Decision | None,
+    memory: Memory,
+    hub: str,
+) -> Planned:
+    """Everything that follows now."""
+    build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub))
+    for job in view.jobs:
+        build.follow(job, verdicts[job.key])
+    for key, verdict in moving.items():
+        build.copies(key, verdict)
+    if decision is not None:
+        build.decided(decision, {job.key: job for job in view.jobs}, verdicts, moving)
+    build.online(decision)
+    build.fleet()
+    return Planned(tuple(build.urgent), tuple(build.told), min(build.dues, default=None), build.refusals)
+
+
+class _Steps:
+    def __init__(self, view: View, snapshot: Snapshot, memory: Memory, renderer: Renderer) -> None:
+        self.view, self.snapshot, self.memory, self.renderer = view, snapshot, memory, renderer
+        self.urgent: list[Step] = []
+        self.told: list[Step] = []
+        self.dues: list[float] = []
+        self.refusals: dict[str, Trouble] = {}
+        self.tombstones: dict[str, list[dict[str, Any]]] = {}
+
+    # -- what follows from observation alone
+
+    def follow(self, job: HubJob, verdict: Verdict) -> None:
+        """Ends, withdrawals, deletions, children to be made again."""
+        actions = verdict.actions
+        if verdict.rerelease:
+            actions = (*actions, *self._again(job))
+        if verdict.due_at is not None:
+            self.dues.append(verdict.due_at)
+        self._entomb(job.raw, verdict.tombstones)
+        if actions:
+            self.urgent.append(Step(job.ref, actions, verdict.event, job.uid))
+        elif verdict.state is State.REFUSED:
+            self._tell(job, reports.refused(job, self.view.now))
+        elif verdict.state is State.SUSPENDED and not job.released:
+            self._tell(job, reports.suspended(job, self.view.now))
+
+    def _again(self, job: HubJob) -> tuple[Action, ...]:
+        try:
+            return (self.renderer.job(job, job.assignment, str(job.status.get("planHash") or "")),)
+        except (InvalidInput, KeyError) as error:
+            self.refusals[job.uid] = Trouble(DEPENDENCY, str(error))
+            self.dues.append(self.view.now + 0.5)
+            return ()
+
+    def copies(self, key: Key, verdict: transfers.Verdict) -> None:
+        held = self.view.data_sets[key]
+        for store in verdict.failed_stores:
+            self.memory.transfer_blocked[key, store] = self.view.now + transfers.RETRY_SECONDS
+            self.dues.append(self.view.now + transfers.RETRY_SECONDS)
+        if verdict.due_at is not None:
+            self.dues.append(verdict.due_at)
+        self._entomb(held.raw, verdict.tombstones)
+        actions = verdict.actions
+        for one in verdict.lost if not actions else ():
+            try:
+                actions = (*actions, transfers.resume(held, one, self.renderer, ""))
+            except InvalidInput as error:
+                logger.warning("copy of %s to %s: %s", key, one.store, error)
+        if actions:
+            self.urgent.append(Step(ref_of(held.raw), actions, uid=held.uid))
+
+    def _entomb(self, raw: Mapping[str, Any], members: tuple[str, ...]) -> None:
+        for name in members:
+            self.tombstones.setdefault(name, []).append(removal.tombstone(raw))
+
+    # -- what the plan says
+
+    def decided(
+        self,
+        decision: Decision,
+        by_key: Mapping[Key, HubJob],
+        verdicts: Mapping[Key, Verdict],
+        moving: Mapping[Key, transfers.Verdict],
+    ) -> None:
+        waiting = [one for one in decision.assignments if _state(verdicts, one.job) is State.WAITING]
+        queue = [one.job for one in sorted(waiting, key=lambda one: (one.order, one.job))]
+        stored = {key: int(by_key[key].assignment.get("order") or 0) for key in queue}
+        places = orders.numbers(queue, stored)
+        for one in decision.assignments:
+            job = by_key.get(one.job)
+            if job is None:
+                continue
+            if _state(verdicts, one.job) is State.WAITING and not one.fixed:
+                self._turn(job, one, places[one.job], decision)
+            elif _state(verdicts, one.job) is State.RELEASED and one.fixed and not verdicts[one.job].actions:
+                self._tell(job, reports.running(job, one, decision, self.view.now))
+        for why in decision.unplaced:
+            job = by_key.get(why.job)
+            if job is not None and _state(verdicts, why.job) is State.WAITING:
+                self._tell(job, reports.unplaced(job, why, self.view.now))
+        self._start_copies(decision, moving)
+
+    def _turn(self, job: HubJob, one: Assignment, order: int, decision: Decision) -> None:
+        now, mode = self.view.now, self.snapshot.policy.mode
+        if one.release_now and self._may_act(decision) and self._takes(one.cluster):
+            body = reports.release(job, one, order, decision, now)
+            try:
+                child = self.renderer.job(job, body["assignment"], decision.plan_hash)
+            except (InvalidInput, KeyError) as error:
+                logger.warning("%s is not released: %s", job.key, error)
+                return
+            guard = () if job.has_finalizer else (Finalizer(job.ref, job.uid, True),)
+            put = PutStatus(job.ref, job.uid, body)
+            self.urgent.append(Step(job.ref, (*guard, put, child), "release", job.uid))
+            return
+        self._tell(job, reports.waiting(job, one, order, decision, mode, now))
+
+    def _start_copies(self, decision: Decision, moving: Mapping[Key, transfers.Verdict]) -> None:
+        begin: dict[Key, list[Transfer]] = {}
+        for moved in decision.transfers:
+            blocked = self.memory.transfer_blocked.get((moved.data_set, moved.store), 0.0) > self.view.now
+            if moved.active or moved.start_seconds > 0.0 or blocked or not self._takes(moved.cluster):
+                continue
+            begin.setdefault(moved.data_set, []).append(moved)
+        for key, moves in begin.items():
+            held, verdict = self.view.data_sets.get(key), moving.get(key)
+            if held is None or verdict is None or verdict.actions or verdict.deleting or not self._may_act(decision):
+                continue
+            active = self.view.transfers.get(key, ())
+            there = {one.store for one in active}
+            fresh = [moved for moved in moves if moved.store not in there]
+            if not fresh:
+                continue
+            try:
+                made = transfers.start(held, fresh, active, self.renderer, decision.plan_hash, self.view.now)
+            except InvalidInput as error:
+                logger.warning("copy of %s is not started: %s", key, error)
+                continue
+            self.urgent.append(Step(ref_of(held.raw), made, "transfer", held.uid))
+
+    def _may_act(self, decision: Decision) -> bool:
+        mode = self.snapshot.policy.mode
+        return mode is Mode.ENFORCE or (mode is Mode.RECOMMEND and self.memory.approved(decision.plan_hash))
+
+    def _takes(self, cluster: str) -> bool:
+        found = self.snapshot.fleet.cluster(cluster)
+        return found is not None and found.takes_new_work
+
+    # -- services, and what the fleet's own kinds say
+
+    def online(self, decision: Decision | None) -> None:
+        act = decision is not None and self._may_act(decision)
+        for raw in self.view.services:
+            made = services.follow(raw, self.view, self.snapshot, decision, self.renderer, act)
+            self._entomb(raw, made.tombstones)
+            if made.due_at is not None:
+                self.dues.append(made.due_at)
+            if made.urgent:
+                self.urgent.append(Step(ref_of(raw), made.urgent, uid=raw["metadata"]["uid"]))
+            elif made.report is not None:
+                self._put(raw, made.report)
+
+    def fleet(self) -> None:
+        for raw, body in fleet_status.reports(self.view, self.snapshot, self.tombstones):
+            self._put(raw, body)
+        for owner, actions in fleet_status.honoured(self.view):
+            self.urgent.append(Step(owner, actions))
+
+    def _tell(self, job: HubJob, body: dict[str, Any]) -> None:
+        self._put(job.raw, body)
+
+    def _put(self, raw: Mapping[str, Any], body: dict[str, Any]) -> None:
+        if body != (raw.get("status") or {}):
+            ref, uid = ref_of(raw), str(raw["metadata"]["uid"])
+            self.told.append(Step(ref, (PutStatus(ref, uid, body),), uid=uid))
+
+
+def _state(verdicts: Mapping[Key, Verdict], key: Key) -> State | None:
+    verdict = verdicts.get(key)
+    return None if verdict is None else verdict.state
+
+
+def accepted(raw: Mapping[str, Any]) -> bool:
+    return status.holds(raw, Type.ACCEPTED) == "True"

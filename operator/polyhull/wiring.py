@@ -1,0 +1,398 @@
+"""The composition root: concrete clients, clock, files and processes are chosen here and nowhere else."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from polyhull.controller import handlers, observe
+from polyhull.controller.children import News
+from polyhull.controller.course import Course
+from polyhull.controller.handlers import Login
+from polyhull.controller.loop import Loop, approved_in
+from polyhull.controller.observe import View
+from polyhull.controller.outbox import Outbox
+from polyhull.controller.planner import Planner
+from polyhull.controller.publish import Publisher
+from polyhull.controller.store import Store
+from polyhull.controller.trigger import Trigger
+from polyhull.delivery.base import HUB, Outcome
+from polyhull.delivery.direct import DirectDelivery
+from polyhull.domain.decision import Decision
+from polyhull.domain.errors import PolyhullError
+from polyhull.domain.labels import Labels, labels_of
+from polyhull.domain.snapshot import Snapshot
+from polyhull.kube import connection as connections
+from polyhull.kube.cache import Cache, Change, Selection
+from polyhull.kube.client import ClusterClient
+from polyhull.kube.events import EventWriter
+from polyhull.kube.events import News as EventNews
+from polyhull.kube.inventory import SELECTIONS
+from polyhull.kube.lease import Elector
+from polyhull.kube.members import Members, Wanted
+from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref
+from polyhull.kube.trims import metadata_only
+from polyhull.telemetry import logs
+from polyhull.telemetry.metrics import Metrics
+from polyhull.telemetry.record import Ring
+from polyhull.telemetry.server import TelemetryServer
+
+logger = logging.getLogger(__name__)
+
+LOCAL = "local"
+RELIST_SECONDS = 300.0
+"""Between complete lists of our kinds: kopf does not tell of objects that went away while a watch was down."""
+LEASE_NAME = "polyhull-operator"
+LOST_LEASE = 3
+"""Exit code when another replica took over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line decides."""
+
+    kubeconfig: Path | None = None
+    """None: as kubectl finds its cluster, or the pod's own."""
+    context: str | None = None
+    namespace: str = "polyhull-system"
+    """The operator's own: its Lease and the members' Secrets."""
+    metrics_port: int = 8080
+    """0: any free port."""
+    records: Path | None = None
+    """Folder of the ring of decision records; None: none are kept."""
+    log_level: str = "info"
+    lease_name: str = LEASE_NAME
+    idle_seconds: float = 0.08
+    """A cycle waits for the fleet to be quiet this long, but no longer than `debounce_seconds`."""
+    debounce_seconds: float = 0.5
+    patience_seconds: float = 10.0
+    """How long a burst of arrivals waits for the full plan before it is inserted."""
+
+
+def run(settings: Settings) -> int:
+    """Run until told to stop. Exit code 0 after SIGTERM or Ctrl-C, 3 when the Lease was lost, 2 for no way in."""
+    logs.configure(settings.log_level)
+    try:
+        return asyncio.run(Operator(settings).run())
+    except PolyhullError as error:
+        logger.error("the operator cannot start: %s", error)
+        return 2
+
+
+class Operator:
+    """One process: hub client, members, kopf, the loop, and what watches over them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.instance = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self.trigger: Trigger
+        self.store = Store(self._changed)
+        self.hub: ClusterClient
+        self.members: Members
+        self.namespaces: Cache
+        self.elector: Elector
+        self.ready = False
+        self._beat = time.monotonic()
+        self._hub_id = ""
+        self._stop: asyncio.Event
+        self._code = 0
+        self._leading: asyncio.Event
+
+    async def run(self) -> int:
+        self._stop, self._leading = asyncio.Event(), asyncio.Event()
+        self.trigger = Trigger(time.monotonic, self.settings.idle_seconds, self.settings.debounce_seconds)
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._stop.set)
+        path = str(self.settings.kubeconfig) if self.settings.kubeconfig else None
+        connection = await connections.from_default(path, self.settings.context)
+        self.hub = ClusterClient("hub", connection)
+        server = TelemetryServer(self.metrics.registry, self._unhealthy, self._unready, self.settings.metrics_port)
+        server.start()
+        logger.info("telemetry on port %d", server.port, extra={"port": server.port})
+        tasks = [asyncio.create_task(self._lead(), name="lead"), asyncio.create_task(self._heart(), name="heart")]
+        try:
+            tasks.append(asyncio.create_task(self._operate(connection), name="operate"))
+            stopped = asyncio.create_task(self._stop.wait())
+            done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                if task.exception() is not None:
+                    logger.error("%s ended: %s", task.get_name(), task.exception(), exc_info=task.exception())
+                self._code = self._code or 1
+            stopped.cancel()
+        finally:
+            for task in reversed(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            server.close()
+            await self.hub.close()
+        return self._code
+
+    # -- leadership
+
+    async def _lead(self) -> None:
+        self.elector = Elector(
+            self.hub,
+            self.settings.namespace,
+            self.settings.lease_name,
+            self.instance,
+            now=time.time,
+            on_started=self._started_leading,
+            on_lost=self._lost,
+        )
+        await self.elector.run()
+
+    def _started_leading(self, epoch: int) -> None:
+        self.metrics.leader.set(1)
+        self._leading.set()
+
+    def _lost(self, reason: str) -> None:
+        """Another replica may act from now on: be gone at once, whatever is under way."""
+        logger.critical("the Lease is lost: %s", reason)
+        logging.shutdown()
+        os._exit(LOST_LEASE)
+
+    # -- the leader's work
+
+    async def _operate(self, connection: connections.Connection) -> None:
+        await self._leading.wait()
+        self._hub_id = await self._hub_uid()
+        planner = Planner(time.monotonic, self._decided, self._failed)
+        course = Course(
+            planner, time.monotonic, self.trigger.mark, self.trigger.wake_in, self.settings.patience_seconds
+        )
+        events = EventWriter(self.hub, self.instance, now=time.time)
+        self.members = Members(
+            self.hub, self._member_changed, lambda member: self.trigger.mark(), selections=_selections
+        )
+        self.namespaces = Cache(
+            self.hub,
+            [Selection(NAMESPACES, trim=metadata_only), *_secrets(self.settings.namespace)],
+            self._hub_changed,
+        )
+        publisher = Publisher(self.metrics, self._recorder())
+        live = Loop(
+            trigger=self.trigger,
+            look=self._look,
+            took=self._took,
+            course=course,
+            publisher=publisher,
+            monotonic=time.monotonic,
+            hub=self._hub_id,
+        )
+        self.publisher, self.loop = publisher, live
+        delivery = DirectDelivery(self._client, lambda news: events.post(_event(news)))
+        live.outbox = Outbox(
+            delivery, time.monotonic, lambda: self.elector.leading, live.settled, self.trigger.wake_in
+        )
+        self.outbox = live.outbox
+        await planner.start()
+        self.namespaces.start()
+        await self.namespaces.wait_synced()
+        await self._relist()
+        await self._members_settled()
+        tasks = [
+            asyncio.create_task(
+                handlers.run(handlers.registry(self.store, _login(connection), self._heard)), name="kopf"
+            ),
+            asyncio.create_task(self._relists(), name="relists"),
+            asyncio.create_task(self._follow_members(), name="members"),
+            asyncio.create_task(events.run(), name="events"),
+            asyncio.create_task(live.run(), name="loop"),
+        ]
+        self.ready = True
+        self.trigger.mark()
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+                raise RuntimeError(f"{task.get_name()} ended")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await course.close()
+            await planner.close()
+            await self.members.stop()
+            await self.namespaces.stop()
+
+    def _look(self) -> View:
+        objects = [self.outbox.apply_overlay(body) for body in self.store.objects()]
+        namespaces: dict[str, Labels] = {
+            str(body["metadata"]["name"]): labels_of(body["metadata"].get("labels") or {})
+            for body in self.namespaces.objects(NAMESPACES)
+        }
+        news = {member.name: _news(member.cache) for member in self.members.all() if member.cache is not None}
+        view = observe.view(time.time(), objects, self.members.all(), news, self._hub_id, namespaces)
+        self.loop.memory.approved = approved_in(view)
+        return view
+
+    def _took(self, outcome: Outcome) -> None:
+        """What a write returned is newer than any mirror: later cycles must not decide on what was before."""
+        for cluster, body in outcome.objects:
+            if cluster == HUB:
+                self.store.put(body)
+                continue
+            member = self.members.get(cluster)
+            if member is not None and member.cache is not None:
+                member.cache.observe(dict(body))
+
+    def _client(self, cluster: str) -> ClusterClient | None:
+        return self.hub if cluster == HUB else self.members.client(cluster)
+
+    async def _hub_uid(self) -> str:
+        """Uid of the hub's kube-system namespace: by it the hub's children are told from another hub's."""
+        found = await self.hub.find(Ref(NAMESPACES, "", "kube-system"))
+        return str(found["metadata"]["uid"]) if found is not None else ""
+
+    # -- the hub's objects
+
+    def _changed(self, body: Manifest) -> None:
+        if body["kind"] == "MemberCluster":
+            self._wanted_changed.set()
+        self.trigger.mark()
+
+    async def _relist(self) -> None:
+        bodies: list[Manifest] = []
+        for resource in OUR_KINDS:
+            bodies += await self.hub.list(resource)
+        self.store.replace_all(bodies)
+
+    async def _relists(self) -> None:
+        while True:
+            await asyncio.sleep(RELIST_SECONDS)
+            with contextlib.suppress(PolyhullError):
+                await self._relist()
+
+    @property
+    def _wanted_changed(self) -> asyncio.Event:
+        if not hasattr(self, "_wanted_event"):
+            self._wanted_event = asyncio.Event()
+        return self._wanted_event
+
+    def _wanted(self) -> dict[str, Wanted]:
+        found: dict[str, Wanted] = {}
+        for body in self.store.objects():
+            if body["kind"] != "MemberCluster":
+                continue
+            name, spec = body["metadata"]["name"], body.get("spec") or {}
+            secret = spec.get("kubeconfigSecretRef") or {}
+            ref = Ref(SECRETS, self.settings.namespace, secret["name"]) if secret.get("name") else None
+            found[name] = Wanted(name, bool(spec.get("local")), ref, str(secret.get("key") or "kubeconfig"))
+        return found or {LOCAL: Wanted(LOCAL, local=True)}
+
+    async def _members_settled(self, limit_seconds: float = 10.0) -> None:
+        """Give members a moment to connect, so that the first plan sees the whole fleet."""
+        await self.members.reconcile(self._wanted())
+        until = time.monotonic() + limit_seconds
+        while time.monotonic() < until and any(member.state == "Connecting" for member in self.members.all()):
+            await asyncio.sleep(0.05)
+
+    async def _follow_members(self) -> None:
+        while True:
+            await self._wanted_changed.wait()
+            self._wanted_changed.clear()
+            await self.members.reconcile(self._wanted())
+            self.trigger.mark()
+
+    def _member_changed(self, change: Change) -> None:
+        self.trigger.mark()
+
+    def _hub_changed(self, change: Change) -> None:
+        if change.resource == SECRETS:
+            for member in self.members.all():
+                if member.wanted.secret is not None and member.wanted.secret.key == change.key:
+                    self.members.refresh(member.name)
+            return
+        self.trigger.mark()
+
+    # -- telling
+
+    def _decided(self, kind: str, seconds: float) -> None:
+        self.publisher.decided(kind, seconds)
+
+    def _failed(self, kind: str) -> None:
+        self.publisher.failed(kind)
+
+    def _recorder(self) -> Callable[[Snapshot, Decision], str]:
+        if self.settings.records is None:
+            return lambda snapshot, decision: ""
+        ring = Ring(self.settings.records)
+        return lambda snapshot, decision: ring.write(snapshot, decision)[1]
+
+    # -- health
+
+    async def _heart(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(1.0)
+
+    def _heard(self) -> None:
+        self._beat = time.monotonic()
+
+    def _unhealthy(self) -> str:
+        silent = time.monotonic() - self._beat
+        return f"the event loop has been stuck for {silent:.0f} s" if silent > 30.0 else ""
+
+    def _unready(self) -> str:
+        if self._unhealthy():
+            return self._unhealthy()
+        return "" if self.ready or not getattr(self, "_leading", None) or not self._leading.is_set() else "starting"
+
+
+def _selections() -> list[Selection]:
+    """The members' mirrors, and the Warnings that say why a pod is not made or not mounted."""
+    return [*SELECTIONS, Selection(EVENTS, field_selector="type=Warning", trim=_warning)]
+
+
+def _secrets(namespace: str) -> list[Selection]:
+    return [Selection(SECRETS, namespace=namespace, trim=metadata_only)]
+
+
+def _warning(body: Manifest) -> dict[str, object]:
+    kept = metadata_only(dict(body))
+    for name in ("reason", "note", "regarding", "type"):
+        kept[name] = body.get(name)
+    return kept
+
+
+def _news(cache: Cache) -> tuple[News, ...]:
+    return tuple(
+        News(
+            str((body.get("regarding") or {}).get("uid") or ""), str(body.get("reason")), str(body.get("note") or "")
+        )
+        for body in cache.objects(EVENTS)
+        if body.get("reason") in ("FailedCreate", "FailedMount")
+    )
+
+
+def _event(news: object) -> EventNews:
+    return EventNews(news.ref, news.uid, news.kind, news.reason, news.reason, news.note)  # type: ignore[attr-defined]
+
+
+def _login(connection: connections.Connection) -> Callable[[], Awaitable[Login]]:
+    async def login() -> Login:
+        headers = await connection.headers(fresh=True)
+        return connection_login(connection, headers.get("Authorization"))
+
+    return login
+
+
+def connection_login(connection: connections.Connection, authorization: str | None) -> Login:
+    configuration = connection._configuration
+    return Login(
+        server=connection.server,
+        ca_path=configuration.ssl_ca_cert or None,
+        certificate_path=configuration.cert_file or None,
+        private_key_path=configuration.key_file or None,
+        authorization=authorization,
+        insecure=None if configuration.verify_ssl else True,
+    )
