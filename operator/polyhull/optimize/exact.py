@@ -152,7 +152,7 @@ def build(
     demand: Sequence[float] = (),
     replicas: Sequence[int] = (),
 ) -> Built:
-    """The problem over the jobs of `beat` (those that can be placed at all). Raises ValueError for a makespan of 0."""
+    """The problem over the jobs of `beat` (those that can be placed). Raises ValueError for a makespan of 0."""
     if not beat.makespan_seconds > 0.0:
         raise ValueError("nothing to prove: the schedule to be beaten takes no time")
     unit = beat.makespan_seconds / GRID
@@ -341,7 +341,13 @@ def answer_document(answer: ExactAnswer) -> dict[str, Any]:
 
 
 def answer_from(document: Mapping[str, Any]) -> ExactAnswer:
-    return ExactAnswer(document["status"], document["bound"], _rows(document["starts"]), _rows(document["moves"]), tuple(document["replicas"]))
+    return ExactAnswer(
+        document["status"],
+        document["bound"],
+        _rows(document["starts"]),
+        _rows(document["moves"]),
+        tuple(document["replicas"]),
+    )
 
 
 def _rows(rows: Sequence[Sequence[int]]) -> Any:

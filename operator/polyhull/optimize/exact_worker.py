@@ -1,4 +1,4 @@
-"""CP-SAT in a process of its own: `python -m polyhull.optimize.exact_worker`, a problem on stdin, an answer on stdout.
+"""CP-SAT in a process of its own: `python -m polyhull.optimize.exact_worker`, problem on stdin, answer on stdout.
 
 The only module that imports OR-tools (with HiGHS in one process it crashes). One worker, a fixed seed and a limit in
 deterministic time: the same problem gets the same answer.
@@ -195,6 +195,8 @@ class _Model:
     def solve(self) -> ExactAnswer:
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
+        # Several strategies in turns on one thread: robust where one of them alone may take a hundred times longer.
+        solver.parameters.interleave_search = True
         # The linear relaxation of precedences and areas is what proves most of these instances.
         solver.parameters.linearization_level = 2
         solver.parameters.random_seed = self.problem.seed % 2**31
@@ -219,7 +221,7 @@ class _Model:
 
 
 def share_weight(devices: int, largest: int, scale: int) -> int:
-    """u_k(devices / largest) in units of 1 / (k x largest): the dual feasible functions of Fekete and Schepers (2001)."""
+    """u_k(devices / largest) in units of 1 / (k x largest): dual feasible functions (Fekete and Schepers 2001)."""
     whole, rest = divmod((scale + 1) * devices, largest)
     return whole * largest if rest else devices * scale
 

@@ -268,7 +268,7 @@ def _moves(
 
 
 class _Budgets:
-    """Limits that moves draw on: copies of a data set, bytes of a store; copies and transfers that are there count."""
+    """Limits that moves draw on: copies of a data set, bytes of a store, less what is there or on its way."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.left: list[int] = []

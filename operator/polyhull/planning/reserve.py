@@ -189,7 +189,7 @@ def _kept(
             continue
         for name, pods in sorted(running.nodes):
             if name in model.nodes and left > 0:
-                times, free = nodes[model.nodes.index(name)]
+                _, free = nodes[model.nodes.index(name)]
                 take = min(left, pods, min(copies(value, pod) for value in free))
                 if take > 0:
                     out.append((name, take))

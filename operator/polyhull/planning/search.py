@@ -1,4 +1,4 @@
-"""Anytime search over order and columns: moves on the critical chain, each tried by re-simulating from where it differs.
+"""Anytime search over order and columns: moves on the critical chain, re-simulated from where they differ.
 
 Budgets count placements of jobs, never seconds, so the same snapshot gives the same plan on any machine.
 """
@@ -152,11 +152,8 @@ def _tier_range(instance: Instance, order: list[int], position: int) -> tuple[in
 def critical_chain(instance: Instance, schedule: Schedule) -> list[int]:
     """Jobs from the one that ends last back to one that waits for nothing: by devices, else by links."""
     slots = schedule.slots
-    last = max(
-        (j for j, slot in enumerate(slots) if slot is not None),
-        key=lambda j: (slots[j].end, -j),
-        default=None,  # type: ignore[union-attr]
-    )
+    ends = [(slot.end, -j) for j, slot in enumerate(slots) if slot is not None]
+    last: int | None = -max(ends)[1] if ends else None
     chain: list[int] = []
     seen: set[int] = set()
     owner = _owners(instance, schedule)
@@ -209,7 +206,8 @@ def _link_holder(instance: Instance, schedule: Schedule, j: int, slot: Slot, own
     links = set(instance.moves[late].ways[way].links)
     found, at = None, -inf
     for move, (its_way, _, end) in sorted(schedule.moves.items()):
-        if move != late and move in owner and end <= start and end > at:
-            if links & set(instance.moves[move].ways[its_way].links):
-                found, at = owner[move], end
+        if move == late or move not in owner or end > start or end <= at:
+            continue
+        if links & set(instance.moves[move].ways[its_way].links):
+            found, at = owner[move], end
     return found

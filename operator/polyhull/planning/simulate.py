@@ -2,7 +2,7 @@
 
 Plan, baselines, insertion and the exact solver's order all go through here, so they are compared on equal terms.
 A job placed later may start earlier if it delays nobody placed before it. Its missing data sets are put on the
-links just before it (fixed rate, one route each, shared by all readers of the store). Seconds count from the snapshot.
+links just before it (fixed rate, one route each, shared by all readers of the store). Seconds are from now.
 """
 
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ class State:
 
 
 def run(instance: Instance, order: Sequence[int], prescribed: Sequence[int | None] | None = None) -> Schedule:
-    """The schedule of an order; `prescribed[j]` names the job's column by index, None lets the earliest finish win."""
+    """The schedule of an order; `prescribed[j]` is the index of the job's column, None: the earliest finish wins."""
     state = State.of(instance)
     slots: list[Slot | None] = [None] * len(instance.jobs)
     for j in order:
@@ -325,10 +325,12 @@ def _earliest_single(
     start, chosen, room = inf, -1, 0
     for index, steps in enumerate(nodes):
         times, free = steps
-        if len(times) == 1:
-            at = ready if free[0] >= need else inf  # type: ignore[operator]
-        else:
+        constant = len(times) == 1
+        at = inf
+        if not constant:
             at = earliest_one(steps, need, ready, length)  # type: ignore[arg-type]
+        elif free[0] >= need:  # type: ignore[operator]
+            at = ready
         if at < start:
             start, chosen, room = at, index, _least_free(steps, at, length)
         elif at == start and at < inf:

@@ -71,7 +71,7 @@ class _Checker:
                 yield f"{key} is not in the snapshot"
         for key in sorted(self.jobs):
             if seen[key] + left_out[key] != 1:
-                yield f"{key} is placed {seen[key]} times and left out {left_out[key]} times; it must be one of them once"
+                yield f"{key} is placed {seen[key]} times and left out {left_out[key]} times, not one of them once"
         for plan_key, count in sorted(Counter(plan.service for plan in self.decision.services).items()):
             if plan_key not in self.services or count > 1:
                 yield f"{plan_key} is served {count} times or is not in the snapshot"
@@ -102,9 +102,9 @@ class _Checker:
             return
         yield from self._admitted(job.key, pool, cluster, job.site_selector, job.confidential)
         for exclusion in job.exclusions:
-            if exclusion.until > self.snapshot.taken_at and exclusion.cluster == pool.cluster:
-                if exclusion.pool in ("", pool.name):
-                    yield f"{job.key} is put on {pool.name}, which is excluded for it ({exclusion.reason})"
+            here = exclusion.cluster == pool.cluster and exclusion.pool in ("", pool.name)
+            if here and exclusion.until > self.snapshot.taken_at:
+                yield f"{job.key} is put on {pool.name}, which is excluded for it ({exclusion.reason})"
         if option.accelerator != pool.accelerator or a.accelerator != pool.accelerator:
             yield f"{job.key}: option {option.name} asks for {option.accelerator}, {pool.name} has {pool.accelerator}"
         if (a.replicas, a.devices_per_replica) != (option.replicas, option.devices_per_replica):
@@ -466,7 +466,7 @@ class _Checker:
         latency = sum(self.links[name].latency_seconds for name in (*there, *back))
         left = service.latency_seconds - latency - variant.service_seconds
         if left < 0:
-            return f"take {latency + variant.service_seconds:.4g} s before any waiting, over {service.latency_seconds:.4g} s"
+            return f"take {latency + variant.service_seconds:.4g} s unqueued, over {service.latency_seconds:.4g} s"
         slots = max(1, int(variant.rate_per_second * variant.service_seconds + 1e-9))
         mu = variant.rate_per_second / slots
         servers = replicas * slots
@@ -474,7 +474,9 @@ class _Checker:
             return f"bring {load:.6g} requests/s to {replicas} replicas that finish {servers * mu:.6g}"
         waiting = _erlang_c(servers, load / mu) * exp(-max(0.0, servers * mu - load) * left)
         if waiting > (1 - service.percentile) * (1 + 1e-6) + 1e-9:
-            return f"miss {service.latency_seconds:.4g} s in {waiting:.3%} of cases; {1 - service.percentile:.3%} are allowed"
+            return (
+                f"miss {service.latency_seconds:.4g} s in {waiting:.3%} of cases, over {1 - service.percentile:.3%}"
+            )
         return None
 
 
