@@ -6,6 +6,7 @@ Each returns refusals of one object (the field, what is wrong, what to do); an o
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from polyhull.api.conditions import Reason
 from polyhull.api.convert_fleet import NamespaceRule
@@ -199,5 +200,6 @@ def _reached(homes: Sequence[str], entry: DataSet, known: Known) -> set[str]:
 
 
 def _unknown(at: str, kind: str, name: str, choices: Mapping[str, object]) -> Refusal:
-    shown = ", ".join(sorted(choices)[:5]) or "none"
-    return Refusal(at, f"there is no {kind} {name}; known: {shown}", Reason.INVALID_REFERENCE)
+    near = get_close_matches(name, sorted(choices), n=3)
+    meant = f"did you mean {' or '.join(near)}? Otherwise " if near else ""
+    return Refusal(at, f"there is no {kind} {name}; {meant}declare it first", Reason.INVALID_REFERENCE)

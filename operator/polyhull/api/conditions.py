@@ -105,7 +105,9 @@ def instant(seconds: float) -> str:
 
 def get_condition(conditions: Iterable[Mapping[str, Any]] | None, kind: str) -> Mapping[str, Any] | None:
     """The condition of that type, or None."""
-    return next((entry for entry in conditions or () if entry.get("type") == kind), None)
+    return next(
+        (entry for entry in conditions or () if isinstance(entry, Mapping) and entry.get("type") == kind), None
+    )
 
 
 def condition_status(conditions: Iterable[Mapping[str, Any]] | None, kind: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from polyhull.api.parse import parse, where_of
 from polyhull.api.podtemplate import pod_requests
-from polyhull.api.results import Converted, Findings, created_at
+from polyhull.api.results import Converted, Findings, created_at, part
 from polyhull.api.status import read_active_transfers, read_copies, read_exclusions, read_placed, read_promise
 from polyhull.api.status import read_serving as serving_of
 from polyhull.api.v1alpha1.common import LabelSelector, Object
@@ -63,17 +63,17 @@ def key_of(raw: Raw) -> Key:
 
 def managed_by_us(raw: Raw) -> bool:
     """Whether we may write anything about this object at all."""
-    managed: object = (raw.get("spec") or {}).get("managedBy", MANAGED_BY)
+    managed: object = part(raw, "spec").get("managedBy", MANAGED_BY)
     return managed == MANAGED_BY
 
 
 def suspended(raw: Raw) -> bool:
-    return (raw.get("spec") or {}).get("suspend") is True
+    return part(raw, "spec").get("suspend") is True
 
 
 def is_online(raw: Raw) -> bool:
     """Whether this is an online service (rather than something that ends)."""
-    return raw.get("kind") == "InferenceJob" and (raw.get("spec") or {}).get("mode") == "Online"
+    return raw.get("kind") == "InferenceJob" and part(raw, "spec").get("mode") == "Online"
 
 
 def selector(spec: LabelSelector | None) -> Selector:

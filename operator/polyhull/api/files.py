@@ -10,6 +10,7 @@ import yaml
 from polyhull.api.inventory import pools_of
 from polyhull.api.kinds import BY_NAME
 from polyhull.api.parse import where_of
+from polyhull.api.results import part
 from polyhull.api.v1alpha1.common import API_VERSION, GROUP
 from polyhull.api.world import Ref, World, ref_of, world_of
 from polyhull.domain.errors import InvalidInput
@@ -108,8 +109,8 @@ def load(paths: Iterable[str | Path]) -> Loaded:
         elif version == "v1" and kind == "Pod":
             pods.append(document)
         elif version == "v1" and kind == "Namespace":
-            name = str((raw.get("metadata") or {}).get("name"))
-            labels = (raw.get("metadata") or {}).get("labels") or {}
+            name = str(part(raw, "metadata").get("name"))
+            labels = part(part(raw, "metadata"), "labels")
             namespaces[name] = labels_of({"kubernetes.io/metadata.name": name, **labels})
         elif not version or not kind:
             remedy = f"write apiVersion: {API_VERSION} and a kind, or move the file elsewhere"
@@ -177,8 +178,8 @@ def _pools(world: World, loaded: Loaded) -> tuple[tuple[Pool, ...], tuple[Invali
     homes = {id(document): _cluster_of(document, names, findings) for document in loaded.nodes}
     for cluster in world.clusters:
         nodes = [document.raw for document in loaded.nodes if homes[id(document)] == cluster.name]
-        here = {str((raw.get("metadata") or {}).get("name")) for raw in nodes}
-        pods = [pod.raw for pod in loaded.pods if (pod.raw.get("spec") or {}).get("nodeName") in here]
+        here = {str(part(raw, "metadata").get("name")) for raw in nodes}
+        pods = [pod.raw for pod in loaded.pods if part(pod.raw, "spec").get("nodeName") in here]
         pools += pools_of(
             cluster.name,
             cluster.site,
@@ -192,7 +193,7 @@ def _pools(world: World, loaded: Loaded) -> tuple[tuple[Pool, ...], tuple[Invali
 
 
 def _cluster_of(document: Document, names: set[str], findings: list[InvalidInput]) -> str | None:
-    labels = (document.raw.get("metadata") or {}).get("labels") or {}
+    labels = part(part(document.raw, "metadata"), "labels")
     given = labels.get(CLUSTER_LABEL)
     if given is None and len(names) == 1:
         return next(iter(names))

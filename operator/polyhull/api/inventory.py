@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from polyhull.api.results import part
 from polyhull.domain.fleet import AcceleratorType, Growth, Node, Pool, Taint
 from polyhull.domain.labels import Labels, labels_of
 from polyhull.domain.resources import Resources
@@ -117,9 +118,9 @@ def requested_by_node(pods: Iterable[Raw], own_pod: Callable[[Raw], bool]) -> di
     """Node name -> resource -> amount (cpu in millicores) that bound, unfinished pods of others request."""
     out: dict[str, dict[str, int]] = {}
     for pod in pods:
-        spec = pod.get("spec") or {}
+        spec = part(pod, "spec")
         node = spec.get("nodeName")
-        if not node or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed") or own_pod(pod):
+        if not node or part(pod, "status").get("phase") in ("Succeeded", "Failed") or own_pod(pod):
             continue
         totals = out.setdefault(node, {"pods": 0})
         totals["pods"] += 1
@@ -179,10 +180,10 @@ def _depth(kind: AcceleratorType, labels: Mapping[str, str]) -> int | None:
 
 
 def _read(raw: Raw, site: str, taken: Mapping[str, Mapping[str, int]], catalogue: Sequence[AcceleratorType]) -> _Seen:
-    metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
+    metadata, spec, status = part(raw, "metadata"), part(raw, "spec"), part(raw, "status")
     name = str(metadata.get("name"))
-    labels = labels_of({str(key): str(value) for key, value in (metadata.get("labels") or {}).items()})
-    offered = status.get("allocatable") or status.get("capacity") or {}
+    labels = labels_of({str(key): str(value) for key, value in part(metadata, "labels").items()})
+    offered = part(status, "allocatable") or part(status, "capacity")
     accelerator = accelerator_of(labels, offered, catalogue)
     kind = next((kind for kind in catalogue if kind.name == accelerator), None)
     resource = kind.resource_name if kind else ""

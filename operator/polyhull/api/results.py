@@ -55,6 +55,12 @@ class Converted(Generic[T]):
         return ". ".join(said + [str(refusal) for refusal in self.refusals])
 
 
+def part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A map inside a raw object; empty where there is none, or something else (anybody may write anything)."""
+    value = raw.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
 class Findings:
     """Collects problems and refusals while one object is converted."""
 

@@ -313,7 +313,8 @@ def read_active_transfers(key: Key, status: DataSetStatus | None) -> tuple[Activ
 
 def ended(status: JobStatus | Raw | None) -> bool:
     """Whether the job's end is stored: Succeeded is True, or False with a reason that is final."""
-    conditions = _plain_conditions(status) if isinstance(status, JobStatus) else (status or {}).get("conditions")
+    raw = None if isinstance(status, JobStatus) else (status or {}).get("conditions")
+    conditions = _plain_conditions(status) if isinstance(status, JobStatus) else raw if isinstance(raw, list) else ()
     state = condition_status(conditions, Type.SUCCEEDED)
     if state == "True":
         return True

@@ -9,9 +9,10 @@ from typing import Any
 
 from polyhull.api import check, convert
 from polyhull.api.catalogue import catalogue_with
+from polyhull.api.conditions import Reason
 from polyhull.api.convert_fleet import NamespaceRule
 from polyhull.api.inventory import DeclaredPool
-from polyhull.api.results import Converted, Refusal, created_at
+from polyhull.api.results import Converted, Refusal, created_at, part
 from polyhull.api.status import ended
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import AcceleratorType, Cluster, Link, Site
@@ -70,7 +71,8 @@ class Verdict:
 class World:
     """Accepted objects as domain values, sorted by name or key, and a verdict on every object.
 
-    `jobs` and `services` hold neither ended, nor suspended-and-unreleased, nor foreign (`managedBy`) ones;
+    `jobs` and `services` hold neither ended nor foreign (`managedBy`) ones, nor those that are suspended or being
+    deleted and have not been released;
     jobs under way stay even if a check refuses them now (their devices are in use): they are in `verdicts` as
     refused all the same.
     """
@@ -91,8 +93,7 @@ class World:
 
 def ref_of(raw: Raw) -> Ref:
     """Identity of a raw object; an absent namespace of a namespaced kind is `default`."""
-    metadata = raw.get("metadata") if isinstance(raw.get("metadata"), Mapping) else {}
-    assert metadata is not None
+    metadata = part(raw, "metadata")
     kind = str(raw.get("kind"))
     namespaced = kind in ("TrainingJob", "InferenceJob", "DataSet")
     namespace = str(metadata.get("namespace") or "default") if namespaced else ""
@@ -145,9 +146,7 @@ class _Builder:
             accelerators={kind.name: kind for kind in accelerators},
             namespaces=self.namespaces,
         )
-        clusters = [
-            c for c in clusters if self._passes(Ref("MemberCluster", "", c.name), check.check_cluster(c, known))
-        ]
+        clusters = [entry for entry in clusters if self._passes(_member(entry), check.check_cluster(entry, known))]
         known = replace(known, clusters={cluster.name: cluster for cluster in clusters})
         rules = self._rules()
         data_sets = [
@@ -222,7 +221,8 @@ class _Builder:
             self._note(ref_of(raw), converted)
             if converted.value is not None and converted.accepted:
                 out.append(converted.value)
-        return out
+        first = next((entry.name for entry in out if entry.local), None)
+        return [entry for entry in out if self._passes(_member(entry), _second_local(entry, first))]
 
     def _links(self, sites: Mapping[str, Site]) -> list[Link]:
         owned = [(raw, link) for raw, pair in self._converted("Link", convert.links) for link in pair]
@@ -265,7 +265,7 @@ class _Builder:
             if not convert.managed_by_us(raw):
                 del self.problems[ref_of(raw)], self.refusals[ref_of(raw)]
                 continue
-            if ended(raw.get("status")):
+            if ended(part(raw, "status")):
                 continue
             value = self._job(raw, known, accelerators)
             if value is not None:
@@ -299,7 +299,19 @@ class _Builder:
         sound = self._passes(ref, check.check_job(value, known)) and converted.accepted
         if _under_way(value):
             return value
-        return value if sound and not convert.suspended(raw) else None
+        leaving = convert.suspended(raw) or part(raw, "metadata").get("deletionTimestamp") is not None
+        return value if sound and not leaving else None
+
+
+def _member(cluster: Cluster) -> Ref:
+    return Ref("MemberCluster", "", cluster.name)
+
+
+def _second_local(cluster: Cluster, first: str | None) -> tuple[Refusal, ...]:
+    if not cluster.local or cluster.name == first:
+        return ()
+    message = f"{first} is the operator's own cluster already; delete one of the two"
+    return (Refusal("spec.local", message, Reason.CONFLICT),)
 
 
 def _under_way(job: TrainingJob | InferenceService) -> bool:
