@@ -62,9 +62,8 @@ def _pools_by_accelerator(documents: Sequence[Document], fleet: Document) -> dic
         }
         if not names:
             pool = document["metadata"]["name"]
-            raise ValueError(
-                f"ComputePool {pool}: no pool of cluster {spec['cluster']} in the fleet file has its labels; add them there"
-            )
+            where = f"no pool of cluster {spec['cluster']} in the fleet file"
+            raise ValueError(f"ComputePool {pool}: {where} has its labels; add them there")
         found.setdefault(spec["accelerator"], set()).update(names)
     return {accelerator: tuple(sorted(names)) for accelerator, names in found.items()}
 

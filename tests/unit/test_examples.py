@@ -15,10 +15,13 @@ from examples.demo import scale, truth
 from hack.ground.fleet import load_fleet
 from hack.ground.truth import parse_table
 from polyhull.api.files import snapshot_from_files
+from polyhull.controller.prover import Prover
+from polyhull.domain.decision import BoundKind, Decision
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import build_columns
+from polyhull.planning.decide import decide
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "edge-to-cloud"
@@ -102,6 +105,36 @@ def test_rates_of_npus_and_cores_are_marked_as_assumed(snapshot: Snapshot) -> No
         for option in job.options:
             if not option.accelerator.startswith("nvidia"):
                 assert option.rate_evidence is Evidence.ASSUMED, (job.key, option.name)
+
+
+@pytest.fixture(scope="module")
+def plan(snapshot: Snapshot) -> Decision:
+    with Prover(limit_seconds=120.0) as prove:
+        return decide(snapshot, prove)
+
+
+def test_the_plan_is_proved_to_be_within_two_percent(plan: Decision) -> None:
+    assert plan.violations == () and plan.unplaced == ()
+    assert plan.bound_kind is BoundKind.EXACT_WHOLE_COPY
+    assert plan.gap is not None and plan.gap <= 0.02
+
+
+def test_the_plan_uses_cores_gpus_and_npus_of_both_members(plan: Decision) -> None:
+    used = {(item.cluster, item.device_class) for item in plan.assignments}
+    assert used == {(cluster, kind) for cluster in ("edge-a", "cloud-b") for kind in ("CPU", "GPU", "NPU")}
+    assert len(plan.transfers) >= 3
+
+
+def test_the_plan_is_much_better_than_either_way_of_thinking(plan: Decision) -> None:
+    local, fast = plan.baselines.locality_only_seconds, plan.baselines.compute_only_seconds
+    assert local is not None and local >= 1.3 * plan.makespan_seconds
+    assert fast is not None and fast >= 1.3 * plan.makespan_seconds
+
+
+def test_every_request_is_served(plan: Decision) -> None:
+    assert len(plan.services) == 2
+    for service in plan.services:
+        assert service.served_per_second == pytest.approx(service.demanded_per_second)
 
 
 NUMBER = re.compile(r"^\s*(?:- )?(?:rate|pricePerGigabyte|pricePerDeviceHour|bandwidth|latencyMilliseconds|size): ")

@@ -1,0 +1,79 @@
+"""One measured figure as one JSON line, and the few statistics that figures need."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+class SkipBenchmark(Exception):
+    """What is missing, and where an outside user gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`holds` says whether `value` keeps `target`; `anchor` is what others reach in the same run, None without one.
+
+    Where a figure has no target of its own (a report beside others) `target` is None and `holds` is True.
+    """
+
+    figure: str
+    value: float
+    unit: str
+    anchor: float | None
+    anchor_source: str
+    target: float | None
+    holds: bool
+    instance: str
+
+    def line(self) -> str:
+        values = {name: _rounded(value) for name, value in asdict(self).items()}
+        return json.dumps(values, ensure_ascii=False)
+
+
+def at_most(
+    figure: str,
+    value: float,
+    unit: str,
+    target: float,
+    instance: str,
+    anchor: float | None = None,
+    anchor_source: str = "none",
+) -> Figure:
+    """A figure that is good when it is small."""
+    return Figure(figure, value, unit, anchor, anchor_source, target, value <= target, instance)
+
+
+def report(figure: str, value: float, unit: str, instance: str) -> Figure:
+    """A figure that is shown beside others and has no target."""
+    return Figure(figure, value, unit, None, "none", None, True, instance)
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def alternately(runs: int, *measured: Callable[[], float]) -> tuple[float, ...]:
+    """Each of `measured` once per round, in turn, `runs` rounds; the median of what each returned."""
+    values: list[list[float]] = [[] for _ in measured]
+    for _ in range(runs):
+        for taken, measure in zip(values, measured, strict=True):
+            taken.append(measure())
+    return tuple(statistics.median(taken) for taken in values)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall seconds of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile: the least value that at least `share` of all do not exceed."""
+    if not values:
+        raise ValueError("no values")
+    ranked = sorted(values)
+    return ranked[max(0, -int(-share * len(ranked) // 1) - 1)]
