@@ -5,10 +5,12 @@ the kubeconfig of the person at the keyboard (which may run login programs, as k
 touches the disk only for the instant the TLS library needs a file.
 """
 
+import asyncio
 import os
 import ssl
 import tempfile
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ class Connection:
         configuration.client_session_kwargs = {"trust_env": environment_proxy}
         self.server = str(configuration.host).rstrip("/")
         self._configuration = configuration
-        self._rest = RESTClientObject(configuration)
+        self._rest = _Rest(configuration)
         self._authorization = authorization
         self._session: aiohttp.ClientSession | None = None
 
@@ -57,7 +59,7 @@ class Connection:
     ) -> aiohttp.ClientResponse:
         """Send one request and return with the response's head. Redirects are not followed."""
         if self._session is None or self._session.closed:
-            self._session = self._rest._create_pool_manager()
+            self._session = self._rest.session()
         extra: dict[str, Any] = {}
         if self._configuration.tls_server_name:
             extra["server_hostname"] = self._configuration.tls_server_name
@@ -74,9 +76,42 @@ class Connection:
         )
 
     async def close(self) -> None:
+        """End all connections now. TLS would wait half a minute for the farewell of a server that is frozen."""
         session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        if session is None:
+            return
+        await session.close()
+        for transport in list(self._rest.transports):
+            transport.abort()
+        for _ in range(3):  # the loop needs a few turns to close what was aborted
+            await asyncio.sleep(0)
+
+
+class _Rest(RESTClientObject):  # type: ignore[misc]  # the library is untyped
+    """The client's own session, over a connector that remembers its transports."""
+
+    def __init__(self, configuration: Any) -> None:
+        super().__init__(configuration)
+        self.transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    def session(self) -> aiohttp.ClientSession:
+        made: aiohttp.ClientSession = self._create_pool_manager()
+        return made
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return _Connector(self.transports, limit=self.maxsize, ssl=self.ssl_context)
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(self, transports: "weakref.WeakSet[asyncio.Transport]", **options: Any) -> None:
+        super().__init__(**options)
+        self._seen = transports
+
+    async def connect(self, *arguments: Any, **options: Any) -> Any:
+        connection = await super().connect(*arguments, **options)
+        if isinstance(connection.transport, asyncio.Transport):
+            self._seen.add(connection.transport)
+        return connection
 
 
 def from_credentials(credentials: Credentials, where: str) -> Connection:
