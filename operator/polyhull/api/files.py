@@ -61,15 +61,15 @@ class Document:
     def line_of(self, field: str) -> int:
         """Line (from 1) of a field such as `spec.options[0].rate`, or of the nearest thing around it."""
         node, line = self.tree, self.line
-        for part in field.replace("[", ".[").split("."):
-            if part.startswith("[") and isinstance(node, yaml.SequenceNode):
-                index = int(part[1:-1])
+        for step in field.replace("[", ".[").split("."):
+            if step.startswith("[") and isinstance(node, yaml.SequenceNode):
+                index = int(step[1:-1])
                 if index >= len(node.value):
                     break
                 node = node.value[index]
                 line = node.start_mark.line + 1
             elif isinstance(node, yaml.MappingNode):
-                pair = next((pair for pair in node.value if getattr(pair[0], "value", None) == part), None)
+                pair = next((pair for pair in node.value if getattr(pair[0], "value", None) == step), None)
                 if pair is None:
                     break
                 line, node = pair[0].start_mark.line + 1, pair[1]

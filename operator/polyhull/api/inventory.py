@@ -364,8 +364,8 @@ def _amount(name: str, value: Any) -> int:
 
 def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     out: dict[str, int] = {}
-    for part in parts:
-        for name, amount in part.items():
+    for amounts in parts:
+        for name, amount in amounts.items():
             out[name] = out.get(name, 0) + amount
     return out
 

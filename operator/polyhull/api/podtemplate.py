@@ -50,41 +50,44 @@ def pod_requests(
     base: PodTemplate | None, over: PodTemplate | None, devices: int, *, class_cpu: bool, field: str, found: Findings
 ) -> Resources:
     """What one pod requests of a node, devices included. For class CPU a device is a core and sets cpu."""
-    raw = merge(_plain(base), _plain(over))
-    resources = raw.get("resources") or {}
-    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
-    at = f"{field}.resources.requests"
-
-    def asked(name: str) -> int | str | None:
-        value: int | str | None = requests.get(name, limits.get(name))
-        return value
-
-    cpu = found.millicores(f"{at}.cpu", asked("cpu"))
-    if class_cpu:
-        cpu = devices * 1000
-    memory = found.whole(f"{at}.memory", asked("memory"))
-    ephemeral = found.whole(f"{at}.ephemeral-storage", asked("ephemeral-storage"))
-    _check_limits(cpu, memory, ephemeral, limits, field, found)
-    if not raw.get("image"):
+    at = f"{field}.resources"
+    limits = {name: _said(base, over, "limits", name) for name in _AMOUNTS}
+    asked = {name: _said(base, over, "requests", name) for name in _AMOUNTS}
+    asked = {name: limits[name] if value is None else value for name, value in asked.items()}
+    cpu = devices * 1000 if class_cpu else found.millicores(f"{at}.requests.cpu", asked["cpu"])
+    memory = found.whole(f"{at}.requests.memory", asked["memory"])
+    ephemeral = found.whole(f"{at}.requests.ephemeral-storage", asked["ephemeral_storage"])
+    if any(value is not None for value in limits.values()):
+        _check_limits((cpu, memory, ephemeral), limits, at, found)
+    if not (over is not None and over.image) and not (base is not None and base.image):
         found.invalid(
             f"{field}.image", "no image for this option", "set image in template or in the option's template"
         )
     return Resources(devices, cpu, memory, ephemeral, 1)
 
 
+_AMOUNTS = ("cpu", "memory", "ephemeral_storage")
+
+
+def _said(base: PodTemplate | None, over: PodTemplate | None, part: str, name: str) -> int | str | None:
+    """A request or limit of the merged template, without merging it."""
+    for template in (over, base):
+        amounts = getattr(template.resources, part) if template is not None and template.resources else None
+        value: int | str | None = getattr(amounts, name) if amounts is not None else None
+        if value is not None:
+            return value
+    return None
+
+
 def _check_limits(
-    cpu: int, memory: int, ephemeral: int, limits: Mapping[str, Any], field: str, found: Findings
+    requests: tuple[int, int, int], limits: Mapping[str, int | str | None], at: str, found: Findings
 ) -> None:
-    at = f"{field}.resources.limits"
-    rows = (
-        ("cpu", cpu, found.millicores(f"{at}.cpu", limits.get("cpu"))),
-        ("memory", memory, found.whole(f"{at}.memory", limits.get("memory"))),
-        ("ephemeral-storage", ephemeral, found.whole(f"{at}.ephemeral-storage", limits.get("ephemeral-storage"))),
+    have = (
+        found.millicores(f"{at}.limits.cpu", limits["cpu"]),
+        found.whole(f"{at}.limits.memory", limits["memory"]),
+        found.whole(f"{at}.limits.ephemeral-storage", limits["ephemeral_storage"]),
     )
-    for name, request, limit in rows:
-        if name in limits and limit < request:
-            found.invalid(f"{at}.{name}", "is less than the request", "raise the limit, or take it out")
-
-
-def _plain(template: PodTemplate | None) -> dict[str, Any]:
-    return {} if template is None else template.model_dump(by_alias=True, exclude_none=True, mode="json")
+    for name, request, limit in zip(_AMOUNTS, requests, have, strict=True):
+        if limits[name] is not None and limit < request:
+            shown = f"{at}.limits.{name.replace('_', '-')}"
+            found.invalid(shown, "is less than the request", "raise the limit, or take it out")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from polyhull.api.conditions import Reason
@@ -55,6 +56,21 @@ class Converted(Generic[T]):
         return ". ".join(said + [str(refusal) for refusal in self.refusals])
 
 
+@lru_cache(4096)
+def _whole(text: str) -> int:
+    return parse_whole(text)
+
+
+@lru_cache(4096)
+def _millicores(text: str) -> int:
+    return parse_millicores(text)
+
+
+@lru_cache(4096)
+def _decimal(text: str) -> float:
+    return float(parse_decimal(text))
+
+
 def part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A map inside a raw object; empty where there is none, or something else (anybody may write anything)."""
     value = raw.get(name)
@@ -79,15 +95,15 @@ class Findings:
         """A quantity in whole units, 0 for None; too much is a problem of the field."""
         if value is None:
             return 0
-        return self._bounded(field, parse_whole(str(value)), str(value), most)
+        return self._bounded(field, _whole(str(value)), str(value), most)
 
     def millicores(self, field: str, value: int | str | None) -> int:
         if value is None:
             return 0
-        return self._bounded(field, parse_millicores(str(value)), str(value), 10**9)
+        return self._bounded(field, _millicores(str(value)), str(value), 10**9)
 
     def decimal(self, value: str | None) -> float:
-        return 0.0 if value is None else float(parse_decimal(value))
+        return 0.0 if value is None else _decimal(value)
 
     def instant(self, field: str, value: str | None) -> float | None:
         """Seconds since the epoch of an RFC 3339 instant."""

@@ -58,6 +58,7 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
         validate_by_alias=True,
         validate_by_name=False,
+        defer_build=True,
     )
 
 
