@@ -1,19 +1,23 @@
 """The client against a real HTTP server that misbehaves."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from kubernetes.aio.client.configuration import Configuration
 
 from polyhull.domain.errors import BrokenPromise, InvalidInput, Refused, Unreachable
 from polyhull.kube import connection as connections
 from polyhull.kube.client import ClusterClient
 from polyhull.kube.limiter import TokenBucket
-from polyhull.kube.resources import CONFIG_MAPS, NODES, PODS, Ref, Resource, ref_of
+from polyhull.kube.resources import CONFIG_MAPS, NODES, PODS, Ref, Resource, ref_offrom polyhull.kube.transport import _lines
+
 from tests.unit.kube.small_api import QUICK, SmallApi, once, run, status
 
 PATH = "/api/v1/namespaces/team/configmaps/a"
@@ -318,3 +322,27 @@ class _Nowhere(connections.Connection):
 
 async def _nobody(fresh: bool) -> Any:
     return None
+
+
+@given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line and line.strip()), max_size=8), st.data())
+def test_lines_are_the_same_however_the_stream_is_cut(lines: list[bytes], data: st.DataObject) -> None:
+    whole = b"".join(line + b"\n" for line in lines) + b"a line without its end"
+    cuts = data.draw(st.lists(st.integers(0, len(whole)), max_size=10).map(sorted))
+    chunks = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+
+    async def work() -> None:
+        stream = _Chunks(chunks)
+        assert [line async for line in _lines(stream, 1000)] == lines  # type: ignore[arg-type]
+
+    asyncio.run(work())
+
+
+@dataclass
+class _Chunks:
+    """A stream that comes in given pieces."""
+
+    pieces: list[bytes]
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            yield piece
