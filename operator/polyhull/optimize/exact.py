@@ -1,7 +1,7 @@
 """The exact problem of up to some sixty jobs, as plain numbers for a solver in a process of its own.
 
 Times are whole units of a grid, lengths rounded down, and everything that is left out or loosened only helps the
-solver's schedules: its proven bound is therefore a bound for every schedule of the executed class (whole copies, one
+solver: its proven bound is therefore a bound for every schedule of the executed class (whole copies, one
 source and one path per transfer at one full rate). Its schedule is a candidate only; the simulation has the last word.
 
 Left out or loosened: nodes (a pool is its sum, plus what node shapes imply), resources other than devices, limits on

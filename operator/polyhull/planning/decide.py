@@ -18,7 +18,7 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.order import best_of, compute_only, from_relaxation, in_full, initial_orders, locality_only
 from polyhull.planning.promise import keep, replaces
 from polyhull.planning.prove import prove_and_improve
-from polyhull.planning.relaxed import Guide, guided, unguided
+from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.search import improve
 from polyhull.planning.simulate import Schedule
@@ -35,7 +35,9 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
 
     start, baselines = first_schedules(instance, guide.choice)
     fresh, steps = improve(instance, start, limits.search_steps, limits.seed, guide.lower_bound_seconds)
-    bound, kind, status = guide.lower_bound_seconds, guide.bound_kind, "Feasible"
+    left_out = frozenset(job.key for job, slot in zip(instance.jobs, fresh.slots, strict=True) if slot is None)
+    bound, kind = bound_without(snapshot, columns, guide, reserved.services, left_out)
+    status = "Feasible"
     if prove is not None and 0 < len(instance.jobs) <= limits.exact_jobs:
         proved = prove_and_improve(reserved, columns, fresh, bound, prove)
         reserved, fresh, status = proved.reserved, proved.schedule, proved.status

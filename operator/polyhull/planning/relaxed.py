@@ -1,7 +1,7 @@
 """What the convex programme tells the schedule search: bound, columns, prices, services."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polyhull.domain.decision import BoundKind, Price, ServicePlan, Unplaced
 from polyhull.domain.snapshot import Snapshot
@@ -59,6 +59,26 @@ def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
         found.status,
         found.steps,
     )
+
+
+def bound_without(
+    snapshot: Snapshot, columns: ColumnSet, guide: Guide, plans: tuple[ServicePlan, ...], left_out: frozenset[Key]
+) -> tuple[float, BoundKind]:
+    """The bound of what the plan does: it may leave out jobs that never fit, and serve less than was wished."""
+    served = {plan.service: plan.served_per_second for plan in guide.services}
+    if any(plan.served_per_second < served[plan.service] * (1.0 - 1e-9) for plan in plans):
+        alone: dict[Key, float] = {}
+        for column in columns.columns:
+            if column.job not in left_out:
+                ends = max(column.head_seconds, column.transfer_seconds) + column.length_seconds
+                alone[column.job] = min(alone.get(column.job, ends), ends)
+        slowest = max(alone.values(), default=0.0) * (1.0 - 1e-12)
+        return slowest, BoundKind.STRENGTHENED if slowest > 0.0 else BoundKind.NONE
+    if not left_out:
+        return guide.lower_bound_seconds, guide.bound_kind
+    kept = tuple(column for column in columns.columns if column.job not in left_out)
+    again = relax(snapshot, replace(columns, columns=kept))
+    return again.lower_bound_seconds, again.bound_kind
 
 
 def offers(snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...]) -> Offers:
