@@ -27,7 +27,7 @@ _MIB = 1024 * 1024
 _REMOTE_TYPES = {"s3": "s3", "gs": "google cloud storage", "az": "azureblob", "http": "http", "https": "http"}
 _COMMON: tuple[Manifest, ...] = (
     {"name": "HOME", "value": "/tmp"},
-    # Below a remote's own PROVIDER in rclone's order: right for any S3 server, and wrong for none.
+    # For servers that are nobody in particular; a key PROVIDER in a Secret comes before it in rclone's order.
     {"name": "RCLONE_S3_PROVIDER", "value": "Other"},
 )
 _S3_KEYS = (
