@@ -15,7 +15,8 @@ from pydantic_core import PydanticCustomError
 GROUP = "polyhull.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
-MAX_INT64 = 2**63 - 1
+MAX_WHOLE = 2**53 - 1
+"""The largest whole number JSON keeps exact; the API server refuses an int64 field whose bound lies above it."""
 
 LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -125,7 +126,7 @@ unique = _unique
 
 
 def _bounded_quantity(value: int | str) -> int | str:
-    if isinstance(value, int) and not 0 <= value <= MAX_INT64:
+    if isinstance(value, int) and not 0 <= value <= MAX_WHOLE:
         raise fail("quantity", f"{value} is out of range", f"write {HINTS[QUANTITY_PATTERN]}")
     return value
 
@@ -157,7 +158,7 @@ Quantity = Annotated[
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": True,
             "minimum": 0,
-            "maximum": MAX_INT64,
+            "maximum": MAX_WHOLE,
             "maxLength": 32,
             "pattern": QUANTITY_PATTERN,
         }
@@ -175,7 +176,7 @@ LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=LABEL_KEY_
 LabelMap = Annotated[dict[str, LabelValue], Field(max_length=32)]
 Seconds = Annotated[int, Field(ge=0, le=10**10)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
-Bytes = Annotated[int, Field(ge=0, le=MAX_INT64)]
+Bytes = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
 
 
 class Requirement(Model):
@@ -207,7 +208,7 @@ class Condition(Model):
     reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
     message: Annotated[str, Field(max_length=4096)]
     last_transition_time: Instant
-    observed_generation: Annotated[int, Field(ge=0, le=MAX_INT64)] | None = None
+    observed_generation: Annotated[int, Field(ge=0, le=MAX_WHOLE)] | None = None
 
 
 Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=keyed("type"))]
@@ -216,7 +217,7 @@ Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=k
 class Status(Model):
     """What every kind says back at least."""
 
-    observed_generation: Annotated[int, Field(ge=0, le=MAX_INT64)] | None = None
+    observed_generation: Annotated[int, Field(ge=0, le=MAX_WHOLE)] | None = None
     """Generation of the spec this status answers."""
     conditions: Conditions | None = None
 
