@@ -61,9 +61,17 @@ def restrict(programme: Programme, keep: Ints) -> tuple[Ints, Ints, Floats]:
     cols = place[programme.cols]
     mine = cols >= 0
     cols, rows, values = cols[mine], programme.rows[mine], programme.values[mine]
-    order = np.argsort(cols, kind="stable")
-    starts = np.searchsorted(cols[order], np.arange(len(keep) + 1))
-    return starts, rows[order], values[order]
+    place_of = cols * len(programme.rhs) + rows
+    order = np.argsort(place_of, kind="stable")
+    cols, rows, values, place_of = cols[order], rows[order], values[order], place_of[order]
+    first = np.ones(len(cols), dtype=np.bool_)
+    first[1:] = place_of[1:] != place_of[:-1]
+    if not first.all():
+        # A job that reads two data sets of one commodity has two entries in a row: HiGHS wants their sum.
+        values = np.add.reduceat(values, np.flatnonzero(first))
+        cols, rows = cols[first], rows[first]
+    starts = np.searchsorted(cols, np.arange(len(keep) + 1))
+    return starts, rows, values
 
 
 def run_linear(
