@@ -213,7 +213,8 @@ class Serving:
         target = max(0, service.min_replicas) if budget is None else budget
         for c, one in sorted(enumerate(candidates), key=lambda pair: (pair[0] not in chosen, pair[0])):
             more = min(target - sum(chosen.values()), room.count(one))
-            if more > 0:
+            # A replica that nobody reaches in time helps nobody.
+            if more > 0 and (asked <= 0.0 or any(slack >= 0.0 for _, slack in one.slack)):
                 chosen[c] = chosen.get(c, 0) + more
                 room.take(one, more)
         replicas = tuple(
