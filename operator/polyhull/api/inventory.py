@@ -34,7 +34,8 @@ _CONDITION_TAINTS = "node.kubernetes.io/"
 """Taints that come and go with a node's health: no part of its shape."""
 _PREFERRED = ("node.kubernetes.io/instance-type", "nvidia.com/gpu.product", "accelerator-type", "accelerator")
 _LAST = ("kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/", "node-role.kubernetes.io/", "type")
-_NEVER = ("kubernetes.io/hostname", SITE_LABEL)
+HOSTNAME = "kubernetes.io/hostname"
+_NEVER = (HOSTNAME, SITE_LABEL)
 _MEMORY_GRAIN = 2**30
 _CPU_GRAIN = 100
 _MOST_LABELS = 24
@@ -300,7 +301,10 @@ def _clean(text: str) -> str:
 
 
 def _selector(nodes: Sequence[Node], everyone: Sequence[Node], given: Labels) -> tuple[Labels, bool]:
-    """Labels that all of `nodes` and no other node carry, as few and as telling as can be; else (common, True)."""
+    """Labels that all of `nodes` and no other node carry, as few and as telling as can be; else (common, True).
+
+    The hostname is the last resort for a single node: another one that joins the pool would not carry it.
+    """
     if not nodes:
         return given, False
     inside = {node.name for node in nodes}
@@ -319,6 +323,9 @@ def _selector(nodes: Sequence[Node], everyone: Sequence[Node], given: Labels) ->
         for labels in combinations(choices, count):
             if exact(labels):
                 return tuple(sorted(labels)), False
+    hostname = next((pair for pair in common if pair[0] == HOSTNAME), None)
+    if len(nodes) == 1 and hostname is not None and exact((hostname,)):
+        return (hostname,), False
     everything = tuple(sorted(choices))
     return everything, not exact(everything) or not everything
 

@@ -22,7 +22,8 @@ class InvalidInput(PolyhullError):
 
     def __init__(self, where: str, field: str, problem: str, remedy: str, line: int | None = None) -> None:
         self.where, self.field, self.problem, self.remedy, self.line = where, field, problem, remedy, line
-        at = f"{where}:{line}" if line is not None else where
+        file, colon, named = where.partition(": ")
+        at = where if line is None else f"{file}:{line}{colon}{named}"
         super().__init__(f"{at}: {field}: {problem}; {remedy}" if field else f"{at}: {problem}; {remedy}")
 
 

@@ -57,6 +57,7 @@ def test_a_finding_names_file_line_field_and_what_to_do(tmp_path: Path) -> None:
     assert finding.where == f"{path}: TrainingJob team-a/resnet"
     assert (finding.line, finding.field) == (10, "spec.options[0].rate")
     assert "quotes" in finding.remedy
+    assert str(finding).startswith(f"{path}:10: TrainingJob team-a/resnet: spec.options[0].rate: 10 is not text; ")
     assert [job.key.name for job in snapshot.jobs] == ["fine"], "the others go on"
 
 

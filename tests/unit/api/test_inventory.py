@@ -195,8 +195,11 @@ def test_two_labels_together_may_select_a_pool() -> None:
 
 
 def test_a_pool_that_no_label_tells_apart_says_so() -> None:
-    nodes = [node("a", offers={"cpu": "8"}), node("b", offers={"cpu": "16"})]
-    assert all(pool.by_name for pool in pools(nodes).values())
+    nodes = [node("a", offers={"cpu": "8"}), node("a2", offers={"cpu": "8"}), node("b", offers={"cpu": "16"})]
+    small, large = sorted(pools(nodes).values(), key=lambda pool: len(pool.nodes), reverse=True)
+    assert small.by_name
+    assert not large.by_name
+    assert large.node_selector == (("kubernetes.io/hostname", "b"),)
 
 
 def test_the_site_label_of_a_node_counts_for_more_than_its_clusters() -> None:
