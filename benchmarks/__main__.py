@@ -1,0 +1,45 @@
+"""`python -m benchmarks NAME... [--data DIR]`: one JSON line per figure on standard output; `all` runs everything.
+
+Exit code 0: every figure was printed or skipped with a reason; 1: a benchmark failed. A figure that does not hold
+is no failure: its line says so.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from benchmarks import planning
+from benchmarks.figures import Figure, SkipBenchmark
+
+Benchmark = Callable[[Path | None], Iterator[Figure]]
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "example-plan": planning.example_plan,
+    "plan-1000": planning.plan_1000,
+    "joint-vs-baselines": planning.joint_vs_baselines,
+}
+"""A new benchmark is one function and one entry here."""
+
+
+def main(arguments: list[str] | None = None, benchmarks: Mapping[str, Benchmark] = BENCHMARKS) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="+", choices=[*benchmarks, "all"], metavar="NAME", help=", ".join(benchmarks))
+    parser.add_argument("--data", type=Path, help="folder with gavel/ and skyplane/")
+    options = parser.parse_args(arguments)
+    names = list(benchmarks) if "all" in options.names else list(dict.fromkeys(options.names))
+    failed = False
+    for name in names:
+        try:
+            for figure in benchmarks[name](options.data):
+                print(figure.line(), flush=True)
+        except SkipBenchmark as reason:
+            print(f"{name}: skipped: {reason}", file=sys.stderr, flush=True)
+        except Exception as error:  # the others still run
+            failed = True
+            print(f"{name}: failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
