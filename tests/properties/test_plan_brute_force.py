@@ -25,7 +25,10 @@ def tiny(seed: int, jobs: int = 4) -> Snapshot:
     dice = Random(seed)
     work = []
     for i in range(jobs):
-        options = [option("v100", dice.choice([1.0, 3.0]), devices=dice.choice([2, 3, 4])), option("npu", 1.0, devices=2)]
+        options = [
+            option("v100", dice.choice([1.0, 3.0]), devices=dice.choice([2, 3, 4])),
+            option("npu", 1.0, devices=2),
+        ]
         data = [f"set{dice.randint(0, 2)}"] if dice.random() < 0.8 else []
         work.append(job(f"job{i}", options, dice.choice([30.0, 70.0, 110.0]), data))
     sets = [data_set(f"set{i}", dice.choice([2, 5, 9]), dice.choice(["a", "b"])) for i in range(3)]

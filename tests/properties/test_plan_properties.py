@@ -7,12 +7,12 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from polyhull.domain.decision import BoundKind
 from polyhull.domain.labels import Selector, labels_of
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Copy
 from polyhull.planning.decide import decide, quick
-
 from tests.builders import (
     cluster,
     data_set,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from polyhull.domain.decision import Assignment, Decision, Transfer
 from polyhull.domain.fleet import Taint
 from polyhull.domain.labels import Selector, labels_of
@@ -11,7 +12,6 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Exclusion, Placed
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
-
 from tests.builders import (
     NOW,
     cluster,

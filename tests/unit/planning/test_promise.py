@@ -1,0 +1,72 @@
+"""The present plan survives a restart, takes arrivals at once, and gives way only to a clearly better one."""
+
+from dataclasses import replace
+
+from polyhull.domain.decision import Decision
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Promise
+from polyhull.planning.decide import decide, quick
+from polyhull.planning.promise import replaces
+from polyhull.planning.simulate import Schedule
+from tests.builders import NOW, fleet, job, option, pool, random_snapshot, snapshot
+
+
+def promised(case: Snapshot, plan: Decision) -> Snapshot:
+    told = {a.job: Promise(a.cluster, a.pool, a.option, a.order, NOW, NOW) for a in plan.assignments}
+    return replace(case, jobs=tuple(replace(one, promise=told.get(one.key)) for one in case.jobs))
+
+
+def test_a_restart_makes_the_same_plan_again() -> None:
+    case = random_snapshot(5, 30, 5, 3)
+    first = decide(case)
+    again = decide(promised(case, first))
+    assert again.plan_hash == first.plan_hash
+    assert [(a.job, a.start_seconds, a.nodes) for a in again.assignments] == [
+        (a.job, a.start_seconds, a.nodes) for a in first.assignments
+    ]
+    assert quick(promised(case, first)).plan_hash == first.plan_hash
+
+
+def test_an_arrival_delays_no_promise() -> None:
+    case = random_snapshot(6, 30, 5, 3)
+    kept = promised(case, decide(case))
+    arrival = job("arrival", [option("v100", 1.0, devices=4), option("npu", 1.0)], 5000.0)
+    before, after = quick(kept), quick(replace(kept, jobs=tuple(sorted((*kept.jobs, arrival), key=lambda j: j.key))))
+    ends = {a.job: a.end_seconds for a in before.assignments}
+    assert all(a.end_seconds == ends.get(a.job, a.end_seconds) for a in after.assignments)
+    assert len(after.assignments) == 31 and after.violations == ()
+
+
+def test_a_bad_promise_gives_way_to_a_clearly_better_plan() -> None:
+    where = fleet([pool("a", "v100", 1), pool("b", "npu", 1)])
+    jobs = [
+        replace(
+            job("j", [option("v100", 10.0), option("npu", 1.0)], 100.0),
+            promise=Promise("b", "b/npu", "npux1", 1, NOW, NOW),
+        )
+    ]
+    plan = decide(snapshot(where, jobs))
+    assert plan.assignments[0].pool == "a/v100" and "kept" not in plan.solver.status
+
+
+def test_a_slightly_better_plan_does_not_replace_the_present_one() -> None:
+    where = fleet([pool("a", "v100", 1), pool("b", "npu", 1)])
+    jobs = [
+        replace(
+            job("j", [option("v100", 1.01), option("npu", 1.0)], 100.0),
+            promise=Promise("b", "b/npu", "npux1", 1, NOW, NOW),
+        )
+    ]
+    plan = decide(snapshot(where, jobs))
+    assert plan.assignments[0].pool == "b/npu" and "kept" in plan.solver.status
+
+
+def test_what_is_better() -> None:
+    def made(*objective: float) -> Schedule:
+        return Schedule((), (), {}, objective[2], objective)
+
+    assert replaces(made(0, 0, 100, 1), made(1, 0, 90, 1), 0.02)
+    assert replaces(made(0, 0, 100, 1), made(0, 1, 90, 1), 0.02)
+    assert replaces(made(0, 0, 97, 1), made(0, 0, 100, 1), 0.02)
+    assert not replaces(made(0, 0, 99, 1), made(0, 0, 100, 1), 0.02)
+    assert not replaces(made(0, 0, 101, 0, 1, 1), made(0, 0, 100, 0, 100, 1), 0.02)
