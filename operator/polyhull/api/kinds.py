@@ -79,14 +79,14 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         TrainingJob,
         "trainingjobs",
-        "ptj",
+        "tj",
         True,
         (Column("Succeeded", _state("Succeeded")), *_WHERE, _AGE, *_WHERE_WIDE),
     ),
     Kind(
         InferenceJob,
         "inferencejobs",
-        "pij",
+        "ij",
         True,
         (
             Column("Mode", ".spec.mode"),
