@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Fleet, Node
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
+from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.columns import Column, ColumnSet, build_columns
+from polyhull.optimize.data import model_data
 from polyhull.optimize.relaxation import relax
 from tests import builders as b
 
@@ -92,6 +94,8 @@ def test_property_1_no_schedule_beats_the_bound(block: int) -> None:
         best, bound = best_makespan(shot, columns), relax(shot, columns).lower_bound_seconds
         assert 0.0 < bound <= best * (1 + 1e-9), f"seed {seed}"
         tight += bound > 0.98 * best
+        first = lower_bound(model_data(shot, columns), small=0).seconds
+        assert first <= best * (1 + 1e-9), f"seed {seed}: light programme first"
     assert tight >= 3
 
 

@@ -13,7 +13,7 @@ from polyhull.domain.decision import BoundKind
 from polyhull.optimize.certificate import share_at_most
 from polyhull.optimize.data import Floats, ModelData
 from polyhull.optimize.highs import Solution, solve
-from polyhull.optimize.programme import Programme, programme
+from polyhull.optimize.programme import LIGHT_RATIO, Programme, programme
 
 TOLERANCE = 1e-3
 _DOWN = 1.0 - 1e-12
@@ -51,10 +51,10 @@ def programmes_for(variables: int) -> int:
     return 14 if variables <= 2_000 else 6 if variables <= 6_000 else 4
 
 
-def lower_bound(data: ModelData, limit: int | None = None) -> Bound:
+def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -> Bound:
     """Seconds before which no schedule of class Pi can have finished all jobs of `data`.
 
-    `limit`: linear programmes at most (None: by size). Solver failure only makes the bound weaker.
+    `limit`: linear programmes at most (None: by size). `small`: columns from which the light programme goes first. Solver failure only makes the bound weaker.
     """
     low = max(data.fixed_seconds, slowest(data)) * _DOWN
     if not (len(data.jobs) and math.isfinite(low)):
@@ -62,12 +62,12 @@ def lower_bound(data: ModelData, limit: int | None = None) -> Bound:
         return Bound(low if kind is not BoundKind.NONE else 0.0, kind, "NothingToPlace", 0)
     span = _Range(low, math.inf)
     large = len(data.columns) > LARGE
-    light = len(data.columns) > SMALL
+    light = len(data.columns) > small
     seconds = low / _DOWN * (_FIRST if light else 1.0 + 1e-9)
     best: tuple[Programme, Solution] | None = None
     prices: list[Floats] = []
     status = "Optimal"
-    most = 1
+    most = 1 if limit is None else limit
     while span.steps < most:
         built = programme(data, seconds, light=light)
         most = (2 if large else programmes_for(len(built.upper))) if limit is None else limit
@@ -88,9 +88,9 @@ def lower_bound(data: ModelData, limit: int | None = None) -> Bound:
         else:
             status = f"prices at T = {seconds:.6g} s prove nothing; the bound before it stands"
             break
-        if light:
+        if light and seconds <= span.low * LIGHT_RATIO:
             span.low = max(span.low, min(seconds, seconds / share * _DOWN) if share > 0.0 else seconds)
-        else:
+        elif not light:
             _try(data, span, prices[-1], guess)
         if span.high <= span.low * (1.0 + TOLERANCE):
             break

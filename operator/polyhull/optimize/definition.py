@@ -1,7 +1,8 @@
 """The programme written down once more, row by row, in cvxpy: the definition that programme.py is tested against.
 
 Slow, small instances only, never on the production path (import it where it is needed: cvxpy takes a second).
-It covers rows (1) to (5) of docs/model.md at a fixed T and the rate programme; the strengthening rows only remove
+It covers rows (1) to (5) of docs/model.md at a fixed T, as the light programme
+scales them, and the rate programme; the strengthening rows only remove
 schedules' relaxations, so they are tested against brute force instead.
 """
 
@@ -11,6 +12,7 @@ import cvxpy as cp
 import numpy as np
 
 from polyhull.optimize.data import DIMENSIONS, ModelData
+from polyhull.optimize.programme import LIGHT_RATIO
 
 
 def largest_share(data: ModelData, seconds: float, rates: bool = False) -> float:
@@ -34,7 +36,7 @@ def largest_share(data: ModelData, seconds: float, rates: bool = False) -> float
         if not rates and data.finish[g] > T:
             rows.append(Y[g] == 0)
     rows += _pools(data, T, Y, n, rho, rates)
-    flows, used = _flows(data, T, Y)
+    flows, used = _flows(data, T, Y, rho, rates)
     rows += flows
     rows += _links(data, T, x, used, rates)
     for v, one in enumerate(data.serving):
@@ -80,10 +82,11 @@ def _pools(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> 
     return rows
 
 
-def _flows(data: ModelData, T: float, Y: Any) -> tuple[list[Any], dict[int, list[Any]]]:
+def _flows(data: ModelData, T: float, Y: Any, rho: Any, rates: bool) -> tuple[list[Any], dict[int, list[Any]]]:
     """(4): one flow per data set and site. A shared hop is paid once; what only one job reads ends at one site."""
     rows: list[Any] = []
     used: dict[int, list[Any]] = {}
+    copied = 1.0 if rates else LIGHT_RATIO
     for k, one in enumerate(data.data_sets):
         links = [
             e
@@ -107,7 +110,7 @@ def _flows(data: ModelData, T: float, Y: Any) -> tuple[list[Any], dict[int, list
             for j, columns in readers.items():
                 rows.append(cp.sum(Y[columns]) / data.multiplicity[j] <= z)
             if not one.private:
-                rows += [z <= 1, z <= most]
+                rows += [z <= copied, z <= most]
                 copies += z
             total = total + phi
             rows += _conserved(data, one.sources, links, phi, site, one.size_bytes / T * z, T)
@@ -116,7 +119,7 @@ def _flows(data: ModelData, T: float, Y: Any) -> tuple[list[Any], dict[int, list
         if one.private:
             rows.append(total <= F)
         else:
-            rows.append(most <= 1)
+            rows.append(most <= copied)
             away: dict[int, list[int]] = {}
             for g, sets in enumerate(data.column_data):
                 if k in sets:
@@ -128,7 +131,7 @@ def _flows(data: ModelData, T: float, Y: Any) -> tuple[list[Any], dict[int, list
                 sent = sum(float(data.bandwidth[links[at]]) / scale * F[at] for at in out)
                 rows.append(sent >= one.size_bytes / T / scale * most)
             if np.isfinite(one.copies_allowed):
-                rows.append(copies <= one.copies_allowed)
+                rows.append(copies <= one.copies_allowed * (1 if rates else rho))
         for at, e in enumerate(links):
             used.setdefault(e, []).append(F[at])
     return rows, used

@@ -25,6 +25,8 @@ READER_ROWS = 2_500
 """… and while (reader, site) pairs are no more than this; beyond, the readers' mean stands for their maximum."""
 MOST_SHARE = 1e4
 """Upper bound of rho's parts: keeps the programme bounded where nothing binds; no proof uses it."""
+LIGHT_RATIO = 4.0
+"""The light programme speaks of schedules that end at T / LIGHT_RATIO or later."""
 STEPS = (1, 2, 3, 4)
 """Fekete and Schepers' dual feasible functions u(k) that are used."""
 
@@ -87,8 +89,8 @@ def dual_feasible_whole(part: Floats, whole: float, step: int) -> Floats:
     """u(step) at part/whole, exact for whole numbers below 2**50: u(x) = x where (step + 1) x is whole."""
     scaled = (step + 1) * part
     down = np.floor_divide(scaled, whole)
-    at_jump = (scaled - down * whole == 0.0) & (part < whole)
-    return np.where(at_jump, part / whole * (1.0 - 1e-15), down / step)
+    at_jump = scaled - down * whole == 0.0
+    return np.where(at_jump, part / whole, down / step)
 
 
 def programme(
@@ -97,7 +99,7 @@ def programme(
     """The programme at T = `seconds` > 0. `soft`: demands are upper limits, not promises (phase 0).
 
     `light`: without the rows of kinds window, long, shape and cut. Every row then holds for any schedule that ends
-    at M <= T in rates of M too, so min(T, T/rho) is a bound, not only "T is infeasible".
+    at M <= T in rates of M too, so min(T, T/rho) is a bound once T / `LIGHT_RATIO` is, not only "T is infeasible".
     """
     return _Builder(data, seconds, strengthened, soft, light).build()
 
@@ -106,6 +108,8 @@ class _Builder:
     def __init__(self, data: ModelData, seconds: float, strengthened: bool, soft: bool, light: bool) -> None:
         self.data, self.T, self.strengthened, self.soft = data, seconds, strengthened, soft
         self.cuts = strengthened and not light
+        # In rates of a schedule that ends at M a copied share is T/M: more than 1 where M < T.
+        self.most_copied = LIGHT_RATIO if light and strengthened else 1.0
         self.matrix = _Matrix()
         self.upper: list[Floats] = []
         self.size = 0
@@ -235,7 +239,7 @@ class _Builder:
         pods, N = data.pods[mine, d], pool.capacity[d] + pool.growth_nodes * pool.growth_shape[d]
         for step in STEPS:
             each, of_service = dual_feasible_whole(pods, whole, step), dual_feasible_whole(served, whole, step)
-            nodes = float(dual_feasible_whole(pool.nodes[:, d], whole, step).sum())
+            nodes = float(dual_feasible_whole(pool.nodes[:, d], whole, step).sum()) * (1.0 + 1e-12)
             growing = pool.growth_nodes * float(dual_feasible_whole(pool.growth_shape[d : d + 1], whole, step)[0])
             if not _stronger(np.concatenate([each, of_service]), nodes + growing, np.concatenate([pods, served]), N):
                 continue
@@ -292,10 +296,10 @@ class _Builder:
             if private or not self.exact:
                 continue
             k = members[0]
-            self.Zmax[k] = int(self.variables(1, 1.0)[0])
+            self.Zmax[k] = int(self.variables(1, self.most_copied)[0])
             for site in data.sites:
                 if (k, site) in self.readers_at:
-                    self.Z[k, site] = int(self.variables(1, 1.0)[0])
+                    self.Z[k, site] = int(self.variables(1, self.most_copied)[0])
                     self.phi[k, site] = self.variables(len(links), 1.0)
 
     def flow_rows(self) -> None:
@@ -402,7 +406,9 @@ class _Builder:
             limit = data.data_sets[k].copies_allowed
             copies = np.array([self.Z[at] for at in self.Z if at[0] == k], dtype=np.int64)
             if math.isfinite(limit) and len(copies) > limit:
-                self.matrix.add(("copies", k), limit, (copies, np.ones(len(copies))))
+                scaled = self.strengthened and not self.cuts
+                per_share = (np.array([int(self.rho[0])]), np.array([-limit if scaled else 0.0]))
+                self.matrix.add(("copies", k), 0.0 if scaled else limit, (copies, np.ones(len(copies))), per_share)
 
     def at_most(self, kind: tuple[str, int], columns: Ints, share: float, z: int) -> None:
         self.matrix.add(kind, 0.0, (columns, np.full(len(columns), share)), (np.array([z]), np.array([-1.0])))
