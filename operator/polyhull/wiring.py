@@ -9,11 +9,11 @@ import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from polyhull.controller import handlers, observe
-from polyhull.controller.children import News
+from polyhull.controller.children import News, Patience
 from polyhull.controller.course import Course
 from polyhull.controller.handlers import Login
 from polyhull.controller.loop import Loop, approved_in
@@ -35,8 +35,8 @@ from polyhull.kube.client import ClusterClient
 from polyhull.kube.events import EventWriter
 from polyhull.kube.events import News as EventNews
 from polyhull.kube.inventory import SELECTIONS
-from polyhull.kube.lease import Elector
-from polyhull.kube.members import Members, Wanted
+from polyhull.kube.lease import Elector, Timing
+from polyhull.kube.members import Members, Tempo, Wanted
 from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref
 from polyhull.kube.trims import metadata_only
 from polyhull.telemetry import logs
@@ -74,6 +74,10 @@ class Settings:
     debounce_seconds: float = 0.5
     patience_seconds: float = 10.0
     """How long a burst of arrivals waits for the full plan before it is inserted."""
+    pod_patience: Patience = field(default_factory=Patience)
+    lease: Timing = field(default_factory=Timing)
+    tempo: Tempo = field(default_factory=Tempo)
+    """How often members are asked whether they are there."""
 
 
 def run(settings: Settings) -> int:
@@ -109,9 +113,7 @@ class Operator:
     async def run(self) -> int:
         self._stop, self._leading = asyncio.Event(), asyncio.Event()
         self.trigger = Trigger(time.monotonic, self.settings.idle_seconds, self.settings.debounce_seconds)
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._stop.set)
+        self._take_signals()
         path = str(self.settings.kubeconfig) if self.settings.kubeconfig else None
         connection = await connections.from_default(path, self.settings.context)
         self.hub = ClusterClient("hub", connection)
@@ -136,6 +138,10 @@ class Operator:
             await self.hub.close()
         return self._code
 
+    def _take_signals(self) -> None:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, self._stop.set)
+
     # -- leadership
 
     async def _lead(self) -> None:
@@ -147,6 +153,7 @@ class Operator:
             now=time.time,
             on_started=self._started_leading,
             on_lost=self._lost,
+            timing=self.settings.lease,
         )
         await self.elector.run()
 
@@ -171,7 +178,11 @@ class Operator:
         )
         events = EventWriter(self.hub, self.instance, now=time.time)
         self.members = Members(
-            self.hub, self._member_changed, lambda member: self.trigger.mark(), selections=_selections
+            self.hub,
+            self._member_changed,
+            lambda member: self.trigger.mark(),
+            selections=_selections,
+            tempo=self.settings.tempo,
         )
         self.namespaces = Cache(
             self.hub,
@@ -201,7 +212,8 @@ class Operator:
         await self._members_settled()
         tasks = [
             asyncio.create_task(
-                handlers.run(handlers.registry(self.store, _login(connection), self._heard)), name="kopf"
+                handlers.run(handlers.registry(self.store, _login(connection), self._heard), self._take_signals),
+                name="kopf",
             ),
             asyncio.create_task(self._relists(), name="relists"),
             asyncio.create_task(self._follow_members(), name="members"),
@@ -231,7 +243,9 @@ class Operator:
             for body in self.namespaces.objects(NAMESPACES)
         }
         news = {member.name: _news(member.cache) for member in self.members.all() if member.cache is not None}
-        view = observe.view(time.time(), objects, self.members.all(), news, self._hub_id, namespaces)
+        view = observe.view(
+            time.time(), objects, self.members.all(), news, self._hub_id, namespaces, self.settings.pod_patience
+        )
         self.loop.memory.approved = approved_in(view)
         return view
 

@@ -1,7 +1,7 @@
 """What members hold of ours, read as facts: does the child run, where, since when, and if not, why not. Pure.
 
-Kubernetes says little that is dated: a pod that waits for a Secret has no "since". Where an object carries the instant
-(creation, PodScheduled) it is used, so that a restarted operator does not begin its patience anew.
+Kubernetes says little that is dated: a pod that waits for a Secret has no "since". Where an object carries the
+instant (creation, PodScheduled) it is used, so that a restarted operator does not begin its patience anew.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,18 @@ from typing import Any
 from polyhull.kube.resources import Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
 
-UNBOUND_SECONDS = 30.0
-"""A released pod that kube-scheduler has not bound for this long is withdrawn and planned again."""
-STUCK_SECONDS = 120.0
-"""A bound pod that misses an image, a Secret or a volume for this long is withdrawn."""
-PODLESS_SECONDS = 10.0
-"""A Job without any pod for this long was refused by quota or admission."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds until something that does not happen counts as trouble."""
+
+    unbound: float = 30.0
+    """A released pod that kube-scheduler has not bound is withdrawn and planned again."""
+    stuck: float = 120.0
+    """A bound pod that misses an image, a Secret or a volume is withdrawn."""
+    podless: float = 10.0
+    """A Job without any pod was refused by quota or admission."""
+
 
 DEPENDENCY = "DependencyMissing"
 UNBOUND = "Unbound"
@@ -64,7 +70,7 @@ class Member:
     """Pods by the same uid."""
     news: tuple[News, ...] = ()
     tombstones: tuple[Mapping[str, Any], ...] = ()
-    unreachable_since: float | None = None
+    patience: Patience = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,9 @@ def instant(text: str | None) -> float | None:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else None
 
 
-def progress(job: Manifest, pods: Sequence[Manifest], news: Sequence[News], now: float) -> Progress:
-    """Facts about one child Job and its pods."""
+def progress(job: Manifest, member: Member, owner_uid: str, now: float) -> Progress:
+    """Facts about one child Job and its pods, as `member` shows them."""
+    pods = member.pods.get(owner_uid, ())
     spec, status = job.get("spec") or {}, job.get("status") or {}
     mine = [pod for pod in pods if _owned_by(pod, uid_of(job))]
     live = [pod for pod in mine if _phase(pod) in ("Pending", "Running", "Unknown")]
@@ -135,7 +142,7 @@ def progress(job: Manifest, pods: Sequence[Manifest], news: Sequence[News], now:
     wanted = int(spec.get("completions") or spec.get("parallelism") or 1)
     ended, ended_at, message = _end(status)
     suspended = bool(spec.get("suspend"))
-    trouble, due_at = (None, None) if ended or suspended else _trouble(job, live, len(well), news, now)
+    trouble, due_at = (None, None) if ended or suspended else _trouble(job, live, len(well), member, now)
     return Progress(
         ref=ref_of(job),
         uid=uid_of(job),
@@ -199,13 +206,13 @@ def _end(status: Mapping[str, Any]) -> tuple[str, float | None, str]:
 
 
 def _trouble(
-    job: Manifest, live: Sequence[Manifest], done: int, news: Sequence[News], now: float
+    job: Manifest, live: Sequence[Manifest], done: int, member: Member, now: float
 ) -> tuple[Trouble | None, float | None]:
     if not live and not done:
-        return _podless(job, news, now)
+        return _podless(job, member, now)
     due: list[float] = []
     for pod in live:
-        found, at = _pod_trouble(pod, news, now)
+        found, at = _pod_trouble(pod, member, now)
         if found is not None:
             return found, None
         if at is not None:
@@ -213,13 +220,14 @@ def _trouble(
     return None, min(due) if due else None
 
 
-def _podless(job: Manifest, news: Sequence[News], now: float) -> tuple[Trouble | None, float | None]:
+def _podless(job: Manifest, member: Member, now: float) -> tuple[Trouble | None, float | None]:
     since = instant((job.get("status") or {}).get("startTime")) or instant(job["metadata"].get("creationTimestamp"))
     if int((job.get("status") or {}).get("failed") or 0):
         return None, None  # between attempts: the Job controller waits before it tries again
-    if since is None or now < since + PODLESS_SECONDS:
-        return None, None if since is None else since + PODLESS_SECONDS
-    said = [item for item in news if item.regarding_uid == uid_of(job) and item.reason == "FailedCreate"]
+    patience = member.patience.podless
+    if since is None or now < since + patience:
+        return None, None if since is None else since + patience
+    said = [item for item in member.news if item.regarding_uid == uid_of(job) and item.reason == "FailedCreate"]
     if not said:
         return None, None
     note = said[-1].note
@@ -228,21 +236,22 @@ def _podless(job: Manifest, news: Sequence[News], now: float) -> tuple[Trouble |
     return Trouble(REFUSED, f"its pods are refused: {note}"[:1000]), None
 
 
-def _pod_trouble(pod: Manifest, news: Sequence[News], now: float) -> tuple[Trouble | None, float | None]:
+def _pod_trouble(pod: Manifest, member: Member, now: float) -> tuple[Trouble | None, float | None]:
     """What one live pod is stuck on once patience is over, else when it will be."""
     if _phase(pod) != "Pending":
         return None, None
     scheduled = _condition(pod, "PodScheduled")
     if not pod["spec"].get("nodeName"):
         since = instant(pod["metadata"].get("creationTimestamp")) or now
-        if now < since + UNBOUND_SECONDS:
-            return None, since + UNBOUND_SECONDS
+        patience = member.patience.unbound
+        if now < since + patience:
+            return None, since + patience
         said = str(scheduled.get("message") or "kube-scheduler gave no reason")
-        return Trouble(UNBOUND, f"no node took its pod for {UNBOUND_SECONDS:.0f} s: {said}"[:1000]), None
+        return Trouble(UNBOUND, f"no node took its pod for {patience:.0f} s: {said}"[:1000]), None
     since = instant(scheduled.get("lastTransitionTime")) or instant(pod["metadata"].get("creationTimestamp")) or now
-    found = _missing(pod, news)
-    if now < since + STUCK_SECONDS:
-        return None, since + STUCK_SECONDS
+    found = _missing(pod, member.news)
+    if now < since + member.patience.stuck:
+        return None, since + member.patience.stuck
     return (Trouble(DEPENDENCY, found), None) if found else (None, None)
 
 

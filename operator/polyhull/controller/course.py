@@ -127,9 +127,15 @@ class Course:
             baselines=found.baselines,
             services=taken.services or found.services,
         )
-        if taken.plan_hash == found.plan_hash or taken is renewed or not before:
+        if _agrees(taken, found):
             self._news = (asked_of, found, before)
         return bounded
+
+
+def _agrees(taken: Decision, found: Decision) -> bool:
+    """Whether what is taken is the found plan, as far as both speak of the same jobs."""
+    columns = {one.job: (one.pool, one.option) for one in taken.assignments}
+    return all(columns.get(one.job, (one.pool, one.option)) == (one.pool, one.option) for one in found.assignments)
 
 
 def promised(snapshot: Snapshot, promises: dict[Key, Promise]) -> Snapshot:

@@ -4,6 +4,7 @@ Only `on.event` handlers: any other kopf decorator leaves annotations or finaliz
 Peering, posting, scanning and webhooks are off; the Lease (kube/lease.py) says who acts.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ def registry(store: Store, login: Callable[[], Awaitable[Login]], heard: Callabl
 
     async def take(event: Any, **_: Any) -> None:
         heard()
-        body = dict(event["object"])
+        body: dict[str, Any] = dict(event["object"])
         if event["type"] == "DELETED":
             store.remove(body)
         else:
@@ -53,7 +54,7 @@ def registry(store: Store, login: Callable[[], Awaitable[Login]], heard: Callabl
             token=token or None,
         )
 
-    kopf.on.login(registry=handlers)(log_in)  # type: ignore[arg-type]
+    kopf.on.login(registry=handlers)(log_in)
     for resource in OUR_KINDS:
         kopf.on.event(resource.group, resource.version, resource.plural, registry=handlers)(take)
     return handlers
@@ -62,6 +63,7 @@ def registry(store: Store, login: Callable[[], Awaitable[Login]], heard: Callabl
 def settings() -> kopf.OperatorSettings:
     """Calm defaults: patient retries for ever, watches that notice silence, no traces on anybody's objects."""
     chosen = kopf.OperatorSettings()
+    chosen.process.ultimate_exiting_timeout = None
     chosen.posting.enabled = False
     chosen.peering.standalone = True
     chosen.scanning.disabled = True
@@ -88,6 +90,10 @@ class _Forever:
             pause = min(30.0, pause * 2)
 
 
-async def run(handlers: kopf.OperatorRegistry) -> None:
-    """Follow our kinds until cancelled."""
-    await kopf.operator(registry=handlers, settings=settings(), clusterwide=True, standalone=True)
+async def run(handlers: kopf.OperatorRegistry, started: Callable[[], None]) -> None:
+    """Follow our kinds until cancelled. `started` is called once kopf has taken the process's signal handlers, to
+    take them back: when to stop is the composition root's to say."""
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(registry=handlers, settings=settings(), clusterwide=True, standalone=True)
+    started()
+    await kopf.run_tasks(tasks, ignored=others)

@@ -156,7 +156,7 @@ def _look(job: HubJob, member: Member, now: float) -> Progress | None:
     child = child_of(job, member)
     if child is None:
         return None
-    return children.progress(child, member.pods.get(job.uid, ()), member.news, now)
+    return children.progress(child, member, job.uid, now)
 
 
 # -- released

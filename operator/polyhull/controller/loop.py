@@ -110,6 +110,8 @@ class Loop:
         snapshot, decision, before = told
         record = self.publisher.adopted(snapshot, decision)
         plans = [raw for raw in view.objects if raw["kind"] == "PlacementPlan"]
+        if any((plan.get("status") or {}).get("planHash") == decision.plan_hash for plan in plans):
+            return  # the same plan again, after a restart or a search that found nothing new
         self.outbox.submit(*publish.plan_steps(decision, record, before, plans, view.now))
 
 

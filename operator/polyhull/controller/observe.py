@@ -1,4 +1,4 @@
-"""From what the hub and the members show to what a decision may know: one frozen instant. Pure but for reading mirrors.
+"""From what hub and members show to what a decision may know: one frozen instant. Pure but for reading mirrors.
 
 Capacity is read before demand is judged, so that an error under-places and heals with the next cycle.
 """
@@ -12,7 +12,7 @@ from polyhull.api.convert import is_online, key_of, managed_by_us
 from polyhull.api.world import Observed, World, world_of
 from polyhull.api.world import ref_of as world_ref
 from polyhull.controller import children
-from polyhull.controller.children import Member, News
+from polyhull.controller.children import Member, News, Patience
 from polyhull.controller.jobs import HubJob, State, Verdict
 from polyhull.controller.renders import HubDataSet
 from polyhull.domain.fleet import Fleet, Pool
@@ -50,13 +50,13 @@ class View:
 
 
 def member_view(
-    connection: Connection, raw: Manifest | None, news: tuple[News, ...], hub: str, reachable: bool
+    connection: Connection, raw: Manifest | None, news: tuple[News, ...], hub: str, patience: Patience
 ) -> Member:
     """A member's mirrors grouped by owner. Children of another hub are none of our business."""
     status = (raw or {}).get("status") or {}
     fenced = bool(((raw or {}).get("spec") or {}).get("fenced"))
     cache = connection.cache
-    if not reachable or cache is None:
+    if not connection.connected or cache is None:
         return Member(connection.name, False, fenced, tombstones=tuple(status.get("tombstones") or ()))
     ours = [body for resource in _CHILD_KINDS for body in cache.objects(resource) if _of_hub(body, hub)]
     pods = [body for body in cache.objects(PODS) if inventory.owner_uid(body) and _of_hub(body, hub)]
@@ -67,6 +67,7 @@ def member_view(
         children=children.group_by_owner(ours),
         pods=children.group_by_owner(pods),
         news=news,
+        patience=patience,
         tombstones=tuple(status.get("tombstones") or ()),
     )
 
@@ -90,6 +91,7 @@ def view(
     news: Mapping[str, tuple[News, ...]],
     hub: str,
     namespaces: Mapping[str, Labels],
+    patience: Patience,
 ) -> View:
     """Everything at one instant."""
     bodies, connected = tuple(objects), tuple(connections)
@@ -99,7 +101,7 @@ def view(
     caches: dict[str, Cache] = {}
     for one in connected:
         reachable = one.connected and one.cache is not None
-        members[one.name] = member_view(one, raw_members.get(one.name), news.get(one.name, ()), hub, reachable)
+        members[one.name] = member_view(one, raw_members.get(one.name), news.get(one.name, ()), hub, patience)
         observed[one.name] = observed_of(one, reachable)
         if reachable and one.cache is not None:
             caches[one.name] = one.cache
@@ -168,7 +170,7 @@ def _name(pool: Pool) -> str:
 def snapshot_of(
     seen: View, verdicts: Mapping[Key, Verdict], promises: Mapping[Key, Promise], remembered: Mapping[str, Pool]
 ) -> Snapshot:
-    """What the decision may know. `remembered`: pools by name as last seen, for jobs in members that do not answer."""
+    """What the decision may know. `remembered`: pools as last seen, for jobs in members that do not answer."""
     placed = {key: verdict.placed for key, verdict in verdicts.items() if verdict.placed is not None}
     own = {job.uid for job in seen.jobs if job.key in placed} | {str(raw["metadata"]["uid"]) for raw in seen.services}
     fleet = fleet_of(seen, frozenset(own))

@@ -38,7 +38,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Outbox:
-    """`leading` is asked before each step; `on_done(outcome)` hears of every outcome; `wake(seconds)` asks for a cycle."""
+    """`leading` is asked before each step, `on_done` hears of every outcome, `wake(seconds)` asks for a cycle."""
 
     delivery: Delivery
     monotonic: Callable[[], float]
@@ -116,7 +116,7 @@ class Outbox:
 
 
 def refusal(outcome: Outcome) -> Refused | None:
-    """The member's own "no" to a child (not a conflict, not "too many requests"), if that is what stopped the step."""
+    """The member's own "no" to a child (no conflict, not "too many requests"), if that is what stopped the step."""
     if not isinstance(outcome.failed, Apply) or outcome.failed.cluster == HUB:
         return None
     error = outcome.error

@@ -94,7 +94,7 @@ class Renderer:
         if held is None:
             raise InvalidInput(str(moved.data_set), "", "does not exist any more", "create it, or change the job")
         secrets = {replica.site: replica.secret_name for replica in held.value.replicas}
-        source = "" if moved.source_site not in secrets else secrets[moved.source_site]
+        source = secrets.get(moved.source_site, "")
         return transfer.Copying(
             owner=Owner.of(moved.data_set, held.uid, self.hub),
             transfer=moved,

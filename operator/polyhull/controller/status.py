@@ -1,4 +1,4 @@
-"""What an object says back, as a whole status body: conditions, and numbers that stay put until they really moved. Pure.
+"""What an object says back, as a whole status body, with numbers that stay put until they really moved. Pure.
 
 A status is written whole (server-side apply takes back what is left out), compared with the one before, and written
 only when something a reader would notice changed: estimates that wobble with every cycle would otherwise turn a quiet

@@ -151,7 +151,7 @@ def _job(data_set: HubDataSet, store: str, member: Member) -> Manifest | None:
 
 
 def _progress(body: Manifest, data_set: HubDataSet, member: Member, now: float) -> Progress:
-    return children.progress(body, member.pods.get(data_set.uid, ()), member.news, now)
+    return children.progress(body, member, data_set.uid, now)
 
 
 def _finished(

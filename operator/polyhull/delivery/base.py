@@ -1,8 +1,8 @@
 """What is to be done, as values, and the port that does it.
 
-An action names the cluster it is for; `HUB` is the cluster that holds our kinds. A *step* is a sequence of actions for
-one owner in the order that safety asks for (finalizer, then status, then child): it stops at the first that fails, so
-nothing later can have happened. Every action may be repeated: names are deterministic, and deletes carry the uid of
+An action names the cluster it is for; `HUB` is the cluster that holds our kinds. A *step* is a sequence of actions
+for one owner in the order that safety asks for (finalizer, then status, then child): it stops at the first that
+fails, so nothing later can have happened. Every action may be repeated: names are deterministic, and deletes carry the uid of
 what was observed, so repeating one is doing it once.
 """
 

@@ -48,7 +48,8 @@ class TelemetryServer:
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            return self._metrics(environ, start_response)
+            body: Iterable[bytes] = self._metrics(environ, start_response)
+            return body
         if (check := self._checks.get(path)) is None:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"try /metrics, /healthz or /readyz\n"]

@@ -1,0 +1,234 @@
+"""A real operator process on a real control plane, as its tests drive it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hack.ground.client import ApiError
+from hack.ground.ground import Cluster, Ground
+from hack.ground.nodes import RUN_SECONDS
+
+ROOT = Path(__file__).parents[2]
+GROUP = "/apis/polyhull.io/v1alpha1"
+T = TypeVar("T")
+
+
+def wait_for(what: str, look: Callable[[], T | None], seconds: float = 40.0) -> T:
+    """The first true answer of `look`; fails with `what` when there is none in time."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.1)
+
+
+@dataclass
+class Operator:
+    """`python` runs the same `wiring.run` as `polyhull run`, with `settings` on top."""
+
+    hub: Cluster
+    directory: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+    port: int = 0
+    log: Path = Path()
+
+    def start(self, **settings: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        chosen = {
+            "kubeconfig": repr(str(self.hub.kubeconfig_path)),
+            "metrics_port": str(self.port),
+            "records": f"Path({str(self.directory / 'records')!r})",
+            "lease": "Timing(lease=3.0, renew_deadline=2.0, retry=0.3)",
+            **self.settings,
+            **settings,
+        }
+        chosen["kubeconfig"] = f"Path({chosen['kubeconfig']})"
+        arguments = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        code = (
+            "from pathlib import Path\n"
+            "from polyhull import wiring\n"
+            "from polyhull.controller.children import Patience\n"
+            "from polyhull.kube.lease import Timing\n"
+            "from polyhull.kube.members import Tempo\n"
+            f"raise SystemExit(wiring.run(wiring.Settings({arguments})))\n"
+        )
+        self.log = self.directory / f"operator-{time.monotonic_ns()}.log"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([sys.executable, "-c", code], stderr=log, stdout=log, env=environment)
+        wait_for("the operator is ready", self.ready, 60.0)
+
+    def ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2):
+                return True
+        except OSError:
+            return False
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def kill(self) -> None:
+        """As a node's failure would: no goodbye."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait(20)
+
+
+@contextmanager
+def running(hub: Cluster, directory: Path, **settings: str) -> Iterator[Operator]:
+    operator = Operator(hub, directory, settings)
+    try:
+        operator.start()
+        yield operator
+    finally:
+        operator.stop()
+        if operator.log.is_file():
+            print(operator.log.read_text()[-6000:])  # noqa: T201 - shown when the test fails
+
+
+def job(namespace: str, name: str, *options: dict[str, Any], quantity: str = "100", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "TrainingJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "work": {"quantity": quantity, "unit": "Steps"},
+            "options": list(options or (option(),)),
+            "template": {"image": "simulated", "resources": {"requests": {"memory": "64Mi"}}},
+            **spec,
+        },
+    }
+
+
+def option(accelerator: str = "cpu", devices: int = 1, replicas: int = 1, rate: str = "20") -> dict[str, Any]:
+    return {
+        "name": accelerator,
+        "accelerator": accelerator,
+        "devicesPerReplica": devices,
+        "replicas": replicas,
+        "rate": rate,
+    }
+
+
+def get(cluster: Cluster, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+    found = cluster.kubectl("get", kind, name, "-n", namespace, "--ignore-not-found")
+    return found if isinstance(found, dict) else None
+
+
+def condition(body: dict[str, Any] | None, kind: str) -> tuple[str, str]:
+    """(status, reason); empty words when there is none."""
+    for entry in ((body or {}).get("status") or {}).get("conditions") or ():
+        if entry["type"] == kind:
+            return entry["status"], entry["reason"]
+    return "", ""
+
+
+def listed(cluster: Cluster, kind: str, namespace: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = cluster.kubectl("get", kind, "-n", namespace)["items"]
+    return items
+
+
+def finish_pods(cluster: Cluster, namespace: str, seconds: str = "0.5") -> None:
+    """Tell the ground how long the namespace's pods run, as its truth table would."""
+    for pod in listed(cluster, "pods", namespace):
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}"
+        with contextlib.suppress(ApiError):  # gone meanwhile
+            cluster.client.patch(path, {"metadata": {"annotations": {RUN_SECONDS: seconds}}})
+
+
+def writes(cluster: Cluster, since: int = 0) -> list[dict[str, Any]]:
+    """Audit events of completed writes that the operator sent after the first `since` events."""
+    return [
+        event
+        for event in cluster.audit_events()[since:]
+        if event.get("stage") == "ResponseComplete"
+        and event["verb"] in ("create", "update", "patch", "delete")
+        and str(event.get("userAgent", "")).startswith("polyhull")
+        and (event.get("objectRef") or {}).get("resource") != "leases"
+    ]
+
+
+def install_crds(hub: Cluster) -> None:
+    hub.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+
+
+def member(ground: Ground, name: str, site: str, **spec: Any) -> list[dict[str, Any]]:
+    """MemberCluster and the Secret with its kubeconfig."""
+    cluster = ground.clusters[name]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [
+            {"name": "c", "cluster": {"server": cluster.server, "certificate-authority-data": _base64(cluster.ca)}}
+        ],
+        "users": [{"name": "u", "user": {"token": cluster.token}}],
+    }
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{name}-kubeconfig", "namespace": "polyhull-system"},
+            "stringData": {"kubeconfig": json.dumps(config)},
+        },
+        {
+            "apiVersion": "polyhull.io/v1alpha1",
+            "kind": "MemberCluster",
+            "metadata": {"name": name},
+            "spec": {"siteRef": {"name": site}, "kubeconfigSecretRef": {"name": f"{name}-kubeconfig"}, **spec},
+        },
+    ]
+
+
+def site(name: str) -> dict[str, Any]:
+    spec = {"tier": "Cloud"}
+    return {"apiVersion": "polyhull.io/v1alpha1", "kind": "Site", "metadata": {"name": name}, "spec": spec}
+
+
+def link(source: str, target: str, bandwidth: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "Link",
+        "metadata": {"name": f"{source}-to-{target}"},
+        "spec": {"from": source, "to": target, "bandwidth": bandwidth, "latencyMilliseconds": "10"},
+    }
+
+
+def _base64(text: str) -> str:
+    import base64
+
+    return base64.b64encode(text.encode()).decode()

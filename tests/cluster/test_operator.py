@@ -1,0 +1,297 @@
+"""The live operator on one real cluster with nothing configured: the hub is the whole fleet."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hack.ground.ground import Cluster, Ground
+from tests.cluster.operating import (
+    Operator,
+    condition,
+    finish_pods,
+    get,
+    install_crds,
+    job,
+    listed,
+    option,
+    running,
+    wait_for,
+    writes,
+)
+
+PATIENCE = "Patience(unbound=4.0, stuck=4.0, podless=2.0)"
+Namespace = Callable[[], str]
+
+
+@pytest.fixture(scope="module")
+def hub(ground: Ground) -> Cluster:
+    cluster = ground.clusters["hub"]
+    install_crds(cluster)
+    cluster.kubectl("create", "namespace", "polyhull-system", check=False)
+    return cluster
+
+
+@pytest.fixture
+def operator(hub: Cluster, tmp_path: Path) -> Iterator[Operator]:
+    with running(hub, tmp_path, pod_patience=PATIENCE) as started:
+        yield started
+
+
+def _placed(hub: Cluster, namespace: str, name: str) -> bool:
+    return condition(get(hub, "trainingjob", namespace, name), "Placed") == ("True", "Bound")
+
+
+def test_an_applied_job_runs_where_the_plan_said_and_leaves_nothing(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    seen = len(hub.audit_events())
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "first"))
+    wait_for("placed", lambda: _placed(hub, space, "first"))
+    body = get(hub, "trainingjob", space, "first")
+    assert body is not None
+    told = body["status"]["assignment"]
+    (pod,) = listed(hub, "pods", space)
+    assert pod["spec"]["nodeName"] == told["nodes"][0]["name"]
+    assert told["cluster"] == "local"
+    assert pod["spec"]["schedulerName"] == "default-scheduler"
+    assert not [name for name in body["metadata"].get("annotations") or {} if "kopf" in name]
+
+    finish_pods(hub, space)
+    wait_for(
+        "succeeded", lambda: condition(get(hub, "trainingjob", space, "first"), "Succeeded") == ("True", "Completed")
+    )
+    wait_for("the child is removed", lambda: not listed(hub, "jobs", space) and not listed(hub, "pods", space))
+    wait_for(
+        "the finalizer is gone",
+        lambda: not (get(hub, "trainingjob", space, "first") or {})["metadata"].get("finalizers"),
+    )
+    sent = [
+        (event["verb"], event["objectRef"]["resource"], event["objectRef"].get("subresource", ""))
+        for event in writes(hub, seen)
+        if event["objectRef"].get("namespace") == space
+    ]
+    bound = [one for one in sent if one[1] == "trainingjobs"]
+    assert sent.count(("patch", "jobs", "")) == 1, sent
+    assert bound.count(("patch", "trainingjobs", "")) == 2, bound  # finalizer on, finalizer off
+    assert len(bound) <= 6, bound  # released, bound, runs, ended: at most four statuses
+
+
+def test_nothing_changes_nothing_is_written(hub: Cluster, operator: Operator, namespace: Namespace) -> None:
+    space = namespace()
+    hub.kubectl("apply", "-f", "-", stdin=[job(space, f"job-{k}", option(devices=3)) for k in range(4)])
+    wait_for("two are placed", lambda: sum(_placed(hub, space, f"job-{k}") for k in range(4)) == 2)
+    wait_for("quiet", lambda: _quiet(hub, 4.0), 60.0)
+    cycles = _cycles(operator)
+    assert _quiet(hub, 12.0)
+    assert _cycles(operator) <= cycles + 1
+
+
+def _cycles(operator: Operator) -> int:
+    found = re.search(r'^polyhull_cycles_total\{result="ok"\} (\S+)$', operator.metrics(), re.MULTILINE)
+    assert found is not None
+    assert 'result="failed"' not in operator.metrics()
+    return int(float(found.group(1)))
+
+
+def _quiet(hub: Cluster, seconds: float) -> bool:
+    import time
+
+    seen = len(hub.audit_events())
+    time.sleep(seconds)
+    return not writes(hub, seen)
+
+
+def test_killed_at_many_moments_no_job_is_made_twice_and_none_is_lost(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    import time
+
+    space = namespace()
+    names = [f"job-{k}" for k in range(9)]
+    seen = len(hub.audit_events())
+    hub.kubectl("apply", "-f", "-", stdin=[job(space, name, option(devices=2)) for name in names])
+    for pause in (0.15, 0.4, 0.8, 1.6):
+        time.sleep(pause)
+        before = {name: _assignment(hub, space, name) for name in names}
+        operator.kill()
+        operator.start()
+        wait_for("the operator acts again", lambda: "polyhull_jobs{" in operator.metrics())
+        for name, told in before.items():
+            now = _assignment(hub, space, name)
+            if told.get("releasedTime") and now:
+                assert (now["cluster"], now["pool"], now["releasedTime"]) == (
+                    told["cluster"],
+                    told["pool"],
+                    told["releasedTime"],
+                )
+        finish_pods(hub, space, "0.2")
+
+    def all_ended() -> bool:
+        finish_pods(hub, space, "0.2")
+        return all(
+            condition(get(hub, "trainingjob", space, name), "Succeeded") == ("True", "Completed") for name in names
+        )
+
+    wait_for("every job ran to its end", all_ended, 90.0)
+    made = [
+        event["objectRef"]["name"]
+        for event in hub.audit_events()[seen:]
+        if event.get("stage") == "ResponseComplete"
+        and (event.get("objectRef") or {}).get("resource") == "jobs"
+        and event["objectRef"].get("namespace") == space
+        and event["verb"] == "patch"
+        and (event.get("responseStatus") or {}).get("code") == 201
+    ]
+    assert sorted(made) == sorted(set(made)), "a child was created twice"
+    assert len(made) == len(names)
+
+
+def _assignment(hub: Cluster, namespace: str, name: str) -> dict[str, str]:
+    told: dict[str, str] = ((get(hub, "trainingjob", namespace, name) or {}).get("status") or {}).get(
+        "assignment"
+    ) or {}
+    return told
+
+
+def test_suspended_it_frees_its_devices_and_resumed_it_is_planned_again(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "big", option(devices=6)))
+    wait_for("placed", lambda: _placed(hub, space, "big"))
+    _patch(hub, space, "big", {"spec": {"suspend": True}})
+    wait_for("suspended", lambda: condition(get(hub, "trainingjob", space, "big"), "Placed")[1] == "Suspended")
+    (child,) = wait_for(
+        "the child is suspended", lambda: [j for j in listed(hub, "jobs", space) if j["spec"]["suspend"]]
+    )
+    wait_for("no pod is left", lambda: not listed(hub, "pods", space))
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "other", option(devices=6)))
+    wait_for("the other takes the devices", lambda: _placed(hub, space, "other"))
+    _patch(hub, space, "big", {"spec": {"suspend": False}})
+    wait_for(
+        "the child is removed",
+        lambda: child["metadata"]["uid"] not in [j["metadata"]["uid"] for j in listed(hub, "jobs", space)],
+    )
+    hub.kubectl("delete", "trainingjob", "other", "-n", space, "--wait=false")
+    wait_for("placed again", lambda: _placed(hub, space, "big"))
+
+
+def test_suspended_from_the_start_it_leaves_the_plan(hub: Cluster, operator: Operator, namespace: Namespace) -> None:
+    space = namespace()
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "held", suspend=True))
+    wait_for(
+        "said so", lambda: condition(get(hub, "trainingjob", space, "held"), "Planned") == ("False", "Suspended")
+    )
+    assert listed(hub, "jobs", space) == []
+    _patch(hub, space, "held", {"spec": {"suspend": False}})
+    wait_for("placed", lambda: _placed(hub, space, "held"))
+
+
+def _patch(hub: Cluster, namespace: str, name: str, body: dict[str, object]) -> None:
+    hub.client.patch(f"/apis/polyhull.io/v1alpha1/namespaces/{namespace}/trainingjobs/{name}", body)
+
+
+def test_deleted_in_every_phase_it_leaves_nothing(hub: Cluster, operator: Operator, namespace: Namespace) -> None:
+    space = namespace()
+    names = ["running", "waiting", "refused", "ended", "held", "down"]
+    hub.kubectl(
+        "apply",
+        "-f",
+        "-",
+        stdin=[
+            job(space, "ended", option(devices=1)),
+            job(space, "running", option(devices=4)),
+            job(space, "refused", option("nvidia-h100")),
+            job(space, "held", suspend=True),
+            job(space, "down", option(devices=1)),
+        ],
+    )
+    wait_for("three are placed", lambda: all(_placed(hub, space, name) for name in ("ended", "running", "down")))
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "waiting", option(devices=7)))
+    for pod in listed(hub, "pods", space):
+        if "ended" in pod["metadata"]["name"]:
+            path = f"/api/v1/namespaces/{space}/pods/{pod['metadata']['name']}"
+            hub.client.patch(path, {"metadata": {"annotations": {"ground.polyhull.io/run-seconds": "0.2"}}})
+    wait_for("one ended", lambda: condition(get(hub, "trainingjob", space, "ended"), "Succeeded")[0] == "True")
+    wait_for("one waits", lambda: condition(get(hub, "trainingjob", space, "waiting"), "Planned")[0] == "True")
+    for name in names[:-1]:
+        hub.kubectl("delete", "trainingjob", name, "-n", space, "--wait=false")
+    operator.kill()  # and one while nobody watches
+    hub.kubectl("delete", "trainingjob", "down", "-n", space, "--wait=false")
+    operator.start()
+    wait_for("all are gone", lambda: not listed(hub, "trainingjobs", space))
+    wait_for("nothing is left", lambda: not (listed(hub, "jobs", space) + listed(hub, "pods", space)))
+
+
+def test_managed_by_another_it_is_left_alone(hub: Cluster, operator: Operator, namespace: Namespace) -> None:
+    space = namespace()
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "theirs", managedBy="example.com/other"))
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "ours"))
+    wait_for("ours is placed", lambda: _placed(hub, space, "ours"))
+    body = get(hub, "trainingjob", space, "theirs")
+    assert body is not None
+    assert "status" not in body
+    assert not body["metadata"].get("finalizers")
+
+
+def test_a_child_that_vanishes_is_a_failure_that_says_so(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "robbed"))
+    wait_for("placed", lambda: _placed(hub, space, "robbed"))
+    hub.kubectl("delete", "jobs", "--all", "-n", space)
+    wait_for(
+        "failed", lambda: condition(get(hub, "trainingjob", space, "robbed"), "Succeeded") == ("False", "ChildLost")
+    )
+
+
+def test_pods_refused_by_quota_say_so_and_are_taken_back(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": space},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    hub.kubectl("apply", "-f", "-", stdin=quota)
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "poor"))
+    wait_for(
+        "said so",
+        lambda: condition(get(hub, "trainingjob", space, "poor"), "Placed") == ("False", "QuotaExceeded"),
+        60.0,
+    )
+    wait_for("taken back", lambda: not listed(hub, "jobs", space))
+    body = get(hub, "trainingjob", space, "poor")
+    assert body is not None
+    wait_for(
+        "excluded", lambda: ((get(hub, "trainingjob", space, "poor") or {})["status"].get("exclusions") or [None])[0]
+    )
+
+
+def test_a_job_that_makes_no_sense_says_so_within_seconds_and_stops_nobody(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    wrong = job(space, "wrong", option("no-such-device"))
+    hub.kubectl("apply", "-f", "-", stdin=[wrong, job(space, "right")])
+    wait_for(
+        "said so",
+        lambda: condition(get(hub, "trainingjob", space, "wrong"), "Accepted") == ("False", "InvalidReference"),
+        5.0,
+    )
+    wait_for("the other goes on", lambda: _placed(hub, space, "right"))
+
+
+def test_a_gang_gets_its_companions_and_all_pods(hub: Cluster, operator: Operator, namespace: Namespace) -> None:
+    space = namespace()
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "gang", option(devices=2, replicas=3)))
+    wait_for("placed", lambda: _placed(hub, space, "gang"))
+    assert len(listed(hub, "pods", space)) == 3
+    assert [service["spec"]["clusterIP"] for service in listed(hub, "services", space)] == ["None"]
+    hub.kubectl("delete", "trainingjob", "gang", "-n", space)
+    wait_for("companions are gone", lambda: not (listed(hub, "services", space) + listed(hub, "podgroups", space)))
