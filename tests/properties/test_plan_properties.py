@@ -1,4 +1,4 @@
-"""What holds of every plan, on random fleets: accepted by the checker, between bound and greedy, and always the same."""
+"""What holds of every plan, on random fleets: it passes the checker, lies between bound and greedy, never varies."""
 
 import os
 from dataclasses import replace

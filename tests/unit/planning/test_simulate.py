@@ -168,3 +168,22 @@ class TestFixed:
         plan = decide(snapshot(where, jobs))
         assert {a.job.name: a.nodes for a in plan.assignments} == {"runs": (("n0", 1),), "next": (("n1", 1),)}
         assert plan.makespan_seconds == 80.0 and plan.violations == ()
+
+
+class TestFragmentation:
+    """Why the preferred nodes matter: two small jobs spread over two nodes make a whole-node job wait for one of them."""
+
+    def case(self, spread: bool) -> Snapshot:
+        small = [option("v100", devices=1)]
+        jobs = [job("wide", [option("v100", devices=8)], 100.0)]
+        for i in range(2):
+            where = Placed("a", "a/v100", "v100x1", ((f"a-v100-{i if spread else 0}", 1),), NOW, NOW)
+            jobs.append(replace(job(f"small{i}", small, 500.0), placed=where))
+        return snapshot(fleet([pool("a", "v100", 2)]), jobs)
+
+    def test_spread_it_waits_packed_it_does_not(self) -> None:
+        starts = {
+            spread: next(a.start_seconds for a in decide(self.case(spread)).assignments if a.job.name == "wide")
+            for spread in (True, False)
+        }
+        assert starts == {True: 500.0, False: 0.0}

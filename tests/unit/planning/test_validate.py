@@ -84,17 +84,27 @@ CORRUPTIONS: dict[str, tuple[Callable[[Decision], Decision], str]] = {
     "before its data": (lambda d: shift(d, "first", -1.0), "before DataSet/team/shared arrives"),
     "no transfer": (lambda d: replace(d, transfers=()), "neither there nor moved there"),
     "overlap on a node": (
-        lambda d: with_assignment(d, "first", nodes=find(d, "second").nodes, start_seconds=find(d, "second").start_seconds,
-                                  end_seconds=find(d, "second").end_seconds),
+        lambda d: with_assignment(
+            d,
+            "first",
+            nodes=find(d, "second").nodes,
+            start_seconds=find(d, "second").start_seconds,
+            end_seconds=find(d, "second").end_seconds,
+        ),
         "devices of 8",
     ),
-    "too short": (lambda d: with_assignment(d, "first", end_seconds=find(d, "first").start_seconds + 1), "by its rate"),
+    "too short": (
+        lambda d: with_assignment(d, "first", end_seconds=find(d, "first").start_seconds + 1),
+        "by its rate",
+    ),
     "unknown node": (lambda d: with_assignment(d, "first", nodes=(("ghost", 1),)), "node ghost is not in"),
     "half a gang": (lambda d: with_assignment(d, "first", nodes=()), "nodes take 0 pods"),
     "wrong pool": (lambda d: with_assignment(d, "first", pool="a/npu"), "do not belong together"),
     "fixed one moved": (lambda d: with_assignment(d, "runs", pool="b/v100"), "must stay there"),
     "link too full": (
-        lambda d: with_transfer(d, rate_bytes_per_second=moved(d).rate_bytes_per_second * 2, end_seconds=moved(d).end_seconds),
+        lambda d: with_transfer(
+            d, rate_bytes_per_second=moved(d).rate_bytes_per_second * 2, end_seconds=moved(d).end_seconds
+        ),
         "bytes/s of",
     ),
     "fewer bytes": (lambda d: with_transfer(d, transfer_bytes=moved(d).transfer_bytes // 2), "bytes of 10000000000"),
@@ -105,16 +115,20 @@ CORRUPTIONS: dict[str, tuple[Callable[[Decision], Decision], str]] = {
     "makespan": (lambda d: replace(d, makespan_seconds=d.makespan_seconds - 5), "the makespan is given as"),
     "bound": (lambda d: replace(d, lower_bound_seconds=d.makespan_seconds + 5), "the bound is wrong"),
     "replicas without nodes": (
-        lambda d: with_service(d, replicas=(replace(d.services[0].replicas[0], nodes=()),)), "its nodes take another"
+        lambda d: with_service(d, replicas=(replace(d.services[0].replicas[0], nodes=()),)),
+        "its nodes take another",
     ),
     "more than arises": (
-        lambda d: with_service(d, routes=(replace(d.services[0].routes[0], requests_per_second=99.0),)), "where 10.0 arise"
+        lambda d: with_service(d, routes=(replace(d.services[0].routes[0], requests_per_second=99.0),)),
+        "where 10.0 arise",
     ),
     "overloaded": (
-        lambda d: with_service(d, replicas=(replace(d.services[0].replicas[0], replicas=1, nodes=d.services[0].replicas[0].nodes[:1]),)),
+        lambda d: with_service(
+            d, replicas=(replace(d.services[0].replicas[0], replicas=1, nodes=d.services[0].replicas[0].nodes[:1]),)
+        ),
         "requests from a to b/v100",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))
