@@ -62,6 +62,7 @@ def _check_bounds(path: str, node: Schema) -> None:
                 assert value[:1].isupper() or path.endswith(("precision", "fieldPath")), f"{path}: {value}"
         case "integer":
             assert {"minimum", "maximum", "format"} <= set(node), f"{path} is an unbounded number"
+            assert node["maximum"] < 2**53, f"{path}: JSON does not keep numbers above 2^53 exact"
         case "array":
             assert "maxItems" in node, f"{path} is an unbounded list"
         case "object":
