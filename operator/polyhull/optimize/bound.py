@@ -54,7 +54,8 @@ def programmes_for(variables: int) -> int:
 def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -> Bound:
     """Seconds before which no schedule of class Pi can have finished all jobs of `data`.
 
-    `limit`: linear programmes at most (None: by size). `small`: columns from which the light programme goes first. Solver failure only makes the bound weaker.
+    `limit`: linear programmes at most (None: by size). `small`: columns from which the light programme goes first.
+    Solver failure only makes the bound weaker.
     """
     low = max(data.fixed_seconds, slowest(data)) * _DOWN
     if not (len(data.jobs) and math.isfinite(low)):
