@@ -78,7 +78,7 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
         ranking=ranking,
         order=_order(choice, data),
         services=plans,
-        unplaced=tuple(sorted((*_dropped(snapshot, columns), *unserved), key=lambda one: one.job)),
+        unplaced=tuple(sorted((*dropped(snapshot, columns), *unserved), key=lambda one: one.job)),
         pool_prices=pool_prices(data, built, found) if built is not None and found is not None else (),
         link_prices=link_prices(data, built, found, margin) if built is not None and found is not None else (),
         status=bound.status,
@@ -185,7 +185,7 @@ _STAGES = (
 """Rules in the order they are checked: the refusal that came latest was nearest to a yes."""
 
 
-def _dropped(snapshot: Snapshot, columns: ColumnSet) -> tuple[Unplaced, ...]:
+def dropped(snapshot: Snapshot, columns: ColumnSet) -> tuple[Unplaced, ...]:
     """Jobs without any column, with the refusal that came nearest."""
     have = {column.job for column in columns.columns}
     found = []
@@ -199,3 +199,7 @@ def _dropped(snapshot: Snapshot, columns: ColumnSet) -> tuple[Unplaced, ...]:
         text = f"{best.message} ({len(refusals)} choices refused"
         found.append(Unplaced(key, best.reason, text + (f"; also {', '.join(others)})" if others else ")")))
     return tuple(found)
+
+
+_dropped = dropped
+"""Former name."""
