@@ -6,9 +6,12 @@ straight in the member, in the same run: that is the anchor.
 """
 
 import contextlib
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +19,6 @@ from typing import Any
 
 from benchmarks.figures import Figure, SkipBenchmark, at_most, percentile, report
 from hack.demo import stage
-from hack.demo.play import end, operate
 from hack.ground.binaries import CONTROL_PLANE, BinariesMissing, obtain
 from hack.ground.client import ApiError, Client
 from hack.ground.ground import Cluster, Ground
@@ -81,7 +83,7 @@ def arrival(data: Path | None) -> Iterator[Figure]:
         _create(hub.client, before, _training, 50.0)
         _await(lambda: set(before) <= set(watcher.seen), f"{PRESENT} pods bound before measuring", operator)
         _quiet(hub, member)
-        asked = {cluster.name: _requests(cluster.audit_events()) for cluster in (hub, member)}
+        asked = {cluster.name: requests_by_kind(cluster.audit_events()) for cluster in (hub, member)}
 
         names = [f"job-{index:04d}" for index in range(CREATED)]
         created = _create(hub.client, names, _training, PER_SECOND)
@@ -89,7 +91,9 @@ def arrival(data: Path | None) -> Iterator[Figure]:
         ours = [watcher.seen[name] - created[name] for name in names]
         _await(lambda: _placed(hub.client, names), "every job Placed=True", operator)
         _quiet(hub, member)
-        spent = {cluster.name: _requests(cluster.audit_events()) - asked[cluster.name] for cluster in (hub, member)}
+        spent = {
+            cluster.name: requests_by_kind(cluster.audit_events()) - asked[cluster.name] for cluster in (hub, member)
+        }
 
         straight = Bound(member.client, DIRECT).start()
         stack.callback(straight.stop)
@@ -104,9 +108,11 @@ def arrival(data: Path | None) -> Iterator[Figure]:
             "arrival-latency p99", percentile(ours, 0.99), "s", percentile(theirs, 0.99), anchor, None, True, what
         )
         for name, target, theirs_count in (("hub", 4.0, 7.9), (MEMBER, 1.0, 3.8)):
-            value = spent[name] / CREATED
+            value = spent[name].total() / CREATED
             source = "MultiKueue, manager / worker, measured elsewhere"
             yield at_most(f"requests-per-placement {name}", value, "1", target, what, theirs_count, source)
+            for kind, count in sorted(spent[name].items()):
+                yield report(f"requests-per-placement {name}: {kind}", count / CREATED, "1", what)
         calm = _writes_in(hub, member, 60.0)
         yield at_most("writes per minute when nothing changes", calm, "1", 0.0, f"{PRESENT + CREATED} placed jobs")
         yield report("memory of the operator", _memory_mebibytes(operator.pid), "MiB", f"{PRESENT + CREATED} jobs")
@@ -132,9 +138,26 @@ def _stand(stack: contextlib.ExitStack) -> tuple[Ground, Any]:
         _ours("MemberCluster", MEMBER, {"siteRef": {"name": MEMBER}, "kubeconfigSecretRef": {"name": "member"}}),
     ]
     hub.kubectl("apply", "--server-side", "-f", "-", stdin=[stage.credentials(fleet[1], member), *fleet])
-    operator = operate(hub, work / "operator.log")
-    stack.callback(end, operator)
+    operator = _operate(hub, work)
+    stack.callback(_end, operator)
     return ground, operator
+
+
+def _operate(hub: Cluster, work: Path) -> "subprocess.Popen[bytes]":
+    """The operator as `polyhull run` starts it, with free ports and its records beside its log."""
+    command = [sys.executable, "-m", "polyhull", "run", "--kubeconfig", str(hub.kubeconfig_path)]
+    command += ["--metrics-port", "0", "--records", str(work / "records")]
+    with (work / "operator.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _ours(kind: str, name: str, spec: Object) -> Object:
@@ -192,16 +215,18 @@ def _placed(client: Client, names: Iterable[str]) -> bool:
     return set(names) <= placed
 
 
-def _requests(events: Iterable[Object], verbs: frozenset[str] | None = None) -> int:
-    """The operator's completed requests, watches and the Lease left out."""
-    return sum(
-        event.get("stage") == "ResponseComplete"
-        and str(event.get("userAgent", "")).lower().startswith(OURS)
-        and event.get("verb") != "watch"
-        and event.get("objectRef", {}).get("resource") != "leases"
-        and (verbs is None or event.get("verb") in verbs)
-        for event in events
-    )
+def requests_by_kind(events: Iterable[Object], verbs: frozenset[str] | None = None) -> Counter[str]:
+    """The operator's completed requests by `verb resource/subresource`, watches and the Lease left out."""
+    found: Counter[str] = Counter()
+    for event in events:
+        target = event.get("objectRef", {})
+        mine = str(event.get("userAgent", "")).lower().startswith(OURS)
+        if not mine or event.get("stage") != "ResponseComplete" or target.get("resource") == "leases":
+            continue
+        if event.get("verb") != "watch" and (verbs is None or event.get("verb") in verbs):
+            name = "/".join(part for part in (target.get("resource", "-"), target.get("subresource")) if part)
+            found[f"{event.get('verb')} {name}"] += 1
+    return found
 
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -209,9 +234,9 @@ WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 def _writes_in(hub: Cluster, member: Cluster, seconds: float) -> float:
     """Writes of the operator to both clusters within the next `seconds`, per minute."""
-    before = sum(_requests(cluster.audit_events(), WRITES) for cluster in (hub, member))
+    before = sum(requests_by_kind(cluster.audit_events(), WRITES).total() for cluster in (hub, member))
     time.sleep(seconds)
-    after = sum(_requests(cluster.audit_events(), WRITES) for cluster in (hub, member))
+    after = sum(requests_by_kind(cluster.audit_events(), WRITES).total() for cluster in (hub, member))
     return (after - before) * 60.0 / seconds
 
 

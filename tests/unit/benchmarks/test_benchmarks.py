@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from benchmarks import instances
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.figures import Figure, SkipBenchmark, alternately, at_most, percentile, report
+from benchmarks.live import WRITES, requests_by_kind
 from polyhull.optimize.columns import build_columns
 
 KEYS = ["figure", "value", "unit", "anchor", "anchor_source", "target", "holds", "instance"]
@@ -169,5 +171,36 @@ def test_the_command_prints_lines_skips_with_a_reason_and_goes_on(capsys: pytest
     assert main(["missing", "good"], known) == 0
 
 
+def test_a_benchmark_with_two_names_runs_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def both(data: Path | None) -> Iterator[Figure]:
+        yield report("latency", 1.0, "s", "i")
+
+    assert main(["all"], {"one": both, "other": both}) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_only_the_operator_s_own_completed_requests_count() -> None:
+    def event(
+        verb: str, resource: str, agent: str = "polyhull/0.1", stage: str = "ResponseComplete"
+    ) -> dict[str, Any]:
+        return {"verb": verb, "stage": stage, "userAgent": agent, "objectRef": {"resource": resource}}
+
+    status = event("patch", "trainingjobs")
+    status["objectRef"]["subresource"] = "status"
+    events = [
+        status,
+        status,
+        event("create", "events", agent="kopf/1.45"),
+        event("patch", "trainingjobs", agent="kubectl/v1.36"),
+        event("patch", "jobs", stage="RequestReceived"),
+        event("watch", "jobs"),
+        event("update", "leases"),
+        event("list", "nodes"),
+    ]
+    assert requests_by_kind(events) == {"patch trainingjobs/status": 2, "create events": 1, "list nodes": 1}
+    assert requests_by_kind(events, WRITES).total() == 3
+
+
 def test_the_issue_s_benchmarks_are_there() -> None:
-    assert {"example-plan", "plan-1000", "joint-vs-baselines"} <= set(BENCHMARKS)
+    named = {"example-plan", "plan-1000", "joint-vs-baselines", "arrival-latency", "requests-per-placement"}
+    assert named <= set(BENCHMARKS)
