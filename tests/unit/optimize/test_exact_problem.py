@@ -126,3 +126,8 @@ def test_services_take_the_least_they_can() -> None:
     assert answer.status == "OPTIMAL"
     assert answer.replicas == (3,)
     assert bound == pytest.approx(100.0, rel=1e-3)
+
+
+def test_the_same_problem_gets_the_same_answer() -> None:
+    one = built(random_snapshot(3, 15, 4, 3))
+    assert solved(one) == solved(one)

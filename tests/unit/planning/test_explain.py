@@ -1,4 +1,4 @@
-"""Reasons: the seconds add up, the binding thing is named with its number, alternatives are true, names are private."""
+"""Reasons: the seconds add up, what binds is named with its number, alternatives are true, names stay private."""
 
 from dataclasses import replace
 

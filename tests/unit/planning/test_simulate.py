@@ -171,7 +171,7 @@ class TestFixed:
 
 
 class TestFragmentation:
-    """Why the preferred nodes matter: two small jobs spread over two nodes make a whole-node job wait for one of them."""
+    """Why the preferred nodes matter: two small jobs on two nodes make a whole-node job wait for one."""
 
     def case(self, spread: bool) -> Snapshot:
         small = [option("v100", devices=1)]
