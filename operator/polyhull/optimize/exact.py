@@ -2,7 +2,7 @@
 
 Times are whole units of a grid, lengths rounded down, and everything that is left out or loosened only helps the
 solver: its proven bound is therefore a bound for every schedule of the executed class (whole copies, one
-source and one path per transfer at one full rate). Its schedule is a candidate only; the simulation has the last word.
+source and one path per transfer at one full rate). Its schedule is a candidate; the simulation has the last word.
 
 Left out or loosened: nodes (a pool is its sum, plus what node shapes imply), resources other than devices, limits on
 copies, services' traffic, links that some transfer using them would not fill (two of those could share such a link),
