@@ -10,7 +10,7 @@ the hub first and acts second, or acts idempotently, so that dying between two w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -127,7 +127,8 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
     if job.ended:
         return _ended(job, members)
     if job.released:
-        return _released(job, members, now, refused)
+        verdict = _released(job, members, now, refused)
+        return replace(verdict, actions=(*verdict.actions, *(strays(job, members) or ())))
     found = strays(job, members)
     if found is not None:
         return Verdict(State.WITHDRAWING, actions=found)

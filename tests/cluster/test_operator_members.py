@@ -1,0 +1,278 @@
+"""The live operator with a hub and two members: data that moves, members that fail, and never the same job twice."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hack.ground.ground import Cluster, Ground
+from tests.cluster.operating import (
+    Operator,
+    condition,
+    finish_pods,
+    get,
+    install_crds,
+    job,
+    link,
+    listed,
+    member,
+    option,
+    running,
+    site,
+    wait_for,
+)
+
+FLEET = """
+clusters:
+  - name: hub
+    site: cloud
+    pools: [{name: hub-cpu, count: 1, cpu: 8, memory: 32Gi}]
+  - name: edge
+    site: edge
+    pools:
+      - {name: edge-cpu, count: 1, cpu: 16, memory: 64Gi}
+      - name: edge-broken
+        count: 1
+        cpu: 8
+        memory: 64Gi
+        accelerator: amd.com/gpu
+        devices: 4
+        labels: {polyhull.io/accelerator: amd-mi300x}
+        fault: CreateContainerConfigError
+  - name: cloud
+    site: cloud
+    pools:
+      - name: cloud-gpu
+        count: 2
+        cpu: 64
+        memory: 512Gi
+        accelerator: nvidia.com/gpu
+        devices: 8
+        labels: {polyhull.io/accelerator: nvidia-v100}
+      - {name: cloud-cpu, count: 1, cpu: 32, memory: 128Gi}
+"""
+PATIENCE = "Patience(unbound=5.0, stuck=4.0, podless=2.0)"
+TEMPO = "Tempo(probe=0.5, silence=2.0, discovery=60.0)"
+BUCKET = {"bucket": {"url": "s3://copies", "secretName": "copies-s3"}}
+
+
+@pytest.fixture(scope="module")
+def fleet(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    directory = tmp_path_factory.mktemp("members")
+    (directory / "fleet.yaml").write_text(FLEET)
+    with Ground.start(directory / "fleet.yaml", directory, binaries) as started:
+        hub = started.clusters["hub"]
+        install_crds(hub)
+        hub.kubectl("create", "namespace", "polyhull-system")
+        objects = [site("edge"), site("cloud"), link("edge", "cloud", "1G")]
+        objects += member(started, "edge", "edge") + member(started, "cloud", "cloud", storage=BUCKET)
+        hub.kubectl("apply", "-f", "-", stdin=objects)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def operator(fleet: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    directory = tmp_path_factory.mktemp("operator")
+    with running(fleet.clusters["hub"], directory, pod_patience=PATIENCE, tempo=TEMPO) as started:
+        yield started
+
+
+@pytest.fixture
+def space(fleet: Ground) -> Iterator[Callable[[str], str]]:
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        made.append(name)
+        for cluster in fleet.clusters.values():
+            body = {"metadata": {"name": name, "labels": {"polyhull.io/accept": "true"}}}
+            cluster.client.post("/api/v1/namespaces", body)
+        return name
+
+    yield make
+    for name in made:
+        fleet.clusters["hub"].kubectl(
+            "delete", "trainingjobs,datasets,inferencejobs", "--all", "-n", name, "--wait=false"
+        )
+
+
+@pytest.fixture(scope="module")
+def hub(fleet: Ground) -> Cluster:
+    return fleet.clusters["hub"]
+
+
+def _placed(hub: Cluster, namespace: str, name: str) -> bool:
+    return condition(get(hub, "trainingjob", namespace, name), "Placed") == ("True", "Bound")
+
+
+def _cluster_of(hub: Cluster, namespace: str, name: str) -> str:
+    told = ((get(hub, "trainingjob", namespace, name) or {}).get("status") or {}).get("assignment") or {}
+    return str(told.get("cluster", ""))
+
+
+def _connected(hub: Cluster, name: str) -> tuple[str, str]:
+    return condition(hub.kubectl("get", "membercluster", name), "Connected")
+
+
+def test_data_moves_first_and_then_the_job_starts(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("moves")
+    cloud = fleet.clusters["cloud"]
+    data = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "DataSet",
+        "metadata": {"name": "images", "namespace": name},
+        "spec": {"size": "100M", "replicas": [{"site": "edge", "url": "s3://edge/images", "secretName": "edge-s3"}]},
+    }
+    reads = [{"name": "images", "dataSetRef": {"name": "images"}}]
+    hub.kubectl("apply", "-f", "-", stdin=[data, job(name, "learn", option("nvidia-v100", devices=8), data=reads)])
+    (copy,) = wait_for("the copy's Job", lambda: listed(cloud, "jobs", name), 60.0)
+    container = copy["spec"]["template"]["spec"]["containers"][0]
+    assert "--bwlimit=112500000B" in container["args"]  # 0.9 of 1 Gbit/s
+    wait_for(
+        "the data set says so",
+        lambda: ((get(hub, "dataset", name, "images") or {}).get("status") or {}).get("transfers"),
+    )
+    assert len(listed(cloud, "jobs", name)) == 1, "the job must wait for its data"
+    wait_for("its pod runs", lambda: [pod for pod in listed(cloud, "pods", name) if pod["spec"].get("nodeName")])
+    finish_pods(cloud, name)
+    wait_for("placed", lambda: _placed(hub, name, "learn"), 60.0)
+    copies = (get(hub, "dataset", name, "images") or {})["status"]["copies"]
+    assert [(entry["store"], entry["cluster"]) for entry in copies] == [("site:cloud", "cloud")]
+    (pod,) = [pod for pod in listed(cloud, "pods", name) if "learn" in pod["metadata"]["name"]]
+    environment = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
+    assert environment["POLYHULL_DATA_IMAGES_URL"].startswith("s3://copies/")
+    wait_for("the copy's Job is removed", lambda: len(listed(cloud, "jobs", name)) == 1)
+    finish_pods(cloud, name)
+    wait_for("succeeded", lambda: condition(get(hub, "trainingjob", name, "learn"), "Succeeded")[0] == "True")
+
+
+def test_a_pod_that_misses_its_secret_is_taken_back_and_the_job_runs_elsewhere(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("stuck")
+    options = (option("amd-mi300x", devices=4, rate="1000"), option("nvidia-v100", devices=1, rate="1"))
+    hub.kubectl("apply", "-f", "-", stdin=job(name, "picky", *options, quantity="1000"))
+    wait_for("first where it is fastest", lambda: _cluster_of(hub, name, "picky") == "edge")
+    wait_for(
+        "it says what is missing",
+        lambda: condition(get(hub, "trainingjob", name, "picky"), "Placed") == ("False", "DependencyMissing"),
+        60.0,
+    )
+    wait_for("then the next best", lambda: _cluster_of(hub, name, "picky") == "cloud", 60.0)
+    wait_for("placed", lambda: _placed(hub, name, "picky"))
+    assert listed(fleet.clusters["edge"], "jobs", name) == []
+    body = get(hub, "trainingjob", name, "picky")
+    assert body is not None
+    assert body["status"]["exclusions"][0]["reason"] == "DependencyMissing"
+
+
+def test_a_broken_kubeconfig_is_a_condition_and_the_others_go_on(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("broken")
+    broken = member(fleet, "edge", "edge")
+    broken[0]["metadata"]["name"] = broken[1]["spec"]["kubeconfigSecretRef"]["name"] = "broken-kubeconfig"
+    broken[1]["metadata"]["name"] = "broken"
+    broken[0]["stringData"]["kubeconfig"] = "users: [{name: u, user: {exec: {command: sh}}}]"
+    hub.kubectl("apply", "-f", "-", stdin=broken)
+    wait_for("it says so", lambda: _connected(hub, "broken") == ("False", "InvalidCredentials"))
+    hub.kubectl("apply", "-f", "-", stdin=job(name, "on"))
+    wait_for("placed", lambda: _placed(hub, name, "on"))
+    hub.kubectl("delete", "membercluster", "broken")
+
+
+def test_an_unreachable_member_keeps_its_jobs_and_they_are_placed_nowhere_else(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("silent")
+    edge, cloud = fleet.clusters["edge"], fleet.clusters["cloud"]
+    options = (option("amd-mi300x", devices=1, rate="1"), option("cpu", devices=14, rate="1000"))
+    hub.kubectl("cordon", "hub-cpu-0", check=False)
+    cloud.kubectl("cordon", "cloud-cpu-0")
+    hub.kubectl("apply", "-f", "-", stdin=job(name, "stays", *options))
+    wait_for("placed at the edge", lambda: _placed(hub, name, "stays") and _cluster_of(hub, name, "stays") == "edge")
+    cloud.kubectl("uncordon", "cloud-cpu-0")
+    edge.freeze()
+    try:
+        wait_for("it is noticed", lambda: _connected(hub, "edge") == ("False", "Unreachable"), 60.0)
+        wait_for(
+            "the job says so",
+            lambda: condition(get(hub, "trainingjob", name, "stays"), "Placed") == ("Unknown", "MemberUnreachable"),
+        )
+        operator.kill()
+        operator.start()
+        wait_for("after a restart too", lambda: "polyhull_jobs{" in operator.metrics())
+        hub.kubectl("apply", "-f", "-", stdin=job(name, "new"))
+        wait_for("new work goes elsewhere", lambda: _cluster_of(hub, name, "new") == "cloud")
+        assert _cluster_of(hub, name, "stays") == "edge"
+        assert [body for body in listed(cloud, "jobs", name) if "stays" in body["metadata"]["name"]] == []
+    finally:
+        edge.thaw()
+    wait_for("it is back", lambda: _connected(hub, "edge") == ("True", "Connected"), 60.0)
+    wait_for("and so is the job", lambda: _placed(hub, name, "stays"))
+    finish_pods(edge, name)
+    wait_for("it ends there", lambda: condition(get(hub, "trainingjob", name, "stays"), "Succeeded")[0] == "True")
+
+
+def test_fenced_its_jobs_are_placed_elsewhere_and_what_returns_is_removed(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("fenced")
+    edge, cloud = fleet.clusters["edge"], fleet.clusters["cloud"]
+    cloud.kubectl("cordon", "cloud-cpu-0")
+    hub.kubectl("apply", "-f", "-", stdin=job(name, "moved", option("cpu", devices=10)))
+    wait_for("placed at the edge", lambda: _placed(hub, name, "moved") and _cluster_of(hub, name, "moved") == "edge")
+    cloud.kubectl("uncordon", "cloud-cpu-0")
+    edge.freeze()
+    try:
+        wait_for("it is noticed", lambda: _connected(hub, "edge") == ("False", "Unreachable"), 60.0)
+        hub.client.patch("/apis/polyhull.io/v1alpha1/memberclusters/edge", {"spec": {"fenced": True}})
+        wait_for(
+            "placed elsewhere", lambda: _placed(hub, name, "moved") and _cluster_of(hub, name, "moved") == "cloud"
+        )
+    finally:
+        edge.thaw()
+        hub.client.patch("/apis/polyhull.io/v1alpha1/memberclusters/edge", {"spec": {"fenced": False}})
+    wait_for("what was left there goes", lambda: not listed(edge, "jobs", name), 60.0)
+    assert _cluster_of(hub, name, "moved") == "cloud"
+
+
+def test_online_replicas_are_deployed_where_the_plan_says_and_leave_with_it(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("online")
+    cloud = fleet.clusters["cloud"]
+    service = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "InferenceJob",
+        "metadata": {"name": "chat", "namespace": name},
+        "spec": {
+            "mode": "Online",
+            "demand": [{"site": "cloud", "requestsPerSecond": "15"}],
+            "objective": {"latencyMilliseconds": 1000, "percentile": 95},
+            "variants": [
+                {
+                    "name": "large",
+                    "accelerator": "nvidia-v100",
+                    "devicesPerReplica": 2,
+                    "rate": "10",
+                    "serviceMilliseconds": 100,
+                    "quality": "0.8",
+                }
+            ],
+            "template": {"image": "simulated", "ports": [{"name": "http", "containerPort": 8000}]},
+        },
+    }
+    hub.kubectl("apply", "-f", "-", stdin=service)
+    wait_for("ready", lambda: condition(get(hub, "inferencejob", name, "chat"), "Ready") == ("True", "Serving"), 60.0)
+    (deployment,) = listed(cloud, "deployments", name)
+    body = get(hub, "inferencejob", name, "chat")
+    assert body is not None
+    assert body["status"]["replicas"] == deployment["spec"]["replicas"] >= 2
+    assert body["status"]["routes"][0]["origin"] == "cloud"
+    assert [entry["spec"]["ports"][0]["port"] for entry in listed(cloud, "services", name)] == [8000]
+    hub.kubectl("delete", "inferencejob", "chat", "-n", name, "--wait=false")
+    wait_for("it is gone", lambda: get(hub, "inferencejob", name, "chat") is None)
+    wait_for(
+        "nothing is left", lambda: not listed(cloud, "deployments", name) and not listed(cloud, "services", name)
+    )
