@@ -1,13 +1,10 @@
 """Planned beside observed: values only, so that a test can ask the same questions as a person."""
 
-import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hack.demo.observe import Run
-
-Object = dict[str, Any]
+from polyhull.domain.decision import BoundKind, Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +58,40 @@ class Outcome:
         return self.observed_makespan / self.planned_makespan - 1.0
 
 
-def planned(jobs: Iterable[Object], planned_at: float) -> tuple[Planned, ...]:
-    """From the status of hub objects in which the operator wrote an assignment and estimates."""
-    rows = []
-    for job in jobs:
-        status = job.get("status", {})
-        assignment = status.get("assignment")
-        if assignment is None or "estimatedCompletionTime" not in status:
-            continue
-        rows.append(
-            Planned(
-                job=f"{job['metadata'].get('namespace', 'default')}/{job['metadata']['name']}",
-                cluster=assignment["cluster"],
-                pool=assignment["pool"],
-                device_class=assignment.get("deviceClass", ""),
-                option=assignment["option"],
-                start_seconds=instant(status["estimatedStartTime"]) - planned_at,
-                finish_seconds=instant(status["estimatedCompletionTime"]) - planned_at,
-            )
+def planned(decision: Decision) -> tuple[Planned, ...]:
+    """Every job of a decision; in the order in which they start."""
+    rows = (
+        Planned(
+            job=f"{item.job.namespace}/{item.job.name}",
+            cluster=item.cluster,
+            pool=item.pool,
+            device_class=item.device_class,
+            option=item.option,
+            start_seconds=item.start_seconds,
+            finish_seconds=item.end_seconds,
         )
+        for item in decision.assignments
+    )
     return tuple(sorted(rows, key=lambda row: (row.start_seconds, row.job)))
 
 
 def outcome(
-    plans: tuple[Planned, ...],
-    runs: tuple[Run, ...],
-    let_loose_at: float,
-    summary: Mapping[str, Any],
-    racks: Mapping[str, frozenset[str]],
+    decision: Decision, runs: tuple[Run, ...], let_loose_at: float, racks: Mapping[str, frozenset[str]]
 ) -> Outcome:
-    """`summary` is the status of the PlacementPlan that was let loose; `racks` as in `Stage`."""
+    """`decision` is the one that was let loose at `let_loose_at` (epoch seconds); `racks` as in `Stage`."""
     seen: dict[str, Run] = {run.owner: run for run in runs if run.component == "workers"}
+    plans = planned(decision)
     rows = tuple(_row(plan, seen.get(plan.job), let_loose_at, racks) for plan in plans)
-    ends = [row.ended_seconds for row in rows]
-    done = [end for end in ends if end is not None]
-    gap = summary.get("gap")
+    done = [row.ended_seconds for row in rows if row.ended_seconds is not None]
     return Outcome(
         rows=rows,
-        planned_makespan=max((plan.finish_seconds for plan in plans), default=0.0),
-        observed_makespan=max(done) if done and len(done) == len(ends) else None,
-        bound=summary.get("lowerBoundSeconds"),
-        bound_kind=summary.get("boundKind", ""),
-        gap=None if gap is None else float(gap),
-        locality_only=summary.get("localityOnlySeconds"),
-        compute_only=summary.get("computeOnlySeconds"),
+        planned_makespan=decision.makespan_seconds,
+        observed_makespan=max(done) if done and len(done) == len(rows) else None,
+        bound=decision.lower_bound_seconds if decision.bound_kind is not BoundKind.NONE else None,
+        bound_kind=decision.bound_kind.value,
+        gap=decision.gap,
+        locality_only=decision.baselines.locality_only_seconds,
+        compute_only=decision.baselines.compute_only_seconds,
     )
 
 
@@ -121,7 +108,3 @@ def _row(plan: Planned, run: Run | None, origin: float, racks: Mapping[str, froz
         None if run.ended is None else run.ended - origin,
         where_planned=run.cluster == plan.cluster and bool(stands) and stands <= racks.get(plan.pool, frozenset()),
     )
-
-
-def instant(text: str) -> float:
-    return dt.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

@@ -13,9 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
@@ -26,12 +25,15 @@ from hack.demo.observe import Observer
 from hack.ground.binaries import CONTROL_PLANE, BinariesMissing, obtain
 from hack.ground.fleet import FleetError
 from hack.ground.ground import Cluster, Ground, GroundError
+from polyhull.domain.decision import Decision
+from polyhull.telemetry.record import SUFFIX, read
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "edge-to-cloud"
 FLEET = ROOT / "examples" / "demo" / "fleet.yaml"
 PLAN_LIMIT_SECONDS = 60.0
 RUN_LIMIT_SECONDS = 300.0
+CALM_SECONDS = 3.0
 Say = Callable[[str], None]
 
 
@@ -54,15 +56,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--svg", type=Path, help="write the final table as a picture")
     options = parser.parse_args(arguments)
     console = Console(record=options.svg is not None, width=max(150, Console().width))
-    try:
-        with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        try:
             result, factor = play(options, console, stack)
-    except (BinariesMissing, FleetError, GroundError, DemoError) as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
-    except KeyboardInterrupt:
-        console.print("interrupted; everything started here has been ended")
-        return 130
+        except (BinariesMissing, FleetError, GroundError, DemoError) as error:
+            console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            console.print("interrupted; ending everything that was started here")
+            return 130
+        finally:
+            if options.keep:
+                stack.pop_all()
     console.print(show.verdict(result, factor))
     if options.svg:
         console.save_svg(str(options.svg), title="make demo")
@@ -87,32 +92,40 @@ def play(options: argparse.Namespace, console: Console, stack: contextlib.ExitSt
         style="dim",
     )
 
+    said: list[str] = []
+
     def say(text: str) -> None:
+        if said and said[-1] == text:
+            return
+        said.append(text)
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {text}", highlight=False)
 
     ground = _ground(options, work, say, stack)
     hub = ground.clusters[stage.HUB]
     say(f"{len(ground.clusters)} control planes are ready in {ground.start_seconds:.1f} s")
+    if options.keep:
+        console.print(f"kept; end it with: python -m hack.ground stop --state {ground.state}", soft_wrap=True)
+        for name, cluster in ground.clusters.items():
+            console.print(f"  {name}: export KUBECONFIG={cluster.kubeconfig_path}", highlight=False, soft_wrap=True)
     install(ground, scene)
     say("CRDs, sites, links, pools and members are applied; policy: Observe")
-    operator = operate(hub, work / "operator.log")
+    operator = operate(hub, work / "operator.log", work / "records")
+    if options.keep:
+        console.print(
+            f"the operator's log: {work / 'operator.log'}; end it with: kill {operator.pid}", soft_wrap=True
+        )
     stack.callback(end, operator)
     observer = Observer({name: ground.clusters[name].client for name in scene.members})
     observer.start()
     stack.callback(observer.stop)
     hub.kubectl("apply", "--server-side", "-f", "-", stdin=scene.jobs())
     say(f"{len(scene.jobs())} jobs and services are applied; waiting for the plan of all of them")
-    plans, summary = await_plan(hub, scene, operator, work / "operator.log")
-    say(f"plan: {plans_summary(plans, summary)}")
+    decision = await_plan(work / "records", scene, operator, work / "operator.log")
+    say(f"the plan is made and proven to {decision.gap or 0.0:.1%}: {decision.makespan_seconds:.1f} s")
     let_loose_at = time.time()
     _mode(hub, scene, "Enforce")
     say("policy: Enforce")
-    result = follow(console, scene, observer, plans, summary, let_loose_at, operator)
-    if options.keep:
-        stack.pop_all()
-        console.print(f"kept; end it with: kill {operator.pid}; python -m hack.ground stop --state {ground.state}")
-        for name, cluster in ground.clusters.items():
-            console.print(f"  {name}: export KUBECONFIG={cluster.kubeconfig_path}", highlight=False)
+    result = follow(console, scene, observer, decision, let_loose_at, operator)
     return result, factor
 
 
@@ -159,18 +172,10 @@ def _mode(hub: Cluster, scene: stage.Stage, mode: str) -> None:
     hub.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=changed)
 
 
-def operate(hub: Cluster, log: Path) -> "subprocess.Popen[bytes]":
+def operate(hub: Cluster, log: Path, records: Path) -> "subprocess.Popen[bytes]":
     """The operator as a process of its own, as `polyhull run` starts it."""
-    command = [
-        sys.executable,
-        "-m",
-        "polyhull",
-        "run",
-        "--kubeconfig",
-        str(hub.kubeconfig_path),
-        "--metrics-port",
-        "0",
-    ]
+    command = [sys.executable, "-m", "polyhull", "run", "--kubeconfig", str(hub.kubeconfig_path)]
+    command += ["--metrics-port", "0", "--records", str(records)]
     with log.open("ab") as sink:
         return subprocess.Popen(
             command, stdout=sink, stderr=sink, start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -187,50 +192,35 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def await_plan(
-    hub: Cluster, scene: stage.Stage, operator: "subprocess.Popen[bytes]", log: Path
-) -> tuple[tuple[compare.Planned, ...], Mapping[str, Any]]:
-    """Wait until one plan covers every training job and its estimates stand in their status."""
+def await_plan(records: Path, scene: stage.Stage, operator: "subprocess.Popen[bytes]", log: Path) -> Decision:
+    """The operator's own record of the plan that covers every job, once no better one follows it."""
     wanted = {
-        f"{job['metadata'].get('namespace', 'default')}/{job['metadata']['name']}"
-        for job in scene.of_kind("TrainingJob")
+        (job["metadata"].get("namespace", "default"), job["metadata"]["name"]) for job in scene.of_kind("TrainingJob")
     }
-    end = time.monotonic() + PLAN_LIMIT_SECONDS
-    plans: tuple[compare.Planned, ...] = ()
-    while time.monotonic() < end:
+    limit = time.monotonic() + PLAN_LIMIT_SECONDS
+    newest, since = Path(), time.monotonic()
+    missing = wanted
+    while time.monotonic() < limit:
         _alive(operator, log)
-        newest = newest_plan(hub)
-        if newest is not None:
-            jobs = hub.kubectl("get", "trainingjobs.polyhull.io", "-A")["items"]
-            same = [job for job in jobs if job.get("status", {}).get("planHash") == newest.get("planHash")]
-            plans = compare.planned(same, compare.instant(newest["plannedTime"]))
-            if wanted <= {plan.job for plan in plans}:
-                return plans, newest
-        time.sleep(0.5)
-    missing = ", ".join(sorted(wanted - {plan.job for plan in plans})[:5])
-    late = f"no plan of all jobs after {PLAN_LIMIT_SECONDS:.0f} s (missing: {missing})"
+        found = max(records.glob(f"*{SUFFIX}"), default=Path(), key=lambda path: path.name)
+        if found != newest:
+            newest, since = found, time.monotonic()
+        if newest.name and time.monotonic() - since > CALM_SECONDS:
+            decision = read(newest)[1]
+            missing = wanted - {(item.job.namespace, item.job.name) for item in decision.assignments}
+            if not missing:
+                return decision
+        time.sleep(0.2)
+    names = ", ".join(f"{namespace}/{name}" for namespace, name in sorted(missing)[:5])
+    late = f"no plan of all jobs after {PLAN_LIMIT_SECONDS:.0f} s (missing: {names})"
     raise DemoError(f"{late}; the operator's log:\n{_tail(log)}")
-
-
-def newest_plan(hub: Cluster) -> Mapping[str, Any] | None:
-    plans = [plan.get("status", {}) for plan in hub.kubectl("get", "placementplans.polyhull.io")["items"]]
-    timed = [status for status in plans if "plannedTime" in status]
-    return max(timed, key=lambda status: str(status["plannedTime"]), default=None)
-
-
-def plans_summary(plans: tuple[compare.Planned, ...], summary: Mapping[str, Any]) -> str:
-    gap = summary.get("gap")
-    proven = "" if gap is None else f", gap {float(gap):.1%}"
-    makespan, bound = summary.get("makespanSeconds"), summary.get("lowerBoundSeconds")
-    return f"{len(plans)} jobs, makespan {makespan} s, bound {bound} s{proven}"
 
 
 def follow(
     console: Console,
     scene: stage.Stage,
     observer: Observer,
-    plans: tuple[compare.Planned, ...],
-    summary: Mapping[str, Any],
+    decision: Decision,
     let_loose_at: float,
     operator: "subprocess.Popen[bytes]",
 ) -> compare.Outcome:
@@ -238,7 +228,7 @@ def follow(
     with Live(console=console, refresh_per_second=2, transient=False) as screen:
         while True:
             runs = observer.runs()
-            result = compare.outcome(plans, runs, let_loose_at, summary, scene.racks)
+            result = compare.outcome(decision, runs, let_loose_at, scene.racks)
             elapsed = time.time() - let_loose_at
             screen.update(show.live(result, runs, let_loose_at, elapsed))
             if result.finished or elapsed > RUN_LIMIT_SECONDS or operator.poll() is not None:
