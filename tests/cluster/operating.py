@@ -116,7 +116,7 @@ def running(hub: Cluster, directory: Path, **settings: str) -> Iterator[Operator
     finally:
         operator.stop()
         if operator.log.is_file():
-            print(operator.log.read_text()[-6000:])  # noqa: T201 - shown when the test fails
+            print(operator.log.read_text()[-6000:])
 
 
 def job(namespace: str, name: str, *options: dict[str, Any], quantity: str = "100", **spec: Any) -> dict[str, Any]:

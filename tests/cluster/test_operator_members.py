@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from hack.ground.ground import Cluster, Ground
 from tests.cluster.operating import (
     Operator,

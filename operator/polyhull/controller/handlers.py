@@ -43,7 +43,7 @@ def registry(store: Store, login: Callable[[], Awaitable[Login]], heard: Callabl
 
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         given = await login()
-        scheme, _, token = (given.authorization or "").partition(" ")
+        scheme, token = ([*(given.authorization or "").split(" ", 1), "", ""])[:2]
         return kopf.ConnectionInfo(
             server=given.server,
             ca_path=given.ca_path,

@@ -11,7 +11,7 @@ import pytest
 from polyhull.controller.worker import Worker
 from polyhull.domain.errors import SolverFailed
 
-ANSWERS = '''
+ANSWERS = """
 import os, sys, time, signal, subprocess
 def double(x):
     print("solvers print to standard output")
@@ -25,7 +25,7 @@ def hang(x):
     time.sleep(60)
 def big(n):
     return b"x" * n
-'''
+"""
 
 
 @pytest.fixture
