@@ -128,5 +128,5 @@ def vanished(outcome: Outcome) -> bool:
     return (
         isinstance(outcome.failed, PutStatus | Finalizer)
         and isinstance(outcome.error, Refused)
-        and outcome.error.status in (404, 409)
+        and (outcome.error.status in (404, 409) or "metadata.uid" in outcome.error.message)
     )

@@ -129,8 +129,10 @@ class MemoryDelivery:
 
     def _hub(self, ref: Ref, uid: str) -> dict[str, Any]:
         held = self._answering(HUB).get(ref)
-        if held is None or uid_of(held) != uid:
+        if held is None:
             raise Refused(409, "Conflict", f"{ref} with uid {uid} is gone")
+        if uid and uid_of(held) != uid:
+            raise Refused(422, "Invalid", f"{ref}: metadata.uid is immutable")
         return held
 
     def _finalize(self, action: Finalizer) -> dict[str, Any]:
