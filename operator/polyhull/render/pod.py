@@ -38,7 +38,8 @@ _POD_CONTEXT = ("runAsUser", "runAsGroup", "fsGroup")
 class Place:
     """Where a pod goes and what it takes there.
 
-    `resource_name` empty means class CPU: `devices` are cores. `hosts` are values of `kubernetes.io/hostname`.
+    `resource_name` empty means class CPU: `devices` are cores. `hosts` (preferred) and `only_hosts` (required; of a
+    pool that no labels tell apart) are values of `kubernetes.io/hostname`.
     """
 
     pool: str
@@ -47,13 +48,20 @@ class Place:
     resource_name: str
     devices: int
     tolerations: tuple[Toleration, ...] = ()
+    only_hosts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pool: Pool, accelerator: AcceleratorType, devices: int, nodes: Sequence[tuple[str, int]]) -> "Place":
-        """`nodes` as in `Assignment.nodes`; a node is named by its hostname label if it has one."""
+        """`nodes` as in `Assignment.nodes`; a node is named by its hostname label if it has one.
+
+        Nodes that are still to be added (`+1`, `+2`) have no hostname to prefer: the pool's labels alone bring their
+        pods there, and are what a node autoscaler looks at.
+        """
         hostnames = {node.name: dict(node.labels).get(HOSTNAME, node.name) for node in pool.nodes}
-        hosts = tuple(sorted({hostnames.get(name, name) for name, _ in nodes}))
-        return cls(pool.name, pool.node_selector, hosts, accelerator.resource_name, devices, accelerator.tolerations)
+        hosts = tuple(sorted({hostnames.get(name, name) for name, _ in nodes if not name.startswith("+")}))
+        only = tuple(sorted(set(hostnames.values()))) if pool.by_name else ()
+        resource, tolerations = accelerator.resource_name, accelerator.tolerations
+        return cls(pool.name, pool.node_selector, hosts, resource, devices, tolerations, only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ def _resources(resources: Json, place: Place, where: str) -> Manifest:
 
 def _affinity(place: Place) -> Manifest:
     required = [{"key": key, "operator": "In", "values": [value]} for key, value in sorted(place.node_selector)]
+    if place.only_hosts:
+        required.append({"key": HOSTNAME, "operator": "In", "values": sorted(place.only_hosts)})
     preferred = [{"key": HOSTNAME, "operator": "In", "values": sorted(place.hosts)}]
     node: Manifest = {}
     if required:

@@ -10,7 +10,7 @@ from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import AcceleratorType, Node, Pool, Toleration
 from polyhull.domain.resources import Resources
 from polyhull.render.data import Data, environment_sources, located
-from polyhull.render.pod import Extras, Place, pod_spec
+from polyhull.render.pod import HOSTNAME, Extras, Place, pod_spec
 from polyhull.render.training import Gang, job
 from tests.unit.render.render_values import CPU, DATA, GPU, TEMPLATE, environment, gangs
 
@@ -155,6 +155,33 @@ def test_a_place_names_nodes_by_their_hostname_label() -> None:
     kind = AcceleratorType("nvidia-v100", "GPU", "nvidia.com/gpu", tolerations=(Toleration("nvidia.com/gpu"),))
     place = Place.of(pool, kind, 4, (("gone", 1), ("ip-10-0-0-1", 2)))
     assert place == Place(pool.name, (("a", "b"),), ("gone", "worker-1"), "nvidia.com/gpu", 4, kind.tolerations)
+
+
+def two_nodes(by_name: bool) -> Pool:
+    nodes = tuple(Node(f"n{index}", Resources(), labels=((HOSTNAME, f"host-{index}"),)) for index in (2, 1))
+    return Pool("edge-a/cpu-small", "edge-a", "edge", "cpu", nodes, (("a", "b"),), by_name=by_name)
+
+
+def test_a_pool_that_no_labels_tell_apart_is_required_by_its_nodes_names() -> None:
+    def required(by_name: bool) -> Any:
+        place = Place.of(two_nodes(by_name), AcceleratorType("cpu", "CPU"), 1, (("n1", 1),))
+        node = pod_spec(SMALL, place, Extras(), "here")["affinity"]["nodeAffinity"]
+        (term,) = node["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        return term["matchExpressions"]
+
+    label = {"key": "a", "operator": "In", "values": ["b"]}
+    assert required(by_name=False) == [label]
+    assert required(by_name=True) == [label, {"key": HOSTNAME, "operator": "In", "values": ["host-1", "host-2"]}]
+
+
+@pytest.mark.parametrize(("nodes", "hosts"), [((("n1", 1), ("+1", 2)), ("host-1",)), ((("+1", 1), ("+2", 1)), ())])
+def test_a_node_that_is_still_to_come_is_not_preferred_by_name(
+    nodes: tuple[tuple[str, int], ...], hosts: tuple[str, ...]
+) -> None:
+    place = Place.of(two_nodes(by_name=False), AcceleratorType("cpu", "CPU"), 1, nodes)
+    assert place.hosts == hosts
+    preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    assert (preferred in pod_spec(SMALL, place, Extras(), "here")["affinity"]["nodeAffinity"]) == bool(hosts)
 
 
 @given(gangs)
