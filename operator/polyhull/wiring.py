@@ -15,6 +15,7 @@ from pathlib import Path
 from polyhull.controller import handlers, observe
 from polyhull.controller.children import News, Patience
 from polyhull.controller.course import Course
+from polyhull.controller.echo import Echo
 from polyhull.controller.handlers import Login
 from polyhull.controller.loop import Loop, approved_in
 from polyhull.controller.observe import View
@@ -37,8 +38,9 @@ from polyhull.kube.events import News as EventNews
 from polyhull.kube.inventory import SELECTIONS
 from polyhull.kube.lease import Elector, Timing
 from polyhull.kube.members import Members, Tempo, Wanted
-from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref
+from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref, ref_of
 from polyhull.kube.trims import metadata_only
+from polyhull.render.transfer import IMAGE as TRANSFER_IMAGE
 from polyhull.telemetry import logs
 from polyhull.telemetry.metrics import Metrics
 from polyhull.telemetry.record import Ring
@@ -77,7 +79,10 @@ class Settings:
     pod_patience: Patience = field(default_factory=Patience)
     lease: Timing = field(default_factory=Timing)
     tempo: Tempo = field(default_factory=Tempo)
-    """How often members are asked whether they are there."""
+    """How often members are asked whether they are there, and their kubeconfig Secrets are read: by name, because
+    the operator has no right to list Secrets."""
+    transfer_image: str = ""
+    """Image of the copies' Jobs; empty: the one that render/transfer.py names."""
 
 
 def run(settings: Settings) -> int:
@@ -103,6 +108,7 @@ class Operator:
         self.members: Members
         self.namespaces: Cache
         self.elector: Elector
+        self.echo = Echo(time.monotonic)
         self.ready = False
         self._beat = time.monotonic()
         self._hub_id = ""
@@ -186,7 +192,7 @@ class Operator:
         )
         self.namespaces = Cache(
             self.hub,
-            [Selection(NAMESPACES, trim=metadata_only), *_secrets(self.settings.namespace)],
+            [Selection(NAMESPACES, trim=metadata_only)],
             self._hub_changed,
         )
         publisher = Publisher(self.metrics, self._recorder())
@@ -198,6 +204,7 @@ class Operator:
             publisher=publisher,
             monotonic=time.monotonic,
             hub=self._hub_id,
+            rclone_image=self.settings.transfer_image or TRANSFER_IMAGE,
         )
         self.publisher, self.loop = publisher, live
         delivery = DirectDelivery(self._client, lambda news: events.post(_event(news)))
@@ -212,7 +219,7 @@ class Operator:
         await self._members_settled()
         tasks = [
             asyncio.create_task(
-                handlers.run(handlers.registry(self.store, _login(connection), self._heard), self._take_signals),
+                handlers.run(handlers.registry(self.store, _login(connection), self.echo.heard), self._take_signals),
                 name="kopf",
             ),
             asyncio.create_task(self._relists(), name="relists"),
@@ -253,6 +260,7 @@ class Operator:
         """What a write returned is newer than any mirror: later cycles must not decide on what was before."""
         for cluster, body in outcome.objects:
             if cluster == HUB:
+                self.echo.wrote(body, self.store.get(ref_of(body)))
                 self.store.put(body)
                 continue
             member = self.members.get(cluster)
@@ -270,6 +278,8 @@ class Operator:
     # -- the hub's objects
 
     def _changed(self, body: Manifest) -> None:
+        if self.store.get(ref_of(body)) is None:
+            self.echo.forget(ref_of(body))
         if body["kind"] == "MemberCluster":
             self._wanted_changed.set()
         self.trigger.mark()
@@ -321,11 +331,6 @@ class Operator:
         self.trigger.mark()
 
     def _hub_changed(self, change: Change) -> None:
-        if change.resource == SECRETS:
-            for member in self.members.all():
-                if member.wanted.secret is not None and member.wanted.secret.key == change.key:
-                    self.members.refresh(member.name)
-            return
         self.trigger.mark()
 
     # -- telling
@@ -349,12 +354,12 @@ class Operator:
             self._beat = time.monotonic()
             await asyncio.sleep(1.0)
 
-    def _heard(self) -> None:
-        self._beat = time.monotonic()
-
     def _unhealthy(self) -> str:
         silent = time.monotonic() - self._beat
-        return f"the event loop has been stuck for {silent:.0f} s" if silent > 30.0 else ""
+        if silent > 30.0:
+            return f"the event loop has been stuck for {silent:.0f} s"
+        # While the hub does not answer at all, silence is no fault of ours and a restart no cure.
+        return self.echo.problem() if self.ready and self.elector.leading else ""
 
     def _unready(self) -> str:
         if self._unhealthy():
@@ -365,10 +370,6 @@ class Operator:
 def _selections() -> list[Selection]:
     """The members' mirrors, and the Warnings that say why a pod is not made or not mounted."""
     return [*SELECTIONS, Selection(EVENTS, field_selector="type=Warning", trim=_warning)]
-
-
-def _secrets(namespace: str) -> list[Selection]:
-    return [Selection(SECRETS, namespace=namespace, trim=metadata_only)]
 
 
 def _warning(body: Manifest) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import Any
 import kopf
 
 from polyhull.controller.store import Store
-from polyhull.kube.resources import OUR_KINDS
+from polyhull.kube.resources import OUR_KINDS, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,15 @@ class Login:
     insecure: bool | None = None
 
 
-def registry(store: Store, login: Callable[[], Awaitable[Login]], heard: Callable[[], None]) -> kopf.OperatorRegistry:
-    """Handlers for all our kinds. `heard` is told of every sign of life on a watch."""
+def registry(
+    store: Store, login: Callable[[], Awaitable[Login]], heard: Callable[[Manifest], None]
+) -> kopf.OperatorRegistry:
+    """Handlers for all our kinds. `heard` is told of every body that a watch brings."""
     handlers = kopf.OperatorRegistry()
 
     async def take(event: Any, **_: Any) -> None:
-        heard()
         body: dict[str, Any] = dict(event["object"])
+        heard(body)
         if event["type"] == "DELETED":
             store.remove(body)
         else:

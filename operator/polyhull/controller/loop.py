@@ -21,6 +21,7 @@ from polyhull.controller.trigger import Trigger
 from polyhull.delivery.base import Outcome
 from polyhull.domain.fleet import Pool
 from polyhull.kube.resources import Ref, ref_of
+from polyhull.render import transfer
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Loop:
     publisher: Publisher
     monotonic: Callable[[], float]
     hub: str = ""
+    rclone_image: str = transfer.IMAGE
     memory: Memory = field(default_factory=Memory)
     outbox: Outbox = field(init=False)
     refusals: dict[str, Trouble] = field(default_factory=dict)
@@ -66,7 +68,8 @@ class Loop:
         snapshot = observe.snapshot_of(view, verdicts, self.course.promises, self._pools)
         self._pools.update((pool.name, pool) for pool in snapshot.fleet.pools if pool.nodes)
         present = await self.course.hold(snapshot)
-        self._send(steps.steps(view, verdicts, moving, snapshot, present, self.memory, self.hub), view)
+        follow = steps.steps(view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image)
+        self._send(follow, view)
         self._tell_plan(view)
         self.publisher.publish(view, verdicts, present, self.course.planner)
 

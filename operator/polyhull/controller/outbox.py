@@ -96,7 +96,7 @@ class Outbox:
             self._back_off(held)
         finally:
             held.task, held.overlay = None, None
-            self.wake(0.0)
+            self.wake(0.1)  # not at once: what many steps changed deserves one cycle
 
     def _settle(self, owner: Ref, held: _Owner, outcome: Outcome) -> None:
         if outcome.complete:

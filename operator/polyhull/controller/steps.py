@@ -21,6 +21,7 @@ from polyhull.domain.errors import InvalidInput
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.kube.resources import Ref, ref_of
+from polyhull.render import transfer
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +89,10 @@ def steps(
     decision: Decision | None,
     memory: Memory,
     hub: str,
+    rclone_image: str = transfer.IMAGE,
 ) -> Planned:
     """Everything that follows now."""
-    build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub))
+    build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub, rclone_image))
     for job in view.jobs:
         build.follow(job, verdicts[job.key])
     for key, verdict in moving.items():

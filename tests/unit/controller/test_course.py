@@ -1,0 +1,146 @@
+"""The plan through time: bursts wait for the search, arrivals do not, failures keep the last good plan."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from polyhull.controller.course import Course
+from polyhull.controller.planner import Planner, gains, problem_of
+from polyhull.domain.decision import Assignment, Decision
+from polyhull.domain.errors import SolverFailed
+from polyhull.domain.fleet import Fleet
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Key, TrainingJob
+
+
+def jobs(*names: str) -> tuple[TrainingJob, ...]:
+    return tuple(TrainingJob(Key("team", name), name, 0.0, 1.0, ()) for name in names)
+
+
+def snapshot(*names: str) -> Snapshot:
+    return Snapshot(0.0, Fleet(), jobs(*names))
+
+
+def plan(of: Snapshot, pool: str = "a/quick", makespan: float = 100.0) -> Decision:
+    assigned = tuple(
+        Assignment(
+            job.key,
+            "a",
+            "a",
+            job.promise.pool if job.promise else pool,
+            "cpu",
+            "cpu",
+            "CPU",
+            1,
+            1,
+            (),
+            k,
+            0.0,
+            makespan,
+        )
+        for k, job in enumerate(of.jobs)
+    )
+    return Decision(of.taken_at, assigned, makespan_seconds=makespan)
+
+
+class FakeWorker:
+    """Answers by a function; counts the questions."""
+
+    def __init__(self, answer: Callable[[Snapshot], Decision], delay: float = 0.0) -> None:
+        self.answer, self.delay, self.asked = answer, delay, 0
+
+    async def ask(self, question: Snapshot, limit_seconds: float) -> Decision:
+        self.asked += 1
+        await asyncio.sleep(self.delay)
+        return self.answer(question)
+
+
+def course(quick: FakeWorker, full: FakeWorker, patience: float = 5.0) -> tuple[Course, list[str]]:
+    failed: list[str] = []
+    planner = Planner(time.monotonic, lambda kind, seconds: None, failed.append, quick, full)  # type: ignore[arg-type]
+    return Course(planner, time.monotonic, lambda: None, lambda seconds: None, patience), failed
+
+
+def test_an_arrival_is_inserted_without_waiting_for_the_search() -> None:
+    async def story() -> None:
+        held, _ = course(FakeWorker(plan), FakeWorker(plan, delay=60.0))
+        decision = await asyncio.wait_for(held.hold(snapshot("one")), 5)
+        assert decision is not None
+        assert decision.assignments[0].pool == "a/quick"
+        await held.close()
+
+    asyncio.run(story())
+
+
+def test_a_burst_waits_for_the_search_and_takes_its_columns() -> None:
+    def better(question: Snapshot) -> Decision:
+        return plan(question, "a/full", 50.0)
+
+    async def story() -> None:
+        held, _ = course(FakeWorker(plan), FakeWorker(better, delay=0.05))
+        burst = snapshot("one", "two", "three", "four")
+        assert await held.hold(burst) is None
+        await asyncio.sleep(0.3)
+        decision = await held.hold(burst)
+        assert decision is not None
+        assert {one.pool for one in decision.assignments} == {"a/full"}
+        assert held.take_news() is not None
+        assert held.take_news() is None
+
+    asyncio.run(story())
+
+
+def test_a_burst_does_not_wait_beyond_its_patience() -> None:
+    async def story() -> None:
+        held, _ = course(FakeWorker(plan), FakeWorker(plan, delay=60.0), patience=0.05)
+        burst = snapshot("one", "two", "three", "four")
+        assert await held.hold(burst) is None
+        await asyncio.sleep(0.1)
+        assert await held.hold(burst) is not None
+        await held.close()
+
+    asyncio.run(story())
+
+
+def test_the_same_facts_ask_nobody() -> None:
+    async def story() -> None:
+        quick = FakeWorker(plan)
+        held, _ = course(quick, FakeWorker(plan))
+        first = await held.hold(snapshot("one"))
+        await asyncio.sleep(0.05)
+        await held.hold(snapshot("one"))
+        asked = quick.asked
+        assert await held.hold(replace(snapshot("one"), taken_at=500.0)) is not None
+        assert quick.asked == asked
+        assert first is not None
+
+    asyncio.run(story())
+
+
+def test_a_solver_that_fails_is_said_and_releases_nothing() -> None:
+    def fail(question: Snapshot) -> Decision:
+        raise SolverFailed("crashed")
+
+    async def story() -> None:
+        held, failed = course(FakeWorker(fail), FakeWorker(fail))
+        assert await held.hold(snapshot("one")) is None
+        await asyncio.sleep(0.05)
+        assert set(failed) == {"quick", "full"}
+        assert "crashed" in held.planner.trouble
+
+    asyncio.run(story())
+
+
+def test_a_plan_that_the_checker_refused_or_with_nonsense_is_not_one() -> None:
+    good = plan(snapshot("one"))
+    assert problem_of(good) == ""
+    assert "checker" in problem_of(replace(good, violations=("pool a is over its capacity",)))
+    assert problem_of(replace(good, makespan_seconds=float("nan")))
+
+
+def test_more_placed_counts_before_sooner() -> None:
+    one, two = plan(snapshot("one")), plan(snapshot("one", "two"), makespan=500.0)
+    assert gains(one, two, 0.02)
+    assert not gains(two, one, 0.02)
+    assert not gains(one, plan(snapshot("one"), makespan=99.0), 0.02)
