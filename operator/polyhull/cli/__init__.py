@@ -131,6 +131,9 @@ def run(
         Path | None, typer.Option(envvar="POLYHULL_RECORDS", help="Folder for the ring of decision records.")
     ] = None,
     log_level: Annotated[str, typer.Option(envvar="POLYHULL_LOG_LEVEL")] = "info",
+    transfer_image: Annotated[
+        str, typer.Option(envvar="POLYHULL_TRANSFER_IMAGE", help="Image with rclone, for copies; empty: its own.")
+    ] = "",
 ) -> None:
     """Run the operator until it is told to stop."""
     from polyhull import wiring
@@ -142,6 +145,7 @@ def run(
         metrics_port=metrics_port,
         records=records,
         log_level=log_level,
+        transfer_image=transfer_image,
     )
     raise typer.Exit(wiring.run(settings))
 
