@@ -1,5 +1,6 @@
 """YAML files to objects with line numbers, and to a snapshot: `polyhull plan -f` and `validate -f` start here."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from polyhull.domain.snapshot import Snapshot
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MOST_BYTES = 64 * 2**20
+STDIN = Path("-")
 CLUSTER_LABEL = "polyhull.io/cluster"
 """On Node and Pod objects in files: the member they belong to, where there are several."""
 
@@ -90,7 +92,7 @@ class Loaded:
 
 
 def load(paths: Iterable[str | Path]) -> Loaded:
-    """Read files and folders (all *.yaml, *.yml, *.json below them, hidden ones left out).
+    """Read files and folders (all *.yaml, *.yml, *.json below them, hidden ones left out); `-` is standard input.
 
     Kinds of other groups are passed over, except Node, Pod and Namespace of core/v1; a List is opened.
     """
@@ -166,9 +168,11 @@ def snapshot_from_files(paths: Iterable[str | Path], now: float) -> tuple[Snapsh
     return snapshot, findings + more
 
 
-def validate_files(paths: Iterable[str | Path]) -> tuple[InvalidInput, ...]:
-    """Findings only."""
-    return snapshot_from_files(paths, 0.0)[1]
+def validate_files(paths: Iterable[str | Path]) -> tuple[int, tuple[InvalidInput, ...]]:
+    """How many objects were read, and the findings."""
+    world, loaded, findings = world_from_files(paths)
+    count = len(loaded.documents) + len(loaded.nodes) + len(loaded.pods)
+    return count, findings + _pools(world, loaded)[1]
 
 
 def _pools(world: World, loaded: Loaded) -> tuple[tuple[Pool, ...], tuple[InvalidInput, ...]]:
@@ -238,7 +242,7 @@ def _files(paths: Iterable[str | Path], findings: list[InvalidInput]) -> list[Pa
             if not inside:
                 findings.append(InvalidInput(str(path), "", "holds no YAML file", f"add one of {SUFFIXES}"))
             out += inside
-        elif path.is_file():
+        elif path == STDIN or path.is_file() or path.is_fifo():
             out.append(path)
         else:
             findings.append(InvalidInput(str(path), "", "does not exist", "name a file or a folder"))
@@ -247,10 +251,10 @@ def _files(paths: Iterable[str | Path], findings: list[InvalidInput]) -> list[Pa
 
 def _read(file: Path, findings: list[InvalidInput]) -> list[Document]:
     try:
-        if file.stat().st_size > MOST_BYTES:
+        if file != STDIN and file.stat().st_size > MOST_BYTES:
             findings.append(InvalidInput(str(file), "", "is larger than 64 MiB", "split it"))
             return []
-        text = file.read_text(encoding="utf-8")
+        text = sys.stdin.read() if file == STDIN else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         findings.append(InvalidInput(str(file), "", f"cannot be read: {error}", "make it readable UTF-8 text"))
         return []

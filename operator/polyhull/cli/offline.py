@@ -9,8 +9,7 @@ from typing import Any
 
 import typer
 
-from polyhull.api.files import load as load_files
-from polyhull.api.files import snapshot_from_files
+from polyhull.api.files import snapshot_from_files, validate_files
 from polyhull.cli.names import kind_and_name
 from polyhull.controller.prover import Prover
 from polyhull.domain.decision import Assignment, Decision, ServicePlan, Unplaced
@@ -48,11 +47,10 @@ def load(files: list[Path], steps: int | None) -> Snapshot:
 
 def validate(files: list[Path]) -> int:
     """How many objects there are, all of them valid; else as `load`."""
-    _, findings = snapshot_from_files(files, now=0.0)
+    count, findings = validate_files(files)
     if findings:
         _refuse(findings)
-    loaded = load_files(files)
-    return len(loaded.documents) + len(loaded.nodes) + len(loaded.pods)
+    return count
 
 
 def decide(snapshot: Snapshot, prove: Prover | None) -> Decision:

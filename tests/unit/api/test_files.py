@@ -117,22 +117,22 @@ def test_folders_are_read_deep_lists_opened_foreign_kinds_passed_over(tmp_path: 
 def test_an_object_declared_twice_is_a_finding_at_the_second(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD)
     write(tmp_path, "b.yaml", GOOD.partition("---")[0])
-    (finding,) = validate_files([tmp_path])
+    _, (finding,) = validate_files([tmp_path])
     assert finding.where.startswith(str(tmp_path / "b.yaml"))
     assert "twice" in finding.problem
 
 
 def test_what_is_not_acted_on_is_a_finding_at_its_line(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD.replace("  template:", '  deadline: "2026-12-01T00:00:00Z"\n  template:'))
-    (finding,) = validate_files([tmp_path])
+    _, (finding,) = validate_files([tmp_path])
     assert (finding.line, finding.field) == (11, "spec.deadline")
     assert "NotSupported" in finding.problem
 
 
 def test_instants_stay_text_without_quotes(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD.replace("  template:", "  deadline: 2026-12-01T00:00:00Z\n  template:"))
-    assert [finding.field for finding in validate_files([tmp_path])] == ["spec.deadline"]
-    assert "NotSupported" in validate_files([tmp_path])[0].problem
+    assert [finding.field for finding in validate_files([tmp_path])[1]] == ["spec.deadline"]
+    assert "NotSupported" in validate_files([tmp_path])[1][0].problem
 
 
 MEMBERS = """\
@@ -175,14 +175,14 @@ def test_declared_capacity_is_planned_with(tmp_path: Path) -> None:
 def test_with_several_members_a_node_says_whose_it_is(tmp_path: Path) -> None:
     node = "{apiVersion: v1, kind: Node, metadata: {name: n}}"
     write(tmp_path, "a.yaml", MEMBERS + node)
-    (finding,) = validate_files([tmp_path])
+    _, (finding,) = validate_files([tmp_path])
     assert "polyhull.io/cluster" in finding.field
     write(
         tmp_path,
         "a.yaml",
         MEMBERS + "{apiVersion: v1, kind: Node, metadata: {name: n, labels: {polyhull.io/cluster: one}}}",
     )
-    assert validate_files([tmp_path]) == ()
+    assert validate_files([tmp_path])[1] == ()
 
 
 def test_a_thousand_jobs_are_read_in_one_go(tmp_path: Path) -> None:
