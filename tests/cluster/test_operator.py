@@ -296,3 +296,46 @@ def test_a_gang_gets_its_companions_and_all_pods(hub: Cluster, operator: Operato
     assert [service["spec"]["clusterIP"] for service in listed(hub, "services", space)] == ["None"]
     hub.kubectl("delete", "trainingjob", "gang", "-n", space)
     wait_for("companions are gone", lambda: not (listed(hub, "services", space) + listed(hub, "podgroups", space)))
+
+
+def test_observe_only_plans_and_recommend_waits_for_approval(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    policy = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "PlacementPolicy",
+        "metadata": {"name": "default"},
+        "spec": {"mode": "Observe"},
+    }
+    try:
+        hub.kubectl("apply", "-f", "-", stdin=policy)
+        hub.kubectl("apply", "-f", "-", stdin=job(space, "quiet"))
+        wait_for(
+            "planned", lambda: condition(get(hub, "trainingjob", space, "quiet"), "Placed") == ("False", "ObserveOnly")
+        )
+        assert listed(hub, "jobs", space) == []
+        policy["spec"] = {"mode": "Recommend"}
+        hub.kubectl("apply", "-f", "-", stdin=policy)
+        wait_for(
+            "it waits",
+            lambda: condition(get(hub, "trainingjob", space, "quiet"), "Placed") == ("False", "WaitingForApproval"),
+        )
+        plans = wait_for(
+            "the plan to approve",
+            lambda: [
+                plan
+                for plan in hub.kubectl("get", "placementplans")["items"]
+                if (plan.get("status") or {}).get("planHash") == _plan_hash(hub, space, "quiet")
+            ],
+        )
+        assert listed(hub, "jobs", space) == []
+        approval = {"spec": {"approval": {"planHash": plans[0]["status"]["planHash"]}}}
+        hub.client.patch(f"/apis/polyhull.io/v1alpha1/placementplans/{plans[0]['metadata']['name']}", approval)
+        wait_for("placed", lambda: _placed(hub, space, "quiet"))
+    finally:
+        hub.kubectl("delete", "placementpolicy", "default")
+
+
+def _plan_hash(hub: Cluster, namespace: str, name: str) -> str:
+    return str(((get(hub, "trainingjob", namespace, name) or {}).get("status") or {}).get("planHash", ""))

@@ -68,7 +68,10 @@ class Loop:
         snapshot = observe.snapshot_of(view, verdicts, self.course.promises, self._pools)
         self._pools.update((pool.name, pool) for pool in snapshot.fleet.pools if pool.nodes)
         present = await self.course.hold(snapshot)
-        follow = steps.steps(view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image)
+        trouble = self.course.planner.trouble
+        follow = steps.steps(
+            view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble
+        )
         self._send(follow, view)
         self._tell_plan(view)
         self.publisher.publish(view, verdicts, present, self.course.planner)

@@ -74,6 +74,12 @@ def unplaced(job: HubJob, why: Unplaced, now: float) -> dict[str, Any]:
     return compose(job.raw, now, said, _UNPLANNED)
 
 
+def undecided(job: HubJob, trouble: str, now: float) -> dict[str, Any]:
+    """No new plan could be made: what was planned stays."""
+    text = f"no new plan could be made, the last good one stays: {trouble}"
+    return compose(job.raw, now, [ACCEPTED, (Type.PLANNED, None, Reason.KEPT_LAST_PLAN, text), NOT_ENDED])
+
+
 def refused(job: HubJob, now: float) -> dict[str, Any]:
     """It makes no sense, or asks for what nothing acts on."""
     said: list[Said] = [

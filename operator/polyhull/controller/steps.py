@@ -90,8 +90,9 @@ def steps(
     memory: Memory,
     hub: str,
     rclone_image: str = transfer.IMAGE,
+    trouble: str = "",
 ) -> Planned:
-    """Everything that follows now."""
+    """Everything that follows now. `trouble`: why there is no decision, if deciding failed."""
     build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub, rclone_image))
     for job in view.jobs:
         build.follow(job, verdicts[job.key])
@@ -99,6 +100,8 @@ def steps(
         build.copies(key, verdict)
     if decision is not None:
         build.decided(decision, {job.key: job for job in view.jobs}, verdicts, moving)
+    elif trouble:
+        build.undecided([job for job in view.jobs if verdicts[job.key].state is State.WAITING], trouble)
     build.online(decision)
     build.fleet()
     return Planned(tuple(build.urgent), tuple(build.told), min(build.dues, default=None), build.refusals)
@@ -185,6 +188,11 @@ class _Steps:
             if job is not None and _state(verdicts, why.job) is State.WAITING:
                 self._tell(job, reports.unplaced(job, why, self.view.now))
         self._start_copies(decision, moving)
+
+    def undecided(self, waiting: Iterable[HubJob], trouble: str) -> None:
+        """Deciding failed: nothing is released, nothing is taken back, and whoever waits is told."""
+        for job in waiting:
+            self._tell(job, reports.undecided(job, trouble, self.view.now))
 
     def _turn(self, job: HubJob, one: Assignment, order: int, decision: Decision) -> None:
         now, mode = self.view.now, self.snapshot.policy.mode
