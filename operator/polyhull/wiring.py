@@ -15,6 +15,7 @@ from pathlib import Path
 from polyhull.controller import handlers, observe
 from polyhull.controller.children import News, Patience
 from polyhull.controller.course import Course
+from polyhull.controller.echo import Echo
 from polyhull.controller.handlers import Login
 from polyhull.controller.loop import Loop, approved_in
 from polyhull.controller.observe import View
@@ -37,7 +38,7 @@ from polyhull.kube.events import News as EventNews
 from polyhull.kube.inventory import SELECTIONS
 from polyhull.kube.lease import Elector, Timing
 from polyhull.kube.members import Members, Tempo, Wanted
-from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref
+from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref, ref_of
 from polyhull.kube.trims import metadata_only
 from polyhull.render.transfer import IMAGE as TRANSFER_IMAGE
 from polyhull.telemetry import logs
@@ -107,6 +108,7 @@ class Operator:
         self.members: Members
         self.namespaces: Cache
         self.elector: Elector
+        self.echo = Echo(time.monotonic)
         self.ready = False
         self._beat = time.monotonic()
         self._hub_id = ""
@@ -217,7 +219,7 @@ class Operator:
         await self._members_settled()
         tasks = [
             asyncio.create_task(
-                handlers.run(handlers.registry(self.store, _login(connection), self._heard), self._take_signals),
+                handlers.run(handlers.registry(self.store, _login(connection), self.echo.heard), self._take_signals),
                 name="kopf",
             ),
             asyncio.create_task(self._relists(), name="relists"),
@@ -258,6 +260,7 @@ class Operator:
         """What a write returned is newer than any mirror: later cycles must not decide on what was before."""
         for cluster, body in outcome.objects:
             if cluster == HUB:
+                self.echo.wrote(body, self.store.get(ref_of(body)))
                 self.store.put(body)
                 continue
             member = self.members.get(cluster)
@@ -275,6 +278,8 @@ class Operator:
     # -- the hub's objects
 
     def _changed(self, body: Manifest) -> None:
+        if self.store.get(ref_of(body)) is None:
+            self.echo.forget(ref_of(body))
         if body["kind"] == "MemberCluster":
             self._wanted_changed.set()
         self.trigger.mark()
@@ -349,12 +354,12 @@ class Operator:
             self._beat = time.monotonic()
             await asyncio.sleep(1.0)
 
-    def _heard(self) -> None:
-        self._beat = time.monotonic()
-
     def _unhealthy(self) -> str:
         silent = time.monotonic() - self._beat
-        return f"the event loop has been stuck for {silent:.0f} s" if silent > 30.0 else ""
+        if silent > 30.0:
+            return f"the event loop has been stuck for {silent:.0f} s"
+        # While the hub does not answer at all, silence is no fault of ours and a restart no cure.
+        return self.echo.problem() if self.ready and self.elector.leading else ""
 
     def _unready(self) -> str:
         if self._unhealthy():

@@ -17,9 +17,13 @@ class Echo:
         self._expected: dict[Ref, tuple[int, float]] = {}
 
     def wrote(self, body: Manifest, before: Manifest | None) -> None:
-        """A write returned `body`; `before` is what was known. An unchanged version brings no event."""
-        version = version_of(body)
-        if version.isdigit() and (before is None or version_of(before) != version):
+        """A write returned `body`; `before` is what was known.
+
+        Nothing is awaited for a version that is known already (the watch was faster, or nothing changed), nor for an
+        object that is not known (it may be gone already).
+        """
+        version, known = version_of(body), version_of(before or {})
+        if version.isdigit() and known.isdigit() and int(version) > int(known):
             self._expected.setdefault(ref_of(body), (int(version), self._monotonic()))
 
     def heard(self, body: Manifest) -> None:

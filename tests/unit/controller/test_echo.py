@@ -36,6 +36,8 @@ def test_a_write_that_changed_nothing_brings_no_event() -> None:
     clock = Clock()
     echo = Echo(clock, 60.0)
     echo.wrote(body(7), body(7))
+    echo.wrote(body(7), body(9))
+    echo.wrote(body(7), None)
     clock.now = 1000.0
     assert echo.problem() == ""
 
@@ -43,7 +45,7 @@ def test_a_write_that_changed_nothing_brings_no_event() -> None:
 def test_what_is_gone_is_not_awaited() -> None:
     clock = Clock()
     echo = Echo(clock, 60.0)
-    echo.wrote(body(7), None)
+    echo.wrote(body(7), body(6))
     echo.forget(ref_of(body(7)))
     clock.now = 1000.0
     assert echo.problem() == ""
