@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 EXAMPLE := examples/edge-to-cloud
 
-.PHONY: help setup check verify test unit cluster demo plan ground bench fuzz lock clean
+.PHONY: help setup check verify crds test unit cluster demo plan ground bench fuzz lock clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ check: setup ## Format, lint, types, import contract, fast tests: seconds
 
 verify: setup ## Generated files are what the sources say (CRDs, chart)
 	@$(BIN)/pytest -q tests/architecture
+
+crds: setup ## Write crds/ and the chart's copies anew from the kinds and the catalogue
+	@$(BIN)/python -m polyhull.api.schema
+	@$(BIN)/python charts/sync.py
 
 test: setup ## Everything, the tests against real control planes included
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
