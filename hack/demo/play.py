@@ -20,6 +20,8 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from examples.demo import scale, truth
+from examples.demo.scale import SHORTEST_RUN_SECONDS
 from hack.demo import compare, show, stage
 from hack.demo.observe import Observer
 from hack.ground.binaries import CONTROL_PLANE, BinariesMissing, obtain
@@ -53,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         help="a job or link that is in truth twice as slow as its object says",
     )
+    parser.add_argument("--shortest", type=float, default=SHORTEST_RUN_SECONDS, help="seconds of the shortest run")
     parser.add_argument("--svg", type=Path, help="write the final table as a picture")
     options = parser.parse_args(arguments)
     console = Console(record=options.svg is not None, width=max(150, Console().width))
@@ -76,12 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def play(options: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> tuple[compare.Outcome, float]:
     """Run it all inside `stack`, which cleans up; returns the outcome and the factor work was divided by."""
-    from examples.demo import scale, truth  # the example's own, beside its objects
-
     # Callbacks, not context managers: with --keep they are dropped and nothing is ended or removed.
     work = Path(tempfile.mkdtemp(prefix="polyhull-demo-"))
     stack.callback(shutil.rmtree, work, ignore_errors=True)
-    scaled = scale.scale(scale.load(options.example))
+    scaled = scale.scale(scale.load(options.example), options.shortest)
     factor = scaled.factor
     scene = stage.prepare(scaled.documents, yaml.safe_load(options.fleet.read_text()))
     table = truth.table(scaled.documents, scene.fleet, slower=dict.fromkeys(options.wrong, 2.0))

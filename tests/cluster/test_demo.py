@@ -1,4 +1,4 @@
-"""The demo tells planned from observed: a job that is in truth twice as slow as its object says is seen to be late."""
+"""The demo tells planned from observed: a job in truth twice as slow as its object says is seen to be late."""
 
 import argparse
 import contextlib
@@ -26,7 +26,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
             d for d in documents if d["kind"] not in {"TrainingJob", "InferenceJob"} or d["metadata"]["name"] in KEPT
         ]
         (folder / path.name).write_text(yaml.safe_dump_all(kept))
-    options = argparse.Namespace(example=folder, fleet=play.FLEET, keep=False, wrong=[SLOW], svg=None)
+    options = argparse.Namespace(example=folder, fleet=play.FLEET, keep=False, wrong=[SLOW], svg=None, shortest=3.0)
     with contextlib.ExitStack() as stack:
         result, _ = play.play(options, Console(quiet=True), stack)
     return result
