@@ -6,6 +6,7 @@ how a careful administrator would begin, and it makes planned and observed compa
 
 import argparse
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from examples.demo import scale, truth
@@ -58,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shortest", type=float, default=SHORTEST_RUN_SECONDS, help="seconds of the shortest run")
     parser.add_argument("--svg", type=Path, help="write the final table as a picture")
     options = parser.parse_args(arguments)
-    console = Console(record=options.svg is not None, width=max(150, Console().width))
+    console = Console(width=max(150, Console().width))
     with contextlib.ExitStack() as stack:
         try:
-            result, factor = play(options, console, stack)
+            result, factor, last = play(options, console, stack)
         except (BinariesMissing, FleetError, GroundError, DemoError) as error:
             console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
             return 1
@@ -73,12 +74,16 @@ def main(arguments: list[str] | None = None) -> int:
                 stack.pop_all()
     console.print(show.verdict(result, factor))
     if options.svg:
-        console.save_svg(str(options.svg), title="make demo")
+        picture = Console(record=True, width=150, file=io.StringIO())
+        picture.print(last, show.verdict(result, factor))
+        picture.save_svg(str(options.svg), title="make demo")
     return 0 if result.finished else 1
 
 
-def play(options: argparse.Namespace, console: Console, stack: contextlib.ExitStack) -> tuple[compare.Outcome, float]:
-    """Run it all inside `stack`, which cleans up; returns the outcome and the factor work was divided by."""
+def play(
+    options: argparse.Namespace, console: Console, stack: contextlib.ExitStack
+) -> tuple[compare.Outcome, float, RenderableType]:
+    """Run it all inside `stack`, which cleans up; returns the outcome, what work was divided by, the last table."""
     # Callbacks, not context managers: with --keep they are dropped and nothing is ended or removed.
     work = Path(tempfile.mkdtemp(prefix="polyhull-demo-"))
     stack.callback(shutil.rmtree, work, ignore_errors=True)
@@ -126,8 +131,8 @@ def play(options: argparse.Namespace, console: Console, stack: contextlib.ExitSt
     let_loose_at = time.time()
     _mode(hub, scene, "Enforce")
     say("policy: Enforce")
-    result = follow(console, scene, observer, decision, let_loose_at, operator)
-    return result, factor
+    result, last = follow(console, scene, observer, decision, let_loose_at, operator)
+    return result, factor, last
 
 
 def _ground(options: argparse.Namespace, work: Path, say: Say, stack: contextlib.ExitStack) -> Ground:
@@ -224,16 +229,17 @@ def follow(
     decision: Decision,
     let_loose_at: float,
     operator: "subprocess.Popen[bytes]",
-) -> compare.Outcome:
+) -> tuple[compare.Outcome, RenderableType]:
     """Watch until every job ended or the limit is reached."""
     with Live(console=console, refresh_per_second=2, transient=False) as screen:
         while True:
             runs = observer.runs()
             result = compare.outcome(decision, runs, let_loose_at, scene.racks)
             elapsed = time.time() - let_loose_at
-            screen.update(show.live(result, runs, let_loose_at, elapsed))
+            table = show.live(result, decision, runs, let_loose_at, elapsed)
+            screen.update(table)
             if result.finished or elapsed > RUN_LIMIT_SECONDS or operator.poll() is not None:
-                return result
+                return result, table
             time.sleep(0.5)
 
 

@@ -1,23 +1,28 @@
 """The live table and the last word of the demo, as rich renderables."""
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from hack.demo.compare import Outcome, Row
 from hack.demo.observe import Run
+from polyhull.domain.decision import Decision, ServicePlan, Transfer
+from polyhull.domain.units import format_bytes
 
 STYLE = {"CPU": "cyan", "GPU": "green", "NPU": "magenta"}
 
 
-def live(result: Outcome, runs: tuple[Run, ...], let_loose_at: float, elapsed: float) -> RenderableType:
+def live(
+    result: Outcome, decision: Decision, runs: tuple[Run, ...], let_loose_at: float, elapsed: float
+) -> RenderableType:
     parts: list[RenderableType] = [progress(result, elapsed), jobs(result.rows)]
-    moves = [run for run in runs if run.component == "transfer"]
-    if moves:
-        parts.append(transfers(moves, let_loose_at))
-    services = [run for run in runs if run.component == "serving"]
-    if services:
-        parts.append(serving(services))
+    moved = {(run.owner, run.cluster): run for run in runs if run.component == "transfer"}
+    if decision.transfers:
+        parts.append(transfers(decision.transfers, moved, let_loose_at))
+    if decision.services:
+        parts.append(services(decision.services, [run for run in runs if run.component == "serving"]))
     return Group(*parts)
 
 
@@ -57,32 +62,48 @@ def jobs(rows: tuple[Row, ...]) -> Table:
     return table
 
 
-def transfers(moves: list[Run], origin: float) -> Table:
+def transfers(moves: tuple[Transfer, ...], seen: Mapping[tuple[str, str], Run], origin: float) -> Table:
     table = Table(title="\nData moved", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("data set", "to", "over"):
         table.add_column(name, no_wrap=True)
-    for name in ("size", "seen start", "seen finish"):
+    for name in ("size", "planned start", "planned finish", "seen start", "seen finish"):
         table.add_column(name, justify="right", no_wrap=True)
-    for run in moves:
-        marks = dict(run.annotations)
-        size = float(marks.get("polyhull.io/transfer-bytes", 0))
+    for move in sorted(moves, key=lambda move: (move.start_seconds, move.name)):
+        owner = f"{move.data_set.namespace}/{move.data_set.name}"
+        run = seen.get((owner, move.cluster))
         table.add_row(
-            run.owner,
-            run.cluster,
-            marks.get("polyhull.io/links", "") or "inside the site",
-            f"{size / 1e9:.2f} GB",
-            _seconds(None if run.begun is None else run.begun - origin),
-            _seconds(None if run.ended is None else run.ended - origin),
+            owner,
+            move.cluster,
+            " > ".join(move.links) or "inside the site",
+            format_bytes(move.transfer_bytes),
+            f"{move.start_seconds:.0f} s",
+            f"{move.end_seconds:.0f} s",
+            _seconds(None if run is None or run.begun is None else run.begun - origin),
+            _seconds(None if run is None or run.ended is None else run.ended - origin),
         )
     return table
 
 
-def serving(services: list[Run]) -> Table:
+def services(plans: tuple[ServicePlan, ...], runs: list[Run]) -> Table:
     table = Table(title="\nServices", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("service", "cluster", "pods", "nodes"):
+    for name in ("service", "cluster", "pool", "kind", "variant"):
         table.add_column(name, no_wrap=True)
-    for run in services:
-        table.add_row(run.owner, run.cluster, str(run.pods), _short(run.nodes))
+    for name in ("planned pods", "seen pods"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for plan in plans:
+        owner = f"{plan.service.namespace}/{plan.service.name}"
+        for place in plan.replicas:
+            # Pods name their pool in a label of ours; a run is one Deployment.
+            here = [run for run in runs if run.owner == owner and run.cluster == place.cluster]
+            table.add_row(
+                owner,
+                place.cluster,
+                place.pool.partition("/")[2],
+                Text(place.device_class, style=STYLE.get(place.device_class, "")),
+                place.variant,
+                str(place.replicas),
+                str(sum(run.pods for run in here)) if here else "-",
+            )
     return table
 
 

@@ -28,7 +28,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         (folder / path.name).write_text(yaml.safe_dump_all(kept))
     options = argparse.Namespace(example=folder, fleet=play.FLEET, keep=False, wrong=[SLOW], svg=None, shortest=3.0)
     with contextlib.ExitStack() as stack:
-        result, _ = play.play(options, Console(quiet=True), stack)
+        result, _, _ = play.play(options, Console(quiet=True), stack)
     return result
 
 
