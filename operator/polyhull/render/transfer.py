@@ -112,7 +112,6 @@ def job(copying: Copying, claim_uid: str = "") -> Manifest:
     owners = [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": copying.name, "uid": claim_uid}]
     annotations = {
         naming.LINKS: naming.join_links(transfer.links),
-        naming.PLAN_HASH: copying.plan_hash,
         naming.RATE: str(whole_rate(transfer.rate_bytes_per_second)),
         naming.SOURCE_SITE: transfer.source_site,
         naming.STORE: transfer.store,
@@ -126,7 +125,7 @@ def job(copying: Copying, claim_uid: str = "") -> Manifest:
                 "name": copying.name,
                 "namespace": copying.owner.namespace,
                 "labels": labels,
-                "annotations": without_empty(annotations),
+                "annotations": without_empty({**annotations, naming.PLAN_HASH: copying.plan_hash}),
                 "ownerReferences": owners if claim_uid else None,
             }
         ),
@@ -140,6 +139,7 @@ def job(copying: Copying, claim_uid: str = "") -> Manifest:
             },
             # Two rclones at once would use twice the bandwidth that the plan gave.
             "podReplacementPolicy": "Failed",
+            # Nothing here may depend on which plan says it: a template is immutable, and a later plan says it again.
             "template": {
                 "metadata": {"labels": dict(labels), "annotations": without_empty(annotations)},
                 "spec": _pod_spec(copying),

@@ -139,8 +139,14 @@ def test_what_the_plan_promised_is_written_on_job_and_pod() -> None:
         "polyhull.io/store": "cluster:cloud-b",
         "polyhull.io/transfer-bytes": "150000000000",
     }
-    assert manifest["spec"]["template"]["metadata"]["annotations"] == manifest["metadata"]["annotations"]
+    on_pods = manifest["spec"]["template"]["metadata"]["annotations"]
+    assert on_pods.items() == manifest["metadata"]["annotations"].items() - {("polyhull.io/plan-hash", "ab12")}
     assert manifest["metadata"]["labels"][naming.DATA_SET] == "imagenet"
+
+
+def test_a_later_plan_may_say_it_again_although_a_template_is_immutable() -> None:
+    again = transfer.job(replace(TO_VOLUME, plan_hash="cd34"))
+    assert again["spec"] == transfer.job(TO_VOLUME)["spec"]
 
 
 def test_the_job_belongs_to_its_claim_once_that_exists() -> None:
