@@ -83,10 +83,11 @@ helm.sh/hook-delete-policy: hook-failed
 {{- define "polyhull.readRules" -}}
 - apiGroups: [""]
   resources: [nodes, namespaces, pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
+# Warnings that say why a pod is not made or cannot start.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch]
@@ -95,9 +96,6 @@ helm.sh/hook-delete-policy: hook-failed
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [services, persistentvolumeclaims]
-  verbs: [get, list, watch]
-- apiGroups: [scheduling.k8s.io]
-  resources: [podgroups]
   verbs: [get, list, watch]
 {{- end -}}
 
@@ -112,9 +110,10 @@ helm.sh/hook-delete-policy: hook-failed
 - apiGroups: [""]
   resources: [services, persistentvolumeclaims]
   verbs: [create, patch, delete]
+# Owned by its Job, and gone with it.
 - apiGroups: [scheduling.k8s.io]
   resources: [podgroups]
-  verbs: [create, patch, delete]
+  verbs: [create, patch]
 {{- end -}}
 
 {{/* The kinds the guard watches our accounts write. */}}
