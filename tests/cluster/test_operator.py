@@ -312,7 +312,8 @@ def test_observe_only_plans_and_recommend_waits_for_approval(
         hub.kubectl("apply", "-f", "-", stdin=policy)
         hub.kubectl("apply", "-f", "-", stdin=job(space, "quiet"))
         wait_for(
-            "planned", lambda: condition(get(hub, "trainingjob", space, "quiet"), "Placed") == ("False", "ObserveOnly")
+            "planned",
+            lambda: condition(get(hub, "trainingjob", space, "quiet"), "Placed") == ("False", "ObserveOnly"),
         )
         assert listed(hub, "jobs", space) == []
         policy["spec"] = {"mode": "Recommend"}
