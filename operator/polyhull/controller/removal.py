@@ -30,12 +30,16 @@ class Removal:
 
 
 def roots(bodies: Sequence[Manifest]) -> list[Manifest]:
-    """Those that nothing else of ours owns there: the rest follows by garbage collection."""
+    """Those that nothing else of ours owns there: the rest follows by garbage collection.
+
+    A Job always counts: the claim that owns a copy's Job stays until no pod mounts it, and would wait for the copy.
+    """
     uids = {uid_of(body) for body in bodies}
     return [
         body
         for body in bodies
-        if not any(owner.get("uid") in uids for owner in body["metadata"].get("ownerReferences") or ())
+        if body.get("kind") == "Job"
+        or not any(owner.get("uid") in uids for owner in body["metadata"].get("ownerReferences") or ())
     ]
 
 
