@@ -40,7 +40,7 @@ test: setup ## Everything, the tests against real control planes included
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m hack.ground build
-	@$(BIN)/pytest tests --durations=15
+	@$(BIN)/pytest tests -n 2 --dist loadfile --durations=15
 
 unit: setup ## The tests that need no cluster
 	@$(BIN)/pytest -q -m "not cluster" tests
