@@ -122,7 +122,7 @@ MODELS = [
     ({"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB-SHARED"}, "nvidia.com/gpu", "nvidia-a100"),
     ({"nvidia.com/gpu.product": "NVIDIA-A10"}, "nvidia.com/gpu", "nvidia-a10"),
     ({"nvidia.com/gpu.product": "NVIDIA-L4"}, "nvidia.com/gpu", "nvidia-l4"),
-    ({"nvidia.com/gpu.product": "NVIDIA-L40S"}, "nvidia.com/gpu", "nvidia-gpu"),
+    ({"nvidia.com/gpu.product": "NVIDIA-L40S"}, "nvidia.com/gpu", "nvidia-l40s"),
     ({"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}, "nvidia.com/gpu", "nvidia-h100"),
     ({}, "nvidia.com/gpu", "nvidia-gpu"),
     ({"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"}, "amd.com/gpu", "amd-mi300x"),
