@@ -49,6 +49,7 @@ OTHERS = [
     ({"accelerator-type": "module"}, "huawei.com/Ascend910", "ascend-910"),
     ({"node.kubernetes.io/npu.chip.name": "910ProB"}, "huawei.com/Ascend910", "ascend-910"),
     ({"node.kubernetes.io/instance-type": "inf2.48xlarge"}, "aws.amazon.com/neuron", "aws-inferentia2"),
+    ({"node.kubernetes.io/instance-type": "trn2.48xlarge"}, "aws.amazon.com/neuron", "aws-trainium2"),
     ({"cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-device"}, "google.com/tpu", "google-tpu-v5e"),
 ]
 
