@@ -4,24 +4,22 @@ columns -> relaxation (bound, prices, services) -> what is there already -> pres
 through one simulation -> proof where the size allows -> names, reasons, and an independent check of the result.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from polyhull.domain.decision import Baselines, BoundKind, Decision, SolverReport
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import Prove
 from polyhull.planning.assemble import assignments, plan_hash, transfers, unplaced
+from polyhull.planning.canonical import canonical
 from polyhull.planning.explain import explain
-from polyhull.planning.instance import Instance
-from polyhull.planning.order import best_of, compute_only, from_relaxation, in_full, initial_orders, locality_only
 from polyhull.planning.promise import keep, replaces
 from polyhull.planning.prove import prove_and_improve
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.search import improve
 from polyhull.planning.simulate import Schedule
+from polyhull.planning.start import first_schedules, ranked
 from polyhull.planning.validate import validate
 
 
@@ -34,7 +32,8 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     instance, limits = reserved.instance, snapshot.policy.solver
 
     start, baselines = first_schedules(instance, guide.choice)
-    fresh, steps = improve(instance, start, limits.search_steps, limits.seed, guide.lower_bound_seconds)
+    ranking = ranked(instance, guide.choice, guide.ranking)
+    fresh, steps = improve(instance, start, limits.search_steps, limits.seed, ranking, guide.lower_bound_seconds)
     left_out = frozenset(job.key for job, slot in zip(instance.jobs, fresh.slots, strict=True) if slot is None)
     bound, kind = bound_without(snapshot, columns, guide, reserved.services, left_out)
     status = "Feasible"
@@ -60,48 +59,6 @@ def quick(snapshot: Snapshot) -> Decision:
     schedule = present.schedule if present is not None else first_schedules(reserved.instance, None)[0]
     report = SolverReport(0.0, "Inserted into the present plan" if present is not None else "Feasible", 0)
     return _decision(reserved, schedule, guide, (0.0, BoundKind.NONE), Baselines(), report)
-
-
-def first_schedules(instance: Instance, choice: Mapping[Key, tuple[str, str]] | None) -> tuple[Schedule, Baselines]:
-    """The best of several orders, the programme's columns and both baselines, so that no plan is worse than those."""
-    free: tuple[int | None, ...] = (None,) * len(instance.jobs)
-    orders = initial_orders(instance, free)
-    rivals = []
-    for part in (locality_only(instance), compute_only(instance)):
-        rivals.append(in_full(instance, part, best_of(part, orders)))
-    starts = [best_of(instance, orders), *rivals]
-    if choice:
-        wanted = from_relaxation(instance, choice)
-        starts.append(best_of(instance, initial_orders(instance, wanted), wanted))
-    best = min(starts, key=lambda schedule: schedule.objective)
-    return best, Baselines(*(_finish_of(rival) for rival in rivals))
-
-
-def canonical(snapshot: Snapshot) -> Snapshot:
-    """The same snapshot whatever order its objects came in."""
-    fleet = snapshot.fleet
-    return replace(
-        snapshot,
-        jobs=tuple(sorted(snapshot.jobs, key=lambda job: job.key)),
-        services=tuple(sorted(snapshot.services, key=lambda service: service.key)),
-        data_sets=tuple(sorted(snapshot.data_sets, key=lambda data: data.key)),
-        transfers=tuple(sorted(snapshot.transfers, key=lambda t: (t.data_set, t.store, t.source_site))),
-        fleet=replace(
-            fleet,
-            sites=tuple(sorted(fleet.sites, key=lambda site: site.name)),
-            links=tuple(sorted(fleet.links, key=lambda link: link.name)),
-            clusters=tuple(sorted(fleet.clusters, key=lambda cluster: cluster.name)),
-            pools=tuple(
-                replace(pool, nodes=tuple(sorted(pool.nodes, key=lambda node: node.name)))
-                for pool in sorted(fleet.pools, key=lambda pool: pool.name)
-            ),
-            accelerators=tuple(sorted(fleet.accelerators, key=lambda kind: kind.name)),
-        ),
-    )
-
-
-def _finish_of(schedule: Schedule) -> float | None:
-    return schedule.makespan if any(slot is not None for slot in schedule.slots) else None
 
 
 def _decision(

@@ -259,7 +259,7 @@ def _moves(
             elif len(links) == len(route.links):
                 rate = min((capacity[link] for link in route.links), default=route.rate_bytes_per_second)
                 if rate > 0.0:
-                    ways.append(Way(route, links, rate, route.transfer_bytes / rate))
+                    ways.append(Way(route, links, rate, route.startup_seconds + route.transfer_bytes / rate))
         if active:
             moves.append(Move(*key, tuple(ways), ways[0].seconds))
         else:

@@ -62,12 +62,12 @@ def restricted(instance: Instance, keep: Callable[[Choice], float]) -> Instance:
 
 
 def locality_only(instance: Instance) -> Instance:
-    """Compute goes to the data: only columns that move the fewest bytes."""
+    """Compute goes to the data: only columns that move the fewest bytes; ties in its favour, by earliest finish."""
     return restricted(instance, lambda choice: float(choice.moved_bytes))
 
 
 def compute_only(instance: Instance) -> Instance:
-    """The fastest devices win: only columns of the shortest run, wherever the data is."""
+    """The fastest devices win: only columns of the shortest run, wherever the data is; ties by earliest finish."""
     return restricted(instance, lambda choice: choice.length)
 
 

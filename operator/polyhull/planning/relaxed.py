@@ -1,14 +1,14 @@
 """What the convex programme tells the schedule search: bound, columns, prices, services."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from polyhull.domain.decision import BoundKind, Price, ServicePlan, Unplaced
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
-from polyhull.optimize.columns import ColumnSet
+from polyhull.optimize.columns import Column, ColumnSet
 from polyhull.optimize.exact import Offer
-from polyhull.optimize.relaxation import _dropped, relax
+from polyhull.optimize.relaxation import dropped, relax
 from polyhull.optimize.services import Serving
 
 
@@ -36,12 +36,14 @@ class Guide:
     link_prices: tuple[Price, ...] = ()
     status: str = ""
     steps: int = 0
+    ranking: Mapping[Key, tuple[Column, ...]] = field(default_factory=dict)
+    """Each job's columns, cheapest at the bound's prices first."""
 
 
 def unguided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
     """Services by what runs and what the variants are worth; nothing is solved."""
     plans, unserved = Serving(snapshot, columns).plan({}) if snapshot.services else ((), ())
-    return Guide(services=plans, unplaced=(*_dropped(snapshot, columns), *unserved))
+    return Guide(services=plans, unplaced=(*dropped(snapshot, columns), *unserved))
 
 
 def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
@@ -58,6 +60,7 @@ def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
         found.link_prices,
         found.status,
         found.steps,
+        found.ranking,
     )
 
 

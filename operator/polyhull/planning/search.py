@@ -1,17 +1,33 @@
-"""Anytime search over order and columns: moves on the critical chain, re-simulated from where they differ.
+"""Anytime search: what must end by a target is put on a board; what finds no place there is a bank to be emptied.
 
-Budgets count placements of jobs, never seconds, so the same snapshot gives the same plan on any machine.
+A step takes some jobs off the pools or links that a banked job could use and puts them and the bank back in another
+order, into the programme's cheapest columns first. It is kept if the bank does not grow, else undone. An empty bank
+is a schedule that ends by the target: the serial simulation runs it again in the order of its starts (which moves
+everything to the left), and the target sinks. A target that resists is raised half-way to the best schedule.
+The cost of a step does not grow with the number of jobs. Budgets count steps, never seconds; more steps go on from
+where fewer stopped, so they are never worse. Higher tiers are searched first and are in the way of lower ones.
 """
 
-from dataclasses import dataclass
-from math import inf
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf, log
 
-from polyhull.planning.instance import Instance
-from polyhull.planning.simulate import Schedule, Slot, State, finish, place
+from polyhull.planning.board import Board
+from polyhull.planning.instance import Choice, Instance
+from polyhull.planning.simulate import Schedule, State, place, run
 
-PLACEMENTS_PER_STEP = 60
-"""What one step of `policy.solver.search_steps` is worth: one re-simulation of the largest exact size."""
-_CHECKPOINTS = 12
+Ranking = Sequence[Sequence[int]]
+"""Per job its columns, the most promising first."""
+
+COLUMNS = 8
+"""So many of a job's columns that can end by the target are tried."""
+_LEAST_RUIN, _MOST_RUIN = 3, 12
+_PATIENCE = 150
+"""Steps without progress after which a target is given up."""
+_CHUNK = 250
+"""With several tiers: steps of one before the next has its turn."""
+_TEMPERATURE = 0.02
+_SCALE = 1 << 20
 
 
 class Dice:
@@ -28,186 +44,376 @@ class Dice:
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
         return (z ^ (z >> 31)) % n
 
-
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """A schedule with states saved along its order, so that a change near the end costs little."""
-
-    schedule: Schedule
-    choices: tuple[int | None, ...]
-    stride: int
-    states: tuple[State, ...]
-
-    def from_position(self, position: int) -> tuple[int, State]:
-        k = min(position // self.stride, len(self.states) - 1)
-        return k * self.stride, self.states[k].copy()
+    def share(self) -> float:
+        """A number in (0, 1]."""
+        return (self.below(_SCALE) + 1) / _SCALE
 
 
 def improve(
-    instance: Instance, start: Schedule, steps: int, seed: int, lower_bound: float = 0.0
+    instance: Instance,
+    start: Schedule,
+    steps: int,
+    seed: int,
+    ranking: Ranking | None = None,
+    lower_bound: float = 0.0,
 ) -> tuple[Schedule, int]:
-    """The best schedule found, never worse than `start`, and the moves tried. Stops when the bound is reached."""
+    """The best schedule found, never worse than `start`, and the steps taken."""
     if not instance.jobs or steps <= 0:
         return start, 0
-    dice = Dice(seed)
-    n = len(instance.jobs)
-    budget = steps * PLACEMENTS_PER_STEP
-    best, current, tried, stale = start, _trail(instance, start), 0, 0
-    budget -= n
-    while budget > 0 and tried < steps and best.makespan > lower_bound:
-        tried += 1
-        order, choices, position = _neighbour(instance, current, dice)
-        if position >= n:
-            continue
-        at, state = current.from_position(position)
-        budget -= n - at
-        candidate = _resume(instance, current.schedule, order, choices, at, state)
-        if candidate.objective <= current.schedule.objective:
-            stale = 0 if candidate.objective < current.schedule.objective else stale + 1
-            current = _trail(instance, candidate)
-            budget -= n
-            if candidate.objective < best.objective:
-                best = candidate
-        else:
-            stale += 1
-    return best, tried
+    if ranking is None:
+        ranking = tuple(tuple(range(len(options))) for options in instance.choices)
+    best, taken = start, 0
+    tiers = sorted(set(instance.tiers), reverse=True)
+    searches: dict[int, _Search] = {}
+    chunk = steps if len(tiers) == 1 else _CHUNK
+    running = list(tiers)
+    while taken < steps and running:
+        for tier in list(running):
+            at = searches.get(tier)
+            if at is None or at.stale(best):
+                at = searches[tier] = _Search(instance, tier, best, ranking, seed + tier, lower_bound)
+            taken += at.search(min(chunk, steps - taken))
+            best = min(best, at.best, key=lambda schedule: schedule.objective)
+            if at.done:
+                running.remove(tier)
+    return _polish(instance, best), taken
 
 
-def _trail(instance: Instance, schedule: Schedule) -> Trail:
-    n = len(schedule.order)
-    stride = max(1, -(-n // _CHECKPOINTS))
-    state = State.of(instance)
-    choices = tuple(None if slot is None else slot.choice for slot in schedule.slots)
-    states = []
-    for position, j in enumerate(schedule.order):
-        if position % stride == 0:
-            states.append(state.copy())
-        place(instance, state, j, choices[j])
-    return Trail(schedule, choices, stride, tuple(states))
-
-
-def _resume(
-    instance: Instance,
-    before: Schedule,
-    order: list[int],
-    choices: list[int | None],
-    at: int,
-    state: State,
-) -> Schedule:
-    slots: list[Slot | None] = [None] * len(instance.jobs)
-    for position in range(at):
-        slots[order[position]] = before.slots[order[position]]
-    for position in range(at, len(order)):
-        j = order[position]
-        slots[j] = place(instance, state, j, choices[j])
-    return finish(instance, order, slots, state.moved)
-
-
-def _neighbour(instance: Instance, trail: Trail, dice: Dice) -> tuple[list[int], list[int | None], int]:
-    """A changed order or column of a job on the critical chain, and the first position that differs."""
-    order, choices = list(trail.schedule.order), list(trail.choices)
-    chain = critical_chain(instance, trail.schedule)
-    n = len(order)
-    if not chain:
-        return order, choices, n
-    j = chain[dice.below(len(chain))]
-    place_of = {job: k for k, job in enumerate(order)}
-    position = place_of[j]
-    kind = dice.below(4)
-    options = len(instance.choices[j])
-    if kind == 0 and options > 1:
-        choices[j] = dice.below(min(options, 6)) if dice.below(2) else None
-        if choices[j] == trail.choices[j]:
-            choices[j] = None
-        return order, choices, position
-    low, high = _tier_range(instance, order, position)
-    if kind == 1:
-        other = low + dice.below(high - low)
-        if other == position:
-            return order, choices, n
-        order[position], order[other] = order[other], order[position]
-        return order, choices, min(position, other)
-    target = low + dice.below(max(1, position - low)) if dice.below(4) else low + dice.below(high - low)
-    if target == position:
-        return order, choices, n
-    order.pop(position)
-    order.insert(target, j)
-    if dice.below(2):
-        choices[j] = None
-    return order, choices, min(position, target)
-
-
-def _tier_range(instance: Instance, order: list[int], position: int) -> tuple[int, int]:
-    """Positions of the same tier around one: the order between tiers never changes."""
-    tier = instance.tiers[order[position]]
-    low = position
-    while low > 0 and instance.tiers[order[low - 1]] == tier:
-        low -= 1
-    high = position + 1
-    while high < len(order) and instance.tiers[order[high]] == tier:
-        high += 1
-    return low, high
-
-
-def critical_chain(instance: Instance, schedule: Schedule) -> list[int]:
-    """Jobs from the one that ends last back to one that waits for nothing: by devices, else by links."""
-    slots = schedule.slots
-    ends = [(slot.end, -j) for j, slot in enumerate(slots) if slot is not None]
-    last: int | None = -max(ends)[1] if ends else None
-    chain: list[int] = []
-    seen: set[int] = set()
-    owner = _owners(instance, schedule)
-    while last is not None and last not in seen:
-        seen.add(last)
-        chain.append(last)
-        slot = slots[last]
-        assert slot is not None
-        if slot.start > slot.ready:
-            last = _holder(instance, schedule, last, slot)
-        elif slot.ready > 0.0:
-            last = _link_holder(instance, schedule, last, slot, owner)
-        else:
-            last = None
-    return chain
-
-
-def _owners(instance: Instance, schedule: Schedule) -> dict[int, int]:
-    """The first job in the order that reads each move: who had it made."""
-    owner: dict[int, int] = {}
-    for j in schedule.order:
+def _polish(instance: Instance, schedule: Schedule) -> Schedule:
+    """At the same makespan, jobs earlier: short ones first where that holds, then each where it ends first."""
+    schedule = min(schedule, _short_first(instance, schedule), key=lambda one: one.objective)
+    board = Board(instance, State.of(instance))
+    order = [j for j in schedule.order if schedule.slots[j] is not None]
+    for j in order:
         slot = schedule.slots[j]
-        if slot is not None:
-            for move in instance.choices[j][slot.choice].moves:
-                owner.setdefault(move, j)
-    return owner
+        assert slot is not None
+        if not board.put(j, (slot.choice,), inf):
+            return schedule
+    for j in sorted(order, key=lambda j: (-instance.tiers[j], _start(schedule, j))):
+        slot = board.slots[j]
+        assert slot is not None
+        board.begin()
+        board.remove(j)
+        if not board.put_soonest(j, range(len(instance.choices[j])), slot.end):
+            board.undo()
+    return min(schedule, _executed(instance, schedule, board), key=lambda one: one.objective)
 
 
-def _holder(instance: Instance, schedule: Schedule, j: int, slot: Slot) -> int | None:
-    pool = instance.choices[j][slot.choice].pool
-    mine = {node for node, _ in slot.nodes}
-    found, key = None, (-inf, False)
-    for other, its in enumerate(schedule.slots):
-        if its is None or other == j or instance.choices[other][its.choice].pool != pool or its.end > slot.start:
-            continue
-        rank = (its.end, any(node in mine for node, _ in its.nodes))
-        if rank > key:
-            found, key = other, rank
+def _short_first(instance: Instance, schedule: Schedule) -> Schedule:
+    """The same columns, in each tier what ends soonest alone first."""
+    columns = [None if slot is None else slot.choice for slot in schedule.slots]
+    place_of = {j: k for k, j in enumerate(schedule.order)}
+
+    def key(j: int) -> tuple[float, ...]:
+        column = columns[j]
+        return (-instance.tiers[j], inf if column is None else instance.choices[j][column].soonest, place_of[j])
+
+    return run(instance, sorted(schedule.order, key=key), columns)
+
+
+def _start(schedule: Schedule, j: int) -> float:
+    slot = schedule.slots[j]
+    return inf if slot is None else slot.start
+
+
+def _executed(instance: Instance, before: Schedule, board: Board) -> Schedule:
+    """The board through the serial simulation: by start, or by when its first transfer starts; the better one.
+
+    In the order of starts every transfer of a link comes by when it is needed, so the whole moves to the left.
+    """
+    place_of = {j: k for k, j in enumerate(before.order)}
+    columns = [None if slot is None else slot.choice for slot in board.slots]
+    moved = board.state.moved
+
+    def start(j: int) -> float:
+        slot = board.slots[j]
+        return inf if slot is None else slot.start
+
+    def first(j: int) -> float:
+        slot = board.slots[j]
+        if slot is None:
+            return inf
+        return min([slot.start, *(moved[move][1] for move in instance.choices[j][slot.choice].moves)])
+
+    found: Schedule | None = None
+    for key in (start, first):
+        order = sorted(before.order, key=lambda j: (-instance.tiers[j], key(j), place_of[j]))
+        schedule = run(instance, order, columns)
+        if found is None or schedule.objective < found.objective:
+            found = schedule
+        if schedule.objective < before.objective:
+            break
+    assert found is not None
     return found
 
 
-def _link_holder(instance: Instance, schedule: Schedule, j: int, slot: Slot, owner: dict[int, int]) -> int | None:
-    moves = [move for move in instance.choices[j][slot.choice].moves if move in schedule.moves]
-    if not moves:
-        return None
-    late = max(moves, key=lambda move: (schedule.moves[move][2], move))
-    if owner.get(late, j) != j:
-        return owner[late]
-    way, start, _ = schedule.moves[late]
-    links = set(instance.moves[late].ways[way].links)
-    found, at = None, -inf
-    for move, (its_way, _, end) in sorted(schedule.moves.items()):
-        if move == late or move not in owner or end > start or end <= at:
-            continue
-        if links & set(instance.moves[move].ways[its_way].links):
-            found, at = owner[move], end
-    return found
+@dataclass(slots=True)
+class _Search:
+    """The search of one tier: jobs of higher tiers stand, those of lower ones come after."""
+
+    instance: Instance
+    tier: int
+    best: Schedule
+    ranking: Ranking
+    seed: int
+    lower_bound: float
+    done: bool = False
+    jobs: tuple[int, ...] = ()
+    _board: Board = field(init=False)
+    _dice: Dice = field(init=False)
+    _bank: list[int] = field(default_factory=list)
+    _cost: float = 0.0
+    _lowest: float = inf
+    _failures: int = 0
+    _target: float = 0.0
+    _resisted: float = 0.0
+    """The highest target that was given up since the last success."""
+    _allowed: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    _size: dict[int, float] = field(default_factory=dict)
+    _work: dict[int, float] = field(default_factory=dict)
+    _weight: dict[int, float] = field(default_factory=dict)
+    _latest: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        instance, slots = self.instance, self.best.slots
+        self._dice = Dice(self.seed)
+        self.jobs = tuple(j for j in self.best.order if instance.tiers[j] == self.tier and slots[j] is not None)
+        if not self.jobs:
+            self.done = True
+            return
+        for j in self.jobs:
+            options = instance.choices[j]
+            self._size[j] = options[self.ranking[j][0]].length
+            self._work[j] = self._size[j] * max(1, options[self.ranking[j][0]].column.devices)
+            self._weight[j] = min(choice.length * max(1, choice.column.devices) for choice in options)
+        mean = max(sum(self._weight.values()) / len(self.jobs), 1e-9)
+        self._weight = {j: 0.3 + weight / mean for j, weight in self._weight.items()}
+        alone = max(min(choice.soonest for choice in instance.choices[j]) for j in self.jobs)
+        self.lower_bound = max(alone, self.lower_bound if len(set(instance.tiers)) == 1 else 0.0)
+        self._resisted = self.lower_bound
+        self._first_target()
+
+    def stale(self, best: Schedule) -> bool:
+        """Has a higher tier moved since?"""
+        return any(self.best.slots[j] != best.slots[j] for j in best.order if self.instance.tiers[j] > self.tier)
+
+    def search(self, steps: int) -> int:
+        """Take up to `steps` steps; how many were taken."""
+        for step in range(steps):
+            if self.done:
+                return step
+            if not self._bank:
+                self._success()
+            elif self._failures >= _PATIENCE:
+                self._give_up()
+            else:
+                self._step()
+        return steps
+
+    # -- targets
+
+    def _last(self) -> float:
+        ends = (slot.end for j in self.jobs if (slot := self.best.slots[j]) is not None)
+        return max(ends)
+
+    def _first_target(self) -> None:
+        """Where one pass of insertion succeeds: bisected, on a fresh board each."""
+        last = self._last()
+        if last <= self.lower_bound * (1.0 + 1e-9):
+            self.done = True
+            return
+        low, high = self.lower_bound, last
+        for _ in range(4):
+            middle = (low + high) / 2
+            self._aim(middle, None)
+            if not self._bank:
+                high = middle
+            else:
+                low = middle
+        self._aim(high * (1.0 - 1e-4) if high == last else high, None)
+
+    def _aim(self, target: float, keep: Schedule | None) -> None:
+        """A fresh board for a target; the jobs of `keep` go where they are there, if they end in time."""
+        instance = self.instance
+        self._target = target
+        self._limits()
+        state = State.of(instance)
+        for j in self.best.order:
+            slot = self.best.slots[j]
+            if instance.tiers[j] > self.tier and slot is not None:
+                place(instance, state, j, slot.choice)
+        self._board = Board(instance, state)
+        self._bank = []
+        if keep is None:
+            by = sorted(self.jobs, key=lambda j: (min(len(self._allowed[j]), 4), -self._size[j]))
+            self._bank = [j for j in by if not self._board.put(j, self._allowed[j], self._latest[j])]
+        else:
+            columns = {j: slot.choice for j in self.jobs if (slot := keep.slots[j]) is not None}
+            mine = set(self.jobs)
+            for j in keep.order:
+                if j in mine and not self._board.put(j, (columns[j],), self._latest[j]):
+                    self._bank.append(j)
+            self._settle_bank()
+        self._count()
+
+    def _limits(self) -> None:
+        """What each job may use and by when it must end: a deadline that is met now stays met."""
+        instance = self.instance
+        for j in self.jobs:
+            limit, deadline, slot = self._target, instance.jobs[j].deadline_at, self.best.slots[j]
+            if deadline is not None and slot is not None:
+                left = deadline - instance.snapshot.taken_at
+                if slot.end <= left:
+                    limit = min(limit, left)
+            self._latest[j] = limit
+            options = instance.choices[j]
+            self._allowed[j] = tuple(i for i in self.ranking[j] if options[i].soonest <= limit)[:COLUMNS]
+
+    def _settle_bank(self) -> None:
+        self._bank = [j for j in self._bank if not self._board.put(j, self._allowed[j], self._latest[j])]
+
+    def _count(self) -> None:
+        self._cost = sum(self._weight[j] for j in self._bank)
+        self._lowest, self._failures = self._cost, 0
+
+    def _success(self) -> None:
+        """The bank is empty: a schedule; then on to the next target."""
+        candidate = self._schedule()
+        if candidate.objective < self.best.objective:
+            self.best = candidate
+        else:
+            candidate = self.best
+        last = min(self._last(), self._target)
+        if last <= self.lower_bound * (1.0 + 1e-9):
+            self.done = True
+            return
+        self._resisted = min(self._resisted, last)
+        step = max(0.15 * (last - self._resisted), 0.001 * last)
+        self._aim(max(self.lower_bound, last - step), candidate)
+
+    def _give_up(self) -> None:
+        """Half-way to the best schedule; at the smallest distance the same target is tried on and on."""
+        last = self._last()
+        self._resisted = self._target
+        target = min((self._target + last) / 2, last * (1.0 - 1e-4))
+        if target > self._target:
+            self._target = target
+            self._limits()
+            self._settle_bank()
+        self._count()
+
+    def _schedule(self) -> Schedule:
+        """The board as it would be executed, with the other tiers around it."""
+        board, instance = self._board, self.instance
+        if len(set(instance.tiers)) > 1 or len(self.jobs) < len(instance.jobs):
+            return self._with_others()
+        return _executed(instance, self.best, board)
+
+    def _with_others(self) -> Schedule:
+        instance, board = self.instance, self._board
+        mine = set(self.jobs)
+
+        def key(j: int) -> tuple[float, ...]:
+            slot = board.slots[j] if j in mine else None
+            return (-instance.tiers[j], slot.start if slot is not None else inf, place_of[j])
+
+        place_of = {j: k for k, j in enumerate(self.best.order)}
+        columns = [
+            board_slot.choice
+            if j in mine and (board_slot := board.slots[j]) is not None
+            else (slot.choice if slot is not None else None)
+            for j, slot in enumerate(self.best.slots)
+        ]
+        return run(instance, sorted(self.best.order, key=key), columns)
+
+    # -- one step
+
+    def _step(self) -> None:
+        self._failures += 1
+        dice, board = self._dice, self._board
+        seed = self._bank[dice.below(len(self._bank))]
+        if not self._allowed[seed]:
+            self._failures = _PATIENCE
+            return
+        board.begin()
+        out = self._victims(seed)
+        for j in out:
+            board.remove(j)
+        order = self._shuffled(out + self._bank, seed)
+        most = self._cost - _TEMPERATURE * log(dice.share())
+        soonest = dice.below(3) == 0
+        bank: list[int] = []
+        cost = 0.0
+        for j in order:
+            columns = self._allowed[j]
+            if dice.below(4) == 0 and columns:
+                turn = dice.below(len(columns))
+                columns = columns[turn:] + columns[:turn]
+            put = board.put_soonest if soonest else board.put
+            if not put(j, columns, self._latest[j]):
+                bank.append(j)
+                cost += self._weight[j]
+                if cost > most:
+                    board.undo()
+                    return
+        self._bank, self._cost = bank, cost
+        if cost < self._lowest:
+            self._lowest, self._failures = cost, 0
+
+    def _victims(self, seed: int) -> list[int]:
+        """Jobs in the way of a banked one: on one or two pools it could use, or on a link that brings its data."""
+        dice, board, instance = self._dice, self._board, self.instance
+        choice = self._random_choice(seed)
+        if dice.below(4) or not choice.moves:
+            pool = sorted(board.on_pool[choice.pool])
+            other = choice.pool
+            if dice.below(3):
+                other = self._random_choice(seed).pool
+                if other == choice.pool and pool:
+                    victim = pool[dice.below(len(pool))]
+                    other = self._random_choice(victim).pool if self._allowed[victim] else other
+            if other != choice.pool:
+                pool += sorted(board.on_pool[other])
+        else:
+            pool = self._on_links(
+                {link for m in choice.moves for way in instance.moves[m].ways for link in way.links}
+            )
+        out: list[int] = []
+        for _ in range(_LEAST_RUIN + dice.below(_MOST_RUIN - _LEAST_RUIN + 1)):
+            if not pool:
+                break
+            at = dice.below(len(pool))
+            out.append(pool[at])
+            pool[at] = pool[-1]
+            pool.pop()
+        return out
+
+    def _random_choice(self, j: int) -> Choice:
+        columns = self._allowed[j]
+        return self.instance.choices[j][columns[self._dice.below(len(columns))]]
+
+    def _on_links(self, links: set[int]) -> list[int]:
+        board, found = self._board, set()
+        for move, (way, _, _) in board.state.moved.items():
+            readers = board.readers.get(move)
+            if readers and not links.isdisjoint(self.instance.moves[move].ways[way].links):
+                found |= readers
+        return sorted(found)
+
+    def _shuffled(self, jobs: list[int], seed: int) -> list[int]:
+        """Long or wide ones first, those with few places before them, with noise; sometimes at random."""
+        dice = self._dice
+        kind = dice.below(6)
+        if kind == 0:
+            order = sorted((dice.share(), j) for j in jobs)
+        else:
+            size = self._work if kind <= 2 else self._size
+            order = sorted(
+                (-size[j] * (0.6 + 0.8 * dice.share()) * (2.0 if len(self._allowed[j]) <= 3 else 1.0), j)
+                for j in jobs
+            )
+        found = [j for _, j in order]
+        if dice.below(3) == 0:
+            found.remove(seed)
+            found.insert(0, seed)
+        return found

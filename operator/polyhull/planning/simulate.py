@@ -152,17 +152,19 @@ def best(
 
 
 def try_choice(
-    instance: Instance, state: State, choice: Choice, index: int
+    instance: Instance, state: State, choice: Choice, index: int, limit: float = inf
 ) -> tuple[Slot | None, tuple[tuple[int, Moved], ...]]:
-    """The earliest slot of one column, and the moves it would add."""
+    """The earliest slot of one column, and the moves it would add. A slot that ends beyond `limit` may be None."""
     ready, plan = data_ready(instance, state, choice.moves)
-    if ready == inf:
-        return None, ()
     if choice.head > ready:
         ready = choice.head
+    if ready == inf or ready + choice.length > limit:
+        return None, ()
     model = instance.pools[choice.pool]
     nodes = state.nodes[choice.pool]
-    start, where = earliest_gang(nodes, choice.pod, choice.replicas, ready, choice.length, 0, 0)
+    start, where = earliest_gang(
+        nodes, choice.pod, choice.replicas, ready, choice.length, 0, 0, limit - choice.length
+    )
     waits = 0.0
     unborn = model.growth - state.born[choice.pool]
     if unborn > 0 and start > ready:
@@ -290,14 +292,21 @@ def _earliest_move(
 
 
 def earliest_gang(
-    nodes: list[NodeSteps], pod: Units, replicas: int, ready: float, length: float, unborn: int, per_node: int
+    nodes: list[NodeSteps],
+    pod: Units,
+    replicas: int,
+    ready: float,
+    length: float,
+    unborn: int,
+    per_node: int,
+    latest: float = inf,
 ) -> tuple[float, tuple[tuple[int, int], ...]]:
-    """Earliest start >= ready at which the gang fits for `length` seconds, and its nodes.
+    """Earliest start >= ready at which the gang fits for `length` seconds, and its nodes; inf beyond `latest`.
 
     Up to `unborn` further nodes of `per_node` pods each may take what is left over; they are not named here.
     """
     if replicas == 1 and isinstance(pod, int) and unborn == 0:
-        return _earliest_single(nodes, pod, ready, length)
+        return _earliest_single(nodes, pod, ready, length, latest)
     start = ready
     spare = unborn * per_node
     while True:
@@ -313,13 +322,13 @@ def earliest_gang(
         if total >= replicas:
             inside = sum(room.pods for room in rooms)
             return start, choose(rooms, min(replicas, inside)) if inside else ()
-        if later == inf:
+        if later == inf or later > latest:
             return inf, ()
         start = later
 
 
 def _earliest_single(
-    nodes: list[NodeSteps], need: int, ready: float, length: float
+    nodes: list[NodeSteps], need: int, ready: float, length: float, latest: float
 ) -> tuple[float, tuple[tuple[int, int], ...]]:
     """One pod: the node that is free first; among those free at once, the fullest."""
     start, chosen, room = inf, -1, 0
@@ -328,11 +337,13 @@ def _earliest_single(
         constant = len(times) == 1
         at = inf
         if not constant:
-            at = earliest_one(steps, need, ready, length)  # type: ignore[arg-type]
+            at = earliest_one(steps, need, ready, length, latest)  # type: ignore[arg-type]
         elif free[0] >= need:  # type: ignore[operator]
             at = ready
         if at < start:
             start, chosen, room = at, index, _least_free(steps, at, length)
+            if at < latest:
+                latest = at
         elif at == start and at < inf:
             left = _least_free(steps, at, length)
             if left < room:

@@ -50,8 +50,8 @@ def window(steps: NodeSteps, pod: Units, start: float, length: float) -> tuple[i
     return best, times[last + 1] if last + 1 < n else inf
 
 
-def earliest_one(steps: Steps, need: int, ready: float, length: float) -> float:
-    """Earliest start >= ready with `need` units free for `length` seconds on one node; inf if never."""
+def earliest_one(steps: Steps, need: int, ready: float, length: float, latest: float = inf) -> float:
+    """Earliest start in [ready, latest] with `need` units free for `length` seconds on one node; inf if never."""
     times, free = steps
     n = len(times)
     i = bisect_right(times, ready) - 1
@@ -62,6 +62,8 @@ def earliest_one(steps: Steps, need: int, ready: float, length: float) -> float:
             if i == n:
                 return inf
             start = times[i]
+        if start > latest:
+            return inf
         end = start + length
         j = i + 1
         while j < n and times[j] < end:

@@ -147,11 +147,10 @@ class _Checker:
 
     def _length(self, job: TrainingJob, option: Option) -> Fraction | None:
         """Start-up and compute from the rate; a rate that had to be estimated is scaled by peak FLOP/s."""
-        startup = max(Fraction(0), Fraction(self.snapshot.policy.startup_seconds))
         rate = None if option.rate_per_second is None else Fraction(option.rate_per_second)
         if rate is None:
             rate = self._estimate(job, option)
-        return None if rate is None or rate <= 0 else startup + Fraction(job.work_quantity) / rate
+        return None if rate is None or rate <= 0 else self._startup() + Fraction(job.work_quantity) / rate
 
     def _estimate(self, job: TrainingJob, option: Option) -> Fraction | None:
         mine = dict(self.kinds[option.accelerator].peak_flops) if option.accelerator in self.kinds else {}
@@ -222,6 +221,10 @@ class _Checker:
         claims = any(replica.url.startswith("pvc://") for replica in replicas)
         return claims and cluster.storage.kind is StorageKind.VOLUME
 
+    def _startup(self) -> Fraction:
+        """From the release of anything, a transfer too, to the moment it works."""
+        return max(Fraction(0), Fraction(self.snapshot.policy.startup_seconds))
+
     def _transfer(self, t: Transfer) -> Iterator[str]:
         data = self.data_sets.get(t.data_set)
         what = f"the transfer of {t.data_set} to {t.store}"
@@ -239,7 +242,7 @@ class _Checker:
             return
         if t.transfer_bytes != data.size_bytes:
             yield f"{what} moves {t.transfer_bytes} bytes of {data.size_bytes}"
-        length = Fraction(t.transfer_bytes) / Fraction(t.rate_bytes_per_second)
+        length = Fraction(t.transfer_bytes) / Fraction(t.rate_bytes_per_second) + self._startup()
         if end - start < length - SLACK_SECONDS - length / 10**9:
             yield f"{what} needs {float(length)} s at its rate and is given {float(end - start)} s"
         if not any(r.site == t.source_site and r.url == t.source_url for r in data.replicas):
