@@ -59,6 +59,7 @@ class Admission:
     def __init__(self, snapshot: Snapshot, network: Network) -> None:
         fleet = snapshot.fleet
         self.now = snapshot.taken_at
+        self.startup_seconds = max(0.0, snapshot.policy.startup_seconds)
         self.network = network
         self.clusters: dict[str, Cluster] = {cluster.name: cluster for cluster in fleet.clusters}
         self.pools: dict[str, Pool] = {pool.name: pool for pool in fleet.pools}
@@ -232,9 +233,14 @@ class Admission:
     def remaining_transfer(self, data: DataSet, active: ActiveTransfer) -> float:
         """Bytes an active transfer still has to move; overdue ones are expected to need a little more."""
         rate = usable_rate(active)
-        left = data.size_bytes - rate * max(0.0, self.now - active.started_at)
+        moving = self.now - active.started_at - self.startup_seconds
+        left = data.size_bytes - rate * max(0.0, moving)
         floor = max(OVERDUE_SECONDS * rate, OVERDUE_SHARE * data.size_bytes)
         return min(float(data.size_bytes), left) if left > 0.0 else floor
+
+    def remaining_startup(self, active: ActiveTransfer) -> float:
+        """Seconds until its bytes flow."""
+        return max(0.0, self.startup_seconds - max(0.0, self.now - active.started_at))
 
 
 def remaining_seconds(length_seconds: float, elapsed_seconds: float) -> float:

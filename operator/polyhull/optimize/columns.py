@@ -34,7 +34,8 @@ class Route:
     """One way to bring a whole copy of a data set to a store: one source, one path, one rate.
 
     The path is the widest one over links with both ends allowed by the data set's residency (ties: fewer hops,
-    less latency, name). `rate_bytes_per_second` is margin times the narrowest link's bandwidth / 8.
+    less latency, name). `rate_bytes_per_second` is margin times the narrowest link's bandwidth / 8. The links are
+    held from the transfer's release on: its own start-up (image, connection), then the bytes.
     """
 
     data_set: Key
@@ -46,10 +47,11 @@ class Route:
     rate_bytes_per_second: float
     transfer_bytes: int
     price: float
+    startup_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return self.transfer_bytes / self.rate_bytes_per_second
+        return self.startup_seconds + self.transfer_bytes / self.rate_bytes_per_second
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ class _Builder:
         needs, transfer = answer
         self._want(needs)
         kind = self.kinds.get(option.accelerator)
-        startup = max(0.0, self.snapshot.policy.startup_seconds)
+        startup = self.admission.startup_seconds
         held = startup + compute
         head = 0.0
         if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
@@ -321,6 +323,7 @@ class _Builder:
                 rate_bytes_per_second=rate,
                 transfer_bytes=data.size_bytes,
                 price=data.size_bytes / 1e9 * sum(link.price_per_gigabyte for link in path),
+                startup_seconds=self.admission.startup_seconds,
             )
 
     def _active_route(self, data: DataSet, store: str, active: ActiveTransfer) -> Route:
@@ -338,6 +341,7 @@ class _Builder:
             rate_bytes_per_second=usable_rate(active),
             transfer_bytes=math.ceil(left),
             price=left / 1e9 * per_gigabyte,
+            startup_seconds=self.admission.remaining_startup(active),
         )
 
     def _fixed(self, job: TrainingJob, placed: Placed) -> Column:
@@ -349,7 +353,7 @@ class _Builder:
         compute, evidence = (0.0, Evidence.ASSUMED) if option is None else compute_seconds(job, option, self.kinds)
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
-        startup = max(0.0, self.snapshot.policy.startup_seconds)
+        startup = self.admission.startup_seconds
         if placed.started_at is not None:
             startup, compute = 0.0, remaining_seconds(compute, self.snapshot.taken_at - placed.started_at)
         accelerator = pool.accelerator if pool else (option.accelerator if option else "")
