@@ -17,10 +17,11 @@ from polyhull.controller.children import News, Patience
 from polyhull.controller.course import Course
 from polyhull.controller.echo import Echo
 from polyhull.controller.handlers import Login
-from polyhull.controller.loop import Loop, approved_in
+from polyhull.controller.loop import Loop
 from polyhull.controller.observe import View
 from polyhull.controller.outbox import Outbox
 from polyhull.controller.planner import Planner
+from polyhull.controller.plans import TELL_SECONDS, Plans
 from polyhull.controller.publish import Publisher
 from polyhull.controller.store import Store
 from polyhull.controller.trigger import Trigger
@@ -76,6 +77,8 @@ class Settings:
     debounce_seconds: float = 0.5
     patience_seconds: float = 10.0
     """How long a burst of arrivals waits for the full plan before it is inserted."""
+    plan_seconds: float = TELL_SECONDS
+    """PlacementPlans are not written more often than this."""
     pod_patience: Patience = field(default_factory=Patience)
     lease: Timing = field(default_factory=Timing)
     tempo: Tempo = field(default_factory=Tempo)
@@ -202,6 +205,7 @@ class Operator:
             took=self._took,
             course=course,
             publisher=publisher,
+            plans=Plans(self.trigger.wake_in, self.settings.plan_seconds),
             monotonic=time.monotonic,
             hub=self._hub_id,
             rclone_image=self.settings.transfer_image or TRANSFER_IMAGE,
@@ -250,11 +254,9 @@ class Operator:
             for body in self.namespaces.objects(NAMESPACES)
         }
         news = {member.name: _news(member.cache) for member in self.members.all() if member.cache is not None}
-        view = observe.view(
+        return observe.view(
             time.time(), objects, self.members.all(), news, self._hub_id, namespaces, self.settings.pod_patience
         )
-        self.loop.memory.approved = approved_in(view)
-        return view
 
     def _took(self, outcome: Outcome) -> None:
         """What a write returned is newer than any mirror: later cycles must not decide on what was before."""
@@ -345,7 +347,13 @@ class Operator:
         if self.settings.records is None:
             return lambda snapshot, decision: ""
         ring = Ring(self.settings.records)
-        return lambda snapshot, decision: ring.write(snapshot, decision)[1]
+
+        def record(snapshot: Snapshot, decision: Decision) -> str:
+            digest = ring.write(snapshot, decision)[1]
+            self.metrics.records.set(ring.size_bytes())
+            return digest
+
+        return record
 
     # -- health
 
@@ -402,12 +410,12 @@ def _login(connection: connections.Connection) -> Callable[[], Awaitable[Login]]
 
 
 def connection_login(connection: connections.Connection, authorization: str | None) -> Login:
-    configuration = connection._configuration
+    trust = connection.trust
     return Login(
         server=connection.server,
-        ca_path=configuration.ssl_ca_cert or None,
-        certificate_path=configuration.cert_file or None,
-        private_key_path=configuration.key_file or None,
+        ca_path=trust.authority_path,
+        certificate_path=trust.certificate_path,
+        private_key_path=trust.key_path,
         authorization=authorization,
-        insecure=None if configuration.verify_ssl else True,
+        insecure=None if trust.verified else True,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from polyhull.controller import observe
 from polyhull.controller.planner import Planner, gains, promises_of
 from polyhull.domain.decision import Decision
-from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key, Promise
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,8 @@ BURST_SHARE = 0.2
 RETRY_SECONDS = 5.0
 
 News = tuple[Snapshot, Decision, dict[Key, str]]
-"""A full plan as adopted: what it was decided from, the decision, and pool by job before."""
+"""A full plan as adopted (under the modes that ask: or the plan kept instead): what it was decided from, the
+decision, and pool by job before."""
 
 
 @dataclass(slots=True)
@@ -129,6 +130,8 @@ class Course:
         )
         if _agrees(taken, found):
             self._news = (asked_of, found, before)
+        elif snapshot.policy.mode is not Mode.ENFORCE:
+            self._news = (snapshot, taken, before)  # somebody is asked to approve what would happen
         return bounded
 
 

@@ -7,19 +7,22 @@ must follow from observation alone (ends, deletions, withdrawals) does not wait 
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from polyhull.controller import jobs, observe, publish, steps, transfers
+from polyhull.controller import jobs, observe, steps, transfers
 from polyhull.controller.children import Trouble
 from polyhull.controller.course import Course
 from polyhull.controller.observe import View
-from polyhull.controller.outbox import Outbox, refusal, vanished
+from polyhull.controller.outbox import Outbox, refused_child, vanished
+from polyhull.controller.plans import Adopted, Plans
 from polyhull.controller.publish import Publisher
 from polyhull.controller.steps import Memory, Planned
 from polyhull.controller.trigger import Trigger
 from polyhull.delivery.base import Outcome
+from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Pool
+from polyhull.domain.snapshot import Snapshot
 from polyhull.kube.resources import Ref, ref_of
 from polyhull.render import transfer
 
@@ -35,6 +38,7 @@ class Loop:
     took: Callable[[Outcome], None]
     course: Course
     publisher: Publisher
+    plans: Plans
     monotonic: Callable[[], float]
     hub: str = ""
     rclone_image: str = transfer.IMAGE
@@ -59,6 +63,7 @@ class Loop:
 
     async def cycle(self) -> None:
         """One cycle."""
+        self.outbox.looking()
         view = self.look()
         verdicts = {job.key: jobs.judge(job, view.members, view.now, self.refusals.get(job.uid)) for job in view.jobs}
         moving = {
@@ -73,31 +78,23 @@ class Loop:
             view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble
         )
         self._send(follow, view)
-        self._tell_plan(view)
+        self._tell_plan(view, snapshot, present)
         self.publisher.publish(view, verdicts, present, self.course.planner)
 
     def settled(self, owner: Ref, outcome: Outcome) -> None:
         """A step is through, or stopped."""
         self.took(outcome)
-        answered_no = refusal(outcome)
-        if answered_no is not None:
-            quota = "exceeded quota" in str(answered_no)
-            reason = "QuotaExceeded" if quota else "Refused"
-            uid = next((action.uid for action in outcome.done if hasattr(action, "uid")), "") or self._uid(owner)
-            self.refusals[uid] = Trouble(reason, f"its child is refused: {answered_no}"[:1000])
+        self.publisher.delivered(outcome)
+        if (refused := refused_child(outcome)) is not None:
+            self.refusals[refused[0]] = refused[1]
         elif vanished(outcome):
             logger.info("%s is gone from the hub", owner)
 
-    def _uid(self, owner: Ref) -> str:
-        found = [job.uid for job in self.look().jobs if job.ref == owner]
-        return found[0] if found else ""
-
     def _send(self, planned: Planned, view: View) -> None:
         self.refusals.update(planned.refusals)
-        live = {job.uid for job in view.jobs if job.released}
-        for uid in [uid for uid in self.refusals if uid not in live]:
-            if not any(self.outbox.in_flight(job.ref) for job in view.jobs if job.uid == uid):
-                del self.refusals[uid]
+        kept = {job.uid for job in view.jobs if job.released or self.outbox.in_flight(job.ref)}
+        for uid in self.refusals.keys() - kept:
+            del self.refusals[uid]
         for step in planned.urgent:
             if self.outbox.submit(step.owner, step.actions) and step.event:
                 self.publisher.started(step.event)
@@ -108,26 +105,11 @@ class Loop:
         if planned.due_at is not None:
             self.trigger.wake_in(max(0.05, planned.due_at - view.now))
 
-    def _tell_plan(self, view: View) -> None:
-        """The PlacementPlan of a newly adopted full plan."""
-        told = self.course.take_news()
-        if told is None:
-            return
-        snapshot, decision, before = told
-        record = self.publisher.adopted(snapshot, decision)
-        plans = [raw for raw in view.objects if raw["kind"] == "PlacementPlan"]
-        if any((plan.get("status") or {}).get("planHash") == decision.plan_hash for plan in plans):
-            return  # the same plan again, after a restart or a search that found nothing new
-        self.outbox.submit(*publish.plan_steps(decision, record, before, plans, view.now))
-
-
-def approved_in(view: View) -> Callable[[str], bool]:
-    """Whether a PlacementPlan with that hash carries its owner's approval of it."""
-    approvals: Mapping[str, str] = {
-        (raw.get("status") or {}).get("planHash", ""): ((raw.get("spec") or {}).get("approval") or {}).get(
-            "planHash", ""
-        )
-        for raw in view.objects
-        if raw["kind"] == "PlacementPlan"
-    }
-    return lambda plan_hash: bool(plan_hash) and approvals.get(plan_hash) == plan_hash
+    def _tell_plan(self, view: View, snapshot: Snapshot, present: Decision | None) -> None:
+        """The record of a newly adopted full plan at once, its PlacementPlan in time."""
+        if (news := self.course.take_news()) is not None:
+            record = self.publisher.adopted(news[0], news[1])
+            self.plans.adopt(Adopted(news[1], record, news[2], view.now))
+        told = [raw for raw in view.objects if raw["kind"] == "PlacementPlan"]
+        if (step := self.plans.due(present, snapshot.policy.mode, told, view.now)) is not None:
+            self.outbox.submit(*step)

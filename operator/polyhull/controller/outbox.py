@@ -2,6 +2,8 @@
 
 A cluster that answers slowly must not hold up the others, so a cycle hands its steps over and goes on. Until a step
 is through, the next cycle sees the owner as the step will leave it (`overlay`), so that nothing is decided twice.
+A step that ends while a cycle is deciding is not in what that cycle looked at: whatever the cycle wants of that owner
+is stale and not taken; the next one looks again.
 """
 
 import asyncio
@@ -10,9 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from polyhull.controller.children import QUOTA, REFUSED, Trouble
 from polyhull.delivery.base import HUB, Action, Apply, Delivery, Finalizer, Outcome, PutStatus, StillThere
 from polyhull.domain.errors import Refused
 from polyhull.kube.resources import Manifest, Ref, ref_of
+from polyhull.render import naming
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +52,18 @@ class Outbox:
     width: int = 32
     _owners: dict[Ref, _Owner] = field(default_factory=dict)
     _gate: asyncio.Semaphore | None = None
+    _unseen: set[Ref] = field(default_factory=set)
+    """Owners of steps that ended since the cycle looked."""
+
+    def looking(self) -> None:
+        """A cycle looks now: what ended so far is in what it sees."""
+        self._unseen.clear()
 
     def busy(self, owner: Ref) -> bool:
-        """Whether a step of the owner is in flight, or failed a moment ago."""
+        """Whether a step of the owner is in flight, ended unseen by the present cycle, or failed a moment ago."""
         held = self._owners.get(owner)
-        return held is not None and (held.task is not None or self.monotonic() < held.blocked_until)
+        blocked = held is not None and (held.task is not None or self.monotonic() < held.blocked_until)
+        return blocked or owner in self._unseen
 
     def in_flight(self, owner: Ref) -> bool:
         held = self._owners.get(owner)
@@ -96,6 +107,7 @@ class Outbox:
             self._back_off(held)
         finally:
             held.task, held.overlay = None, None
+            self._unseen.add(owner)
             self.wake(0.1)  # not at once: what many steps changed deserves one cycle
 
     def _settle(self, owner: Ref, held: _Owner, outcome: Outcome) -> None:
@@ -115,12 +127,17 @@ class Outbox:
         self.wake(pause)
 
 
-def refusal(outcome: Outcome) -> Refused | None:
-    """The member's own "no" to a child (no conflict, not "too many requests"), if that is what stopped the step."""
-    if not isinstance(outcome.failed, Apply) or outcome.failed.cluster == HUB:
+def refused_child(outcome: Outcome) -> tuple[str, Trouble] | None:
+    """Uid of the owner and the member's own "no" to its child (no conflict, not "too many requests"), if that is
+    what stopped the step."""
+    failed, error = outcome.failed, outcome.error
+    if not isinstance(failed, Apply) or failed.cluster == HUB or not isinstance(error, Refused):
         return None
-    error = outcome.error
-    return error if isinstance(error, Refused) and error.status not in (401, 408, 409, 410, 429) else None
+    if error.status in (401, 408, 409, 410, 429):
+        return None
+    uid = str((failed.manifest["metadata"].get("labels") or {}).get(naming.UID) or "")
+    reason = QUOTA if "exceeded quota" in str(error) else REFUSED
+    return uid, Trouble(reason, f"its child is refused: {error}"[:1000])
 
 
 def vanished(outcome: Outcome) -> bool:

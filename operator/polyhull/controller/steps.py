@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polyhull.api.conditions import Type
-from polyhull.controller import fleet_status, orders, removal, reports, services, status, transfers
-from polyhull.controller.children import DEPENDENCY, Trouble
+from polyhull.api.convert import key_of
+from polyhull.controller import approval, fleet_status, orders, removal, reports, services, status, transfers
+from polyhull.controller.children import DEPENDENCY, Trouble, instant
 from polyhull.controller.jobs import HubJob, State, Verdict
 from polyhull.controller.observe import View
 from polyhull.controller.renders import Renderer
@@ -55,7 +56,6 @@ class Memory:
 
     transfer_blocked: dict[tuple[Key, str], float] = field(default_factory=dict)
     """Copies that failed: not started again before then (seconds since the epoch)."""
-    approved: Callable[[str], bool] = lambda plan_hash: False
     _last: dict[Ref, float] = field(default_factory=dict)
     _tokens: float = REPORTS_PER_SECOND
     _at: float = 0.0
@@ -99,8 +99,9 @@ def steps(
     for key, verdict in moving.items():
         build.copies(key, verdict)
     if decision is not None:
+        build.approval = _approval(view, snapshot, decision)
         build.decided(decision, {job.key: job for job in view.jobs}, verdicts, moving)
-    elif trouble:
+    if decision is None and trouble:
         build.undecided([job for job in view.jobs if verdicts[job.key].state is State.WAITING], trouble)
     build.online(decision)
     build.fleet()
@@ -115,6 +116,7 @@ class _Steps:
         self.dues: list[float] = []
         self.refusals: dict[str, Trouble] = {}
         self.tombstones: dict[str, list[dict[str, Any]]] = {}
+        self.approval = approval.Approval()
 
     # -- what follows from observation alone
 
@@ -127,7 +129,10 @@ class _Steps:
             self.dues.append(verdict.due_at)
         self._entomb(job.raw, verdict.tombstones)
         if actions:
-            self.urgent.append(Step(job.ref, actions, verdict.event, job.uid))
+            event = verdict.event
+            if event == "bound" and (released := instant(job.assignment.get("releasedTime"))) is not None:
+                event = f"bound:{max(0.0, self.view.now - released):.3f}"
+            self.urgent.append(Step(job.ref, actions, event, job.uid))
         elif verdict.state is State.REFUSED:
             self._tell(job, reports.refused(job, self.view.now))
         elif verdict.state is State.SUSPENDED and not job.released:
@@ -196,7 +201,7 @@ class _Steps:
 
     def _turn(self, job: HubJob, one: Assignment, order: int, decision: Decision) -> None:
         now, mode = self.view.now, self.snapshot.policy.mode
-        if one.release_now and self._may_act(decision) and self._takes(one.cluster):
+        if one.release_now and self.approval.covers(one) and self._takes(one.cluster):
             body = reports.release(job, one, order, decision, now)
             try:
                 child = self.renderer.job(job, body["assignment"], decision.plan_hash)
@@ -215,10 +220,12 @@ class _Steps:
             blocked = self.memory.transfer_blocked.get((moved.data_set, moved.store), 0.0) > self.view.now
             if moved.active or moved.start_seconds > 0.0 or blocked or not self._takes(moved.cluster):
                 continue
+            if not self.approval.covers_copy(moved, decision):
+                continue
             begin.setdefault(moved.data_set, []).append(moved)
         for key, moves in begin.items():
             held, verdict = self.view.data_sets.get(key), moving.get(key)
-            if held is None or verdict is None or verdict.actions or verdict.deleting or not self._may_act(decision):
+            if held is None or verdict is None or verdict.actions or verdict.deleting:
                 continue
             active = self.view.transfers.get(key, ())
             there = {one.store for one in active}
@@ -232,10 +239,6 @@ class _Steps:
                 continue
             self.urgent.append(Step(ref_of(held.raw), made, "transfer", held.uid))
 
-    def _may_act(self, decision: Decision) -> bool:
-        mode = self.snapshot.policy.mode
-        return mode is Mode.ENFORCE or (mode is Mode.RECOMMEND and self.memory.approved(decision.plan_hash))
-
     def _takes(self, cluster: str) -> bool:
         found = self.snapshot.fleet.cluster(cluster)
         return found is not None and found.takes_new_work
@@ -243,8 +246,10 @@ class _Steps:
     # -- services, and what the fleet's own kinds say
 
     def online(self, decision: Decision | None) -> None:
-        act = decision is not None and self._may_act(decision)
+        planned = {plan.service: plan for plan in decision.services} if decision is not None else {}
         for raw in self.view.services:
+            plan = planned.get(key_of(raw))
+            act = plan is not None and self.approval.covers(plan)
             made = services.follow(raw, self.view, self.snapshot, decision, self.renderer, act)
             self._entomb(raw, made.tombstones)
             if made.due_at is not None:
@@ -267,6 +272,14 @@ class _Steps:
         if body != (raw.get("status") or {}):
             ref, uid = ref_of(raw), str(raw["metadata"]["uid"])
             self.told.append(Step(ref, (PutStatus(ref, uid, body),), uid=uid))
+
+
+def _approval(view: View, snapshot: Snapshot, decision: Decision) -> approval.Approval:
+    """What the mode lets happen."""
+    mode = snapshot.policy.mode
+    if mode is Mode.RECOMMEND:
+        return approval.given((raw for raw in view.objects if raw["kind"] == "PlacementPlan"), decision)
+    return approval.Approval(everything=mode is Mode.ENFORCE)
 
 
 def _state(verdicts: Mapping[Key, Verdict], key: Key) -> State | None:

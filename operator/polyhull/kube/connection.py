@@ -12,6 +12,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,16 @@ Authorization = Callable[[bool], Awaitable[str | None]]
 """Gives the value of the Authorization header; True asks for a fresh one because the last was not accepted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Files of authority, client certificate and its key; whether the server's certificate is verified."""
+
+    authority_path: str | None
+    certificate_path: str | None
+    key_path: str | None
+    verified: bool = True
+
+
 class Connection:
     """One HTTP session to one API server. Opened by the first request, closed by `close`."""
 
@@ -43,6 +54,14 @@ class Connection:
         self._rest = _Rest(configuration)
         self._authorization = authorization
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def trust(self) -> "Trust":
+        """What TLS works with, for another library that opens connections of its own to the same server."""
+        held = self._configuration
+        return Trust(
+            held.ssl_ca_cert or None, held.cert_file or None, held.key_file or None, verified=bool(held.verify_ssl)
+        )
 
     async def headers(self, *, fresh: bool = False) -> dict[str, str]:
         """The headers that say who we are; none when a client certificate says it."""

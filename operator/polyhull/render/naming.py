@@ -40,6 +40,9 @@ SERVICE_ACCOUNTS = "polyhull.io/service-accounts"
 COMPLETE = "polyhull.io/complete"
 """Annotation on a copy's claim: the copy was observed to be whole."""
 
+APPROVES = "polyhull.io/approves"
+"""Annotation on a PlacementPlan: digests of the assignments that approving it approves."""
+
 OPTION = "polyhull.io/option"
 PLAN_HASH = "polyhull.io/plan-hash"
 SOURCE_SITE = "polyhull.io/source-site"

@@ -32,12 +32,23 @@ class Metrics:
             registry=registry,
         )
         self.plans = Counter("polyhull_plans_adopted", "Full plans that replaced the one before.", registry=registry)
-        self.makespan = Gauge("polyhull_plan_makespan_seconds", "Makespan of the present plan.", registry=registry)
+        self.makespan = Gauge(
+            "polyhull_plan_makespan_seconds",
+            "Makespan of the full plan taken last, counted from polyhull_plan_timestamp_seconds.",
+            registry=registry,
+        )
         self.lower_bound = Gauge(
-            "polyhull_plan_lower_bound_seconds", "Lower bound of the present plan; 0: none proved.", registry=registry
+            "polyhull_plan_lower_bound_seconds",
+            "Lower bound on polyhull_plan_makespan_seconds, of the same instant; 0: none proved.",
+            registry=registry,
+        )
+        self.remaining = Gauge(
+            "polyhull_remaining_seconds", "From now until the present plan's last end.", registry=registry
         )
         self.plan_time = Gauge(
-            "polyhull_plan_timestamp_seconds", "When the present full plan was taken (Unix time).", registry=registry
+            "polyhull_plan_timestamp_seconds",
+            "When the full plan taken last was decided (Unix time).",
+            registry=registry,
         )
         self.plan_kept = Gauge(
             "polyhull_plan_stale", "1 while the last good plan is kept because deciding fails.", registry=registry
