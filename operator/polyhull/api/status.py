@@ -39,8 +39,8 @@ def assignment_status(
         "devicesPerReplica": assignment.devices_per_replica,
         "order": assignment.order,
     }
-    if assignment.nodes:
-        out["nodes"] = [{"name": name, "pods": pods} for name, pods in assignment.nodes[:MOST_NODES]]
+    if nodes := _named(assignment.nodes):
+        out["nodes"] = nodes[:MOST_NODES]
     if assignment.data:
         out["data"] = [{"dataSet": key.name, "store": store} for key, store in assignment.data]
     if released_at is not None:
@@ -48,6 +48,11 @@ def assignment_status(
     if started_at is not None:
         out["startedTime"] = instant(started_at)
     return out
+
+
+def _named(nodes: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Nodes that exist; those still to be added (`+1`) have no name that an object could carry."""
+    return [{"name": name, "pods": pods} for name, pods in nodes if not name.startswith("+")]
 
 
 def transfer_status(transfer: Transfer, taken_at: float) -> dict[str, Any]:
@@ -188,7 +193,7 @@ def service_status(plan: ServicePlan) -> dict[str, Any]:
             "variant": part.variant,
             "accelerator": part.accelerator,
             "replicas": part.replicas,
-            **({"nodes": [{"name": name, "pods": pods} for name, pods in part.nodes[:64]]} if part.nodes else {}),
+            **({"nodes": nodes[:64]} if (nodes := _named(part.nodes)) else {}),
         }
         for part in plan.replicas
     ]

@@ -23,6 +23,10 @@ class Patience:
     """A bound pod that misses an image, a Secret or a volume is withdrawn."""
     podless: float = 10.0
     """A Job without any pod was refused by quota or admission."""
+    back_off: float = 600.0
+    """How long a place that failed a job or a service is not tried again for it."""
+    tombstone: float = 60.0
+    """How long a deletion waits for an unreachable member before a tombstone takes the finalizer's place."""
 
 
 DEPENDENCY = "DependencyMissing"
@@ -71,6 +75,11 @@ class Member:
     news: tuple[News, ...] = ()
     tombstones: tuple[Mapping[str, Any], ...] = ()
     patience: Patience = Patience()
+    provisioning: Mapping[str, float] = field(default_factory=dict)
+    """Pools that an autoscaler may add nodes to -> seconds that takes: their pods may stay unbound longer by that."""
+
+    def unbound_patience(self, pool: str) -> float:
+        return self.patience.unbound + self.provisioning.get(pool, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,16 @@ class Progress:
         return self.bound >= self.wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How one Deployment fares. `unbound`: a pod of it waits for a node."""
+
+    pods: int
+    unbound: bool
+    trouble: Trouble | None = None
+    due_at: float | None = None
+
+
 def group_by_owner(objects: Iterable[Manifest]) -> dict[str, tuple[Manifest, ...]]:
     """Objects by the owner-uid label; those without one are left out."""
     groups: dict[str, list[Manifest]] = {}
@@ -130,8 +149,8 @@ def instant(text: str | None) -> float | None:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else None
 
 
-def progress(job: Manifest, member: Member, owner_uid: str, now: float) -> Progress:
-    """Facts about one child Job and its pods, as `member` shows them."""
+def progress(job: Manifest, member: Member, owner_uid: str, now: float, pool: str = "") -> Progress:
+    """Facts about one child Job and its pods, as `member` shows them. `pool`: where it was released to."""
     pods = member.pods.get(owner_uid, ())
     spec, status = job.get("spec") or {}, job.get("status") or {}
     mine = [pod for pod in pods if _owned_by(pod, uid_of(job))]
@@ -142,7 +161,7 @@ def progress(job: Manifest, member: Member, owner_uid: str, now: float) -> Progr
     wanted = int(spec.get("completions") or spec.get("parallelism") or 1)
     ended, ended_at, message = _end(status)
     suspended = bool(spec.get("suspend"))
-    trouble, due_at = (None, None) if ended or suspended else _trouble(job, live, len(well), member, now)
+    trouble, due_at = (None, None) if ended or suspended else _trouble(job, live, len(well), member, now, pool)
     return Progress(
         ref=ref_of(job),
         uid=uid_of(job),
@@ -205,14 +224,50 @@ def _end(status: Mapping[str, Any]) -> tuple[str, float | None, str]:
     return "", None, ""
 
 
+def serving(deployment: Manifest, member: Member, owner_uid: str, pool: str, now: float) -> Serving:
+    """Facts about one Deployment and its pods, as `member` shows them."""
+    selected = ((deployment.get("spec") or {}).get("selector") or {}).get("matchLabels") or labels_of(deployment)
+    wanted = {name: selected.get(name) for name in (naming.POOL, naming.VARIANT)}
+    live = [
+        pod
+        for pod in member.pods.get(owner_uid, ())
+        if all(labels_of(pod).get(name) == value for name, value in wanted.items())
+        and _phase(pod) in ("Pending", "Running", "Unknown")
+        and not pod["metadata"].get("deletionTimestamp")
+    ]
+    trouble, due = _replica_failure(deployment, member, now)
+    if trouble is None:
+        trouble, later = _first_trouble(live, member, now, pool)
+        due = min((at for at in (due, later) if at is not None), default=None)
+    waiting = any(not (pod.get("spec") or {}).get("nodeName") for pod in live)
+    return Serving(len(live), waiting, trouble, due)
+
+
+def _replica_failure(deployment: Manifest, member: Member, now: float) -> tuple[Trouble | None, float | None]:
+    """Pods that quota or admission refuse: the Deployment's own condition says so."""
+    for condition in (deployment.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            since = instant(condition.get("lastTransitionTime")) or now
+            if now < since + member.patience.podless:
+                return None, since + member.patience.podless
+            return _refusal(str(condition.get("message") or "no reason given")), None
+    return None, None
+
+
 def _trouble(
-    job: Manifest, live: Sequence[Manifest], done: int, member: Member, now: float
+    job: Manifest, live: Sequence[Manifest], done: int, member: Member, now: float, pool: str
 ) -> tuple[Trouble | None, float | None]:
     if not live and not done:
         return _podless(job, member, now)
+    return _first_trouble(live, member, now, pool)
+
+
+def _first_trouble(
+    live: Sequence[Manifest], member: Member, now: float, pool: str
+) -> tuple[Trouble | None, float | None]:
     due: list[float] = []
     for pod in live:
-        found, at = _pod_trouble(pod, member, now)
+        found, at = _pod_trouble(pod, member, now, member.unbound_patience(pool))
         if found is not None:
             return found, None
         if at is not None:
@@ -230,20 +285,22 @@ def _podless(job: Manifest, member: Member, now: float) -> tuple[Trouble | None,
     said = [item for item in member.news if item.regarding_uid == uid_of(job) and item.reason == "FailedCreate"]
     if not said:
         return None, None
-    note = said[-1].note
+    return _refusal(said[-1].note), None
+
+
+def _refusal(note: str) -> Trouble:
     if "exceeded quota" in note or "must specify" in note:
-        return Trouble(QUOTA, f"the namespace's quota refuses its pods: {note}"[:1000]), None
-    return Trouble(REFUSED, f"its pods are refused: {note}"[:1000]), None
+        return Trouble(QUOTA, f"the namespace's quota refuses its pods: {note}"[:1000])
+    return Trouble(REFUSED, f"its pods are refused: {note}"[:1000])
 
 
-def _pod_trouble(pod: Manifest, member: Member, now: float) -> tuple[Trouble | None, float | None]:
+def _pod_trouble(pod: Manifest, member: Member, now: float, patience: float) -> tuple[Trouble | None, float | None]:
     """What one live pod is stuck on once patience is over, else when it will be."""
     if _phase(pod) != "Pending":
         return None, None
     scheduled = _condition(pod, "PodScheduled")
     if not pod["spec"].get("nodeName"):
         since = instant(pod["metadata"].get("creationTimestamp")) or now
-        patience = member.patience.unbound
         if now < since + patience:
             return None, since + patience
         said = str(scheduled.get("message") or "kube-scheduler gave no reason")

@@ -14,18 +14,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from polyhull.api import status as api_status
 from polyhull.api.conditions import Reason, Type
 from polyhull.controller import children, status
 from polyhull.controller.children import Member, Progress, Trouble
 from polyhull.controller.removal import deletes, leftovers, remove
 from polyhull.controller.status import Said, compose
 from polyhull.delivery.base import Action, Announce, ConfirmGone, Delete, Finalizer, PutStatus, Suspend
-from polyhull.domain.workloads import Key, Placed
+from polyhull.domain.workloads import Exclusion, Key, Placed
 from polyhull.kube.resources import JOBS, Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
-
-EXCLUDE_SECONDS = 600.0
-"""Back-off: how long a place that failed a job is not tried again for it."""
 
 _WITHDRAWING = frozenset({children.UNBOUND, children.DEPENDENCY, children.QUOTA, children.REFUSED})
 _LEAVING = _WITHDRAWING | {Reason.WITHDRAWN, Reason.SUSPENDED}
@@ -157,7 +155,7 @@ def _look(job: HubJob, member: Member, now: float) -> Progress | None:
     child = child_of(job, member)
     if child is None:
         return None
-    return children.progress(child, member, job.uid, now)
+    return children.progress(child, member, job.uid, now, str(job.assignment.get("pool") or ""))
 
 
 # -- released
@@ -275,7 +273,7 @@ def _freed(job: HubJob, now: float, reason: str, text: str, member: Member | Non
         "estimatedStartTime": None,
         "estimatedCompletionTime": None,
         "transfers": None,
-        "exclusions": _exclusions(job, reason, text, now),
+        "exclusions": _exclusions(job, reason, text, now, member),
     }
     said: Said = (Type.PLACED, False, reason, text or "withdrawn")
     confirm = () if member is None else (ConfirmGone(member.name, job.child_ref),)
@@ -283,16 +281,22 @@ def _freed(job: HubJob, now: float, reason: str, text: str, member: Member | Non
     return Verdict(State.WITHDRAWING, _placed(job, None), (*confirm, put))
 
 
-def _exclusions(job: HubJob, reason: str, text: str, now: float) -> list[dict[str, Any]] | None:
-    held = [one for one in job.status.get("exclusions") or () if (children.instant(one["untilTime"]) or 0.0) > now]
-    if reason in _WITHDRAWING:
-        place = {"cluster": job.assignment["cluster"]}
-        if reason == children.UNBOUND:
-            place["pool"] = job.assignment["pool"]
-        entry = {**place, "reason": reason, "message": text[:1000], "untilTime": status.at(now + EXCLUDE_SECONDS)}
-        held = [one for one in held if {k: one.get(k) for k in ("cluster", "pool")} != {"pool": None, **place}]
-        held.append(entry)
-    return held[-16:] or None
+def _exclusions(
+    job: HubJob, reason: str, text: str, now: float, member: Member | None
+) -> list[dict[str, Any]] | None:
+    if member is None or reason not in _WITHDRAWING:
+        return exclusions(job.status, now)
+    pool = str(job.assignment["pool"]) if reason == children.UNBOUND else ""
+    return exclusions(job.status, now, Exclusion(member.name, pool, reason, text, now + member.patience.back_off))
+
+
+def exclusions(held: Mapping[str, Any], now: float, new: Exclusion | None = None) -> list[dict[str, Any]] | None:
+    """`status.exclusions` still in force, with `new` in the place of what was said of the same pool or cluster."""
+    live = [one for one in held.get("exclusions") or () if (children.instant(one["untilTime"]) or 0.0) > now]
+    if new is not None:
+        live = [one for one in live if (one["cluster"], one.get("pool") or "") != (new.cluster, new.pool)]
+        live += api_status.exclusion_status([new], now)
+    return live[-16:] or None
 
 
 def _lost(job: HubJob, member: Member, now: float) -> Verdict:

@@ -50,14 +50,20 @@ class View:
 
 
 def member_view(
-    connection: Connection, raw: Manifest | None, news: tuple[News, ...], hub: str, patience: Patience
+    connection: Connection,
+    raw: Manifest | None,
+    news: tuple[News, ...],
+    hub: str,
+    patience: Patience,
+    provisioning: Mapping[str, float] | None = None,
 ) -> Member:
     """A member's mirrors grouped by owner. Children of another hub are none of our business."""
     status = (raw or {}).get("status") or {}
     fenced = bool(((raw or {}).get("spec") or {}).get("fenced"))
     cache = connection.cache
     if not connection.connected or cache is None:
-        return Member(connection.name, False, fenced, tombstones=tuple(status.get("tombstones") or ()))
+        stones = tuple(status.get("tombstones") or ())
+        return Member(connection.name, False, fenced, tombstones=stones, patience=patience)
     ours = [body for resource in _CHILD_KINDS for body in cache.objects(resource) if _of_hub(body, hub)]
     pods = [body for body in cache.objects(PODS) if inventory.owner_uid(body) and _of_hub(body, hub)]
     return Member(
@@ -69,6 +75,7 @@ def member_view(
         news=news,
         patience=patience,
         tombstones=tuple(status.get("tombstones") or ()),
+        provisioning=provisioning or {},
     )
 
 
@@ -96,16 +103,19 @@ def view(
     """Everything at one instant."""
     bodies, connected = tuple(objects), tuple(connections)
     raw_members = {body["metadata"]["name"]: body for body in bodies if body["kind"] == "MemberCluster"}
-    members: dict[str, Member] = {}
-    observed: dict[str, Observed] = {}
-    caches: dict[str, Cache] = {}
-    for one in connected:
-        reachable = one.connected and one.cache is not None
-        members[one.name] = member_view(one, raw_members.get(one.name), news.get(one.name, ()), hub, patience)
-        observed[one.name] = observed_of(one, reachable)
-        if reachable and one.cache is not None:
-            caches[one.name] = one.cache
+    reachable = {one.name: one.connected and one.cache is not None for one in connected}
+    observed = {one.name: observed_of(one, reachable[one.name]) for one in connected}
+    caches = {one.name: one.cache for one in connected if one.connected and one.cache is not None}
     world = world_of(bodies, observed=observed, namespaces=namespaces)
+    growing = {
+        f"{pool.cluster}/{pool.name}": pool.provision_seconds
+        for pool in world.declared_pools
+        if pool.max_nodes is not None
+    }
+    members = {
+        one.name: member_view(one, raw_members.get(one.name), news.get(one.name, ()), hub, patience, growing)
+        for one in connected
+    }
     data_sets = {entry.key: entry for entry in world.data_sets}
     transfers: dict[Key, tuple[ActiveTransfer, ...]] = {}
     for moved in world.transfers:

@@ -14,8 +14,6 @@ from polyhull.delivery.base import Action, ConfirmGone, Delete, Finalizer
 from polyhull.kube.resources import Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
 
-TOMBSTONE_SECONDS = 60.0
-"""How long a deletion waits for an unreachable member before a tombstone takes the finalizer's place."""
 MOST_TOMBSTONES = 1000
 """Per member: beyond it deletions wait for the member (or for `fenced`)."""
 
@@ -83,8 +81,9 @@ def remove(raw: Manifest, homes: Mapping[str, Sequence[Ref]], members: Mapping[s
     if not silent:
         return Removal((*confirmed, Finalizer(ref_of(raw), uid, False)))
     since = instant(metadata.get("deletionTimestamp")) or now
-    if now < since + TOMBSTONE_SECONDS:
-        return Removal(due_at=since + TOMBSTONE_SECONDS)
+    due_at = since + max(one.patience.tombstone for one in silent)
+    if now < due_at:
+        return Removal(due_at=due_at)
     return Removal(tombstones=tuple(one.name for one in silent if len(one.tombstones) < MOST_TOMBSTONES))
 
 
