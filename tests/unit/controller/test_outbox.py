@@ -1,0 +1,93 @@
+"""Writes in flight: one step per owner, none on a stale look, the member's no told apart."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from polyhull.controller.outbox import Outbox, refused_child, vanished
+from polyhull.delivery.base import Action, Apply, Outcome, PutStatus
+from polyhull.domain.errors import Refused, Unreachable
+from polyhull.kube.resources import OUR_KINDS, Ref
+
+OWNER = Ref(next(kind for kind in OUR_KINDS if kind.kind == "TrainingJob"), "team", "one")
+PUT = PutStatus(OWNER, "u", {"planHash": "h"})
+CHILD = Apply("edge", {"kind": "Job", "metadata": {"name": "c", "labels": {"polyhull.io/uid": "u"}}})
+
+
+class Slow:
+    """Delivers when told to."""
+
+    def __init__(self) -> None:
+        self.go, self.sent = asyncio.Event(), 0
+
+    async def deliver(self, actions: Sequence[Action]) -> Outcome:
+        self.sent += 1
+        await self.go.wait()
+        return Outcome(tuple(actions))
+
+
+def outbox(delivery: Any, ended: list[Outcome], leading: bool = True) -> Outbox:
+    return Outbox(
+        delivery, lambda: 0.0, lambda: leading, lambda owner, outcome: ended.append(outcome), lambda s: None
+    )
+
+
+def test_what_a_cycle_decided_before_a_step_ended_is_not_done_again() -> None:
+    async def story() -> None:
+        slow, ended = Slow(), list[Outcome]()
+        held = outbox(slow, ended)
+        held.looking()
+        assert held.submit(OWNER, [PUT, CHILD])
+        held.looking()  # the next cycle looks while the step is in flight, and decides while it ends
+        slow.go.set()
+        await held.drain()
+        assert len(ended) == 1
+        assert not held.submit(OWNER, [CHILD]), "the cycle has not seen the child"
+        held.looking()
+        assert held.submit(OWNER, [CHILD])
+        await held.drain()
+        assert slow.sent == 2
+
+    asyncio.run(story())
+
+
+def test_until_a_step_is_through_its_status_is_what_is_seen() -> None:
+    async def story() -> None:
+        slow = Slow()
+        held = outbox(slow, [])
+        body = {"apiVersion": "polyhull.io/v1alpha1", "kind": "TrainingJob"}
+        body |= {"metadata": {"name": "one", "namespace": "team"}}
+        held.submit(OWNER, [PUT, CHILD])
+        assert held.apply_overlay(body)["status"] == {"planHash": "h"}
+        assert not held.submit(OWNER, [PUT])
+        slow.go.set()
+        await held.drain()
+        assert "status" not in held.apply_overlay(body)
+
+    asyncio.run(story())
+
+
+def test_who_does_not_lead_sends_nothing() -> None:
+    async def story() -> None:
+        slow = Slow()
+        held = outbox(slow, [], leading=False)
+        held.submit(OWNER, [PUT])
+        await held.drain()
+        assert slow.sent == 0
+
+    asyncio.run(story())
+
+
+def test_a_members_no_is_told_from_a_line_that_is_down() -> None:
+    quota = Refused(403, "Forbidden", "exceeded quota: none")
+    told = refused_child(Outcome((PUT,), failed=CHILD, error=quota))
+    assert told is not None
+    assert (told[0], told[1].reason) == ("u", "QuotaExceeded")
+    told = refused_child(Outcome((PUT,), failed=CHILD, error=Refused(422, "Invalid", "no")))
+    assert told is not None
+    assert told[1].reason == "Refused"
+    assert refused_child(Outcome((PUT,), failed=CHILD, error=Refused(409, "Conflict", "later"))) is None
+    assert refused_child(Outcome((PUT,), failed=CHILD, error=Unreachable("down"))) is None
+    assert refused_child(Outcome((), failed=PUT, error=quota)) is None
+    assert vanished(Outcome((), failed=PUT, error=Refused(404, "NotFound", "gone")))
+    assert not vanished(Outcome((), failed=PUT, error=Unreachable("down")))
