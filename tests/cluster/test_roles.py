@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -235,20 +236,32 @@ def work(where: str, size: str = "short") -> list[dict[str, Any]]:
     return [data(f"short-{where}", "10M"), *jobs, ours("InferenceJob", f"chat-{where}", chat, namespace=SPACE)]
 
 
-def placed(hub: Cluster, namespace: str, name: str) -> bool:
-    return condition(get(hub, "trainingjob", namespace, name), "Placed") == ("True", "Bound")
-
-
-def succeeded(hub: Cluster, namespace: str, name: str) -> bool:
-    return condition(get(hub, "trainingjob", namespace, name), "Succeeded") == ("True", "Completed")
+def holds(hub: Cluster, kind: str, namespace: str, name: str, mark: str) -> bool:
+    """Whether the condition `mark` is true of the object."""
+    return condition(get(hub, kind, namespace or "default", name), mark)[0] == "True"
 
 
 CHILDREN = "jobs,deployments,services,podgroups,persistentvolumeclaims"
 
 
+LEFT = (
+    ("Job", "endless"),
+    ("Job", "long"),
+    ("Deployment", "chat"),
+    ("Service", "chat"),
+    ("PersistentVolumeClaim", "short"),
+    ("PersistentVolumeClaim", "long"),
+)
+"""What of `work` is still there when all that ends has ended."""
+
+
 def children(cluster: Cluster) -> set[str]:
     found = cluster.kubectl("get", CHILDREN, "-n", SPACE, "-l", "app.kubernetes.io/managed-by=polyhull")["items"]
     return {f"{one['kind']} {one['metadata']['labels']['polyhull.io/name']}" for one in found}
+
+
+def shows(cluster: Cluster, wanted: set[str]) -> bool:
+    return children(cluster) == wanted
 
 
 # -- tests, in this order: the last ones judge what the first ones caused
@@ -257,13 +270,11 @@ def children(cluster: Cluster) -> set[str]:
 def test_the_first_job_needs_nothing_but_the_chart(hub: Cluster, operator: Deployed) -> None:
     """README's three commands: no Site, Link or MemberCluster; the cluster's own nodes are the fleet."""
     hub.kubectl("apply", "-f", str(ROOT / "examples" / "first-job" / "job.yaml"))
-    wait_for("placed", lambda: placed(hub, "default", "first-job") or succeeded(hub, "default", "first-job"))
+    wait_for("succeeded", partial(holds, hub, "trainingjob", "default", "first-job", "Succeeded"))
     told = (get(hub, "trainingjob", "default", "first-job") or {})["status"]["assignment"]
     assert (told["cluster"], told["option"]) == ("local", "cpu")
-    wait_for("succeeded", lambda: succeeded(hub, "default", "first-job"))
     wait_for("its child is gone", lambda: not listed(hub, "jobs", "default"))
-    line = hub.kubectl("get", "trainingjobs", "-owide")
-    assert "first-job" in line
+    assert "first-job" in hub.kubectl("get", "trainingjobs", "-owide")
 
 
 def test_gangs_copies_and_services_run_on_the_hub_and_on_the_member(
@@ -274,27 +285,20 @@ def test_gangs_copies_and_services_run_on_the_hub_and_on_the_member(
         cluster.client.post("/api/v1/namespaces", body)
     hub.kubectl("apply", "-f", "-", stdin=members(fleet))
     for name in ("hub", "edge"):
-        wait_for(
-            name, lambda name=name: condition(hub.kubectl("get", "membercluster", name), "Connected")[0] == "True"
-        )
+        wait_for(f"{name} is connected", partial(holds, hub, "membercluster", "", name, "Connected"))
     hub.kubectl("apply", "-f", "-", stdin=[*work("hub"), *work("edge")])
     for where in ("hub", "edge"):
-        wait_for(f"gang-{where} succeeded", lambda where=where: succeeded(hub, SPACE, f"gang-{where}"), 60.0)
-        wait_for(f"data-{where} succeeded", lambda where=where: succeeded(hub, SPACE, f"data-{where}"), 60.0)
-        wait_for(f"endless-{where} runs", lambda where=where: placed(hub, SPACE, f"endless-{where}"), 60.0)
-        chat = f"chat-{where}"
-        wait_for(chat, lambda chat=chat: condition(get(hub, "inferencejob", SPACE, chat), "Ready")[0] == "True", 60.0)
+        for kind, name, mark in (
+            ("trainingjob", f"gang-{where}", "Succeeded"),
+            ("trainingjob", f"data-{where}", "Succeeded"),
+            ("trainingjob", f"endless-{where}", "Placed"),
+            ("inferencejob", f"chat-{where}", "Ready"),
+        ):
+            wait_for(f"{name} is {mark}", partial(holds, hub, kind, SPACE, name, mark), 60.0)
     hub.kubectl("apply", "-f", "-", stdin=[*work("hub", "long"), *work("edge", "long")])
     for where, cluster in fleet.clusters.items():
-        claims = {f"PersistentVolumeClaim {size}-{where}" for size in ("short", "long")}
-        left = {
-            f"Job endless-{where}",
-            f"Job long-{where}",
-            f"Deployment chat-{where}",
-            f"Service chat-{where}",
-            *claims,
-        }
-        wait_for(f"{where}: what ended is removed", lambda cluster=cluster, left=left: children(cluster) == left)
+        left = {f"{kind} {of_what}-{where}" for kind, of_what in LEFT}
+        wait_for(f"{where}: what ended is removed", partial(shows, cluster, left))
 
 
 def test_copies_use_the_image_that_the_chart_names(fleet: Ground, operator: Deployed) -> None:
@@ -313,9 +317,8 @@ def test_no_step_failed(operator: Deployed) -> None:
 def test_what_is_deleted_leaves_nothing(fleet: Ground, hub: Cluster, operator: Deployed) -> None:
     hub.kubectl("delete", "trainingjobs,inferencejobs,datasets", "--all", "-n", SPACE, "--timeout=60s")
     for cluster in fleet.clusters.values():
-        wait_for(
-            "nothing is left", lambda cluster=cluster: not children(cluster) and not listed(cluster, "pods", SPACE)
-        )
+        wait_for("nothing is left", partial(shows, cluster, set()))
+        assert listed(cluster, "pods", SPACE) == []
 
 
 def test_an_apply_to_what_is_gone_is_refused_and_no_creation(hub: Cluster, operator: Deployed) -> None:
@@ -397,3 +400,24 @@ def granted(cluster: Cluster, account: str) -> set[Right]:
                     resource, _, subresource = what.partition("/")
                     found.add((verb, spelt(resource, group, subresource)))
     return found
+
+
+def test_uninstalling_leaves_what_runs_alone_and_lets_go_of_what_is_kept(
+    hub: Cluster, charts: dict[str, Helm], operator: Deployed
+) -> None:
+    def leave() -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "polyhull", "uninstall", "--kubeconfig", str(hub.kubeconfig_path)]
+        path = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")}
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=path, check=False)
+
+    hub.kubectl("apply", "-f", "-", stdin=job(SPACE, "endless-kept", option(DEVICES["hub"])))
+    wait_for("placed", partial(holds, hub, "trainingjob", SPACE, "endless-kept", "Placed"))
+    early = leave()
+    assert (early.returncode, "still leads" in early.stderr) == (2, True), early.stderr
+    operator.stop()
+    charts["hub"]("uninstall", "polyhull", "-n", SYSTEM)
+    late = leave()
+    assert "taken off 1 objects" in late.stdout, late.stderr
+    hub.kubectl("delete", "trainingjob", "endless-kept", "-n", SPACE, "--timeout=10s")
+    (pod,) = listed(hub, "pods", SPACE)
+    assert (pod["status"]["phase"], children(hub)) == ("Running", {"Job endless-kept"})

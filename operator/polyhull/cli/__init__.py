@@ -150,6 +150,20 @@ def run(
     raise typer.Exit(wiring.run(settings))
 
 
+@app.command()
+def uninstall(
+    kubeconfig: Annotated[Path | None, typer.Option(help="Path of a kubeconfig; KUBECONFIG otherwise.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
+    namespace: Annotated[str, typer.Option("-n", "--namespace", help="Where the operator ran.")] = "polyhull-system",
+) -> None:
+    """After the operator is gone: take its finalizers off, so that jobs and data sets can be deleted."""
+    from polyhull import wiring
+    from polyhull.cli import leaving
+
+    count = leaving.release(kubeconfig, context, (namespace, wiring.LEASE_NAME))
+    typer.echo(f"finalizers taken off {count} objects; what they run goes on")
+
+
 def _print(*parts: object) -> None:
     from rich.console import Console
 
