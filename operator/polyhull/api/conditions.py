@@ -54,6 +54,7 @@ class Reason(StrEnum):
     NO_RATE = "NoRate"
     NO_CAPACITY = "NoCapacity"
     NAMESPACE_NOT_ACCEPTED = "NamespaceNotAccepted"
+    SERVICE_ACCOUNT_NOT_ALLOWED = "ServiceAccountNotAllowed"
     NO_REACHABLE_REPLICA = "NoReachableReplica"
     KEPT_LAST_PLAN = "KeptLastPlan"
     # DataReady

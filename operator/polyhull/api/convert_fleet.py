@@ -89,6 +89,7 @@ def cluster(
     *,
     connected: bool = True,
     accepts: frozenset[str] | None = None,
+    service_accounts: frozenset[str] | None = None,
     serves_pod_groups: bool = False,
     file: str = "",
     strict: bool = False,
@@ -111,6 +112,7 @@ def cluster(
             fenced=spec.fenced,
             drain=spec.drain,
             accepts=None if spec.local else accepts,
+            service_accounts=None if spec.local else service_accounts,
             storage=_storage(spec.storage, found),
             serves_pod_groups=serves_pod_groups,
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from polyhull.api.parse import parse, where_of
-from polyhull.api.podtemplate import pod_requests
+from polyhull.api.podtemplate import pod_requests, service_account
 from polyhull.api.results import Converted, Findings, created_at, part
 from polyhull.api.status import read_active_transfers, read_copies, read_exclusions, read_placed, read_promise
 from polyhull.api.status import read_serving as serving_of
@@ -349,6 +349,7 @@ def _option(
         rate,
         pod,
         _evidence(entry.rate_evidence),
+        service_account(template, entry.template),
     )
 
 
@@ -375,7 +376,8 @@ def _batch_option(
         found=found,
     )
     evidence = _evidence(entry.rate_evidence)
-    return Option(entry.name, entry.accelerator, replicas, entry.devices_per_replica, rate, pod, evidence)
+    account = service_account(template, entry.template)
+    return Option(entry.name, entry.accelerator, replicas, entry.devices_per_replica, rate, pod, evidence, account)
 
 
 def _variant(
@@ -410,6 +412,7 @@ def _variant(
         pod=pod,
         model=_model_input(entry, namespace),
         rate_evidence=_evidence(entry.rate_evidence),
+        service_account=service_account(template, entry.template),
     )
 
 

@@ -66,6 +66,14 @@ def pod_requests(
     return Resources(devices, cpu, memory, ephemeral, 1)
 
 
+def service_account(base: PodTemplate | None, over: PodTemplate | None) -> str:
+    """The ServiceAccount that the merged template names; empty: none, and no token is mounted."""
+    for template in (over, base):
+        if template is not None and template.service_account_name:
+            return template.service_account_name
+    return ""
+
+
 _AMOUNTS = ("cpu", "memory", "ephemeral_storage")
 
 

@@ -40,6 +40,8 @@ class Observed:
 
     connected: bool = True
     accepts: frozenset[str] | None = None
+    service_accounts: frozenset[str] | None = None
+    """`namespace/name` of those its administrator allows; None: any."""
     serves_pod_groups: bool = False
 
 
@@ -215,6 +217,7 @@ class _Builder:
                 raw,
                 connected=seen.connected,
                 accepts=seen.accepts,
+                service_accounts=seen.service_accounts,
                 serves_pod_groups=seen.serves_pod_groups,
                 **self._options(raw),
             )

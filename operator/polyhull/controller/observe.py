@@ -85,10 +85,14 @@ def _of_hub(body: Manifest, hub: str) -> bool:
 
 def observed_of(connection: Connection, reachable: bool) -> Observed:
     """What contact tells of a member."""
-    accepts: frozenset[str] | None = None
-    if not connection.wanted.local:
-        accepts = inventory.accepted_namespaces(connection.cache) if reachable and connection.cache else frozenset()
-    return Observed(reachable, accepts, connection.pod_groups is not None)
+    groups = connection.pod_groups is not None
+    if connection.wanted.local:
+        return Observed(reachable, None, None, groups)
+    if not reachable or connection.cache is None:
+        return Observed(reachable, frozenset(), frozenset(), groups)
+    allowed = inventory.allowed_service_accounts(connection.cache)
+    accounts = frozenset(f"{namespace}/{name}" for namespace, names in allowed.items() for name in names)
+    return Observed(reachable, inventory.accepted_namespaces(connection.cache), accounts, groups)
 
 
 def view(

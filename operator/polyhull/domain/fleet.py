@@ -157,6 +157,8 @@ class Cluster:
     fenced: bool = False
     drain: bool = False
     accepts: frozenset[str] | None = None
+    service_accounts: frozenset[str] | None = None
+    """`namespace/name` of those that templates may name; None: any (the local cluster)."""
     storage: Storage = Storage()
     serves_pod_groups: bool = False
 

@@ -53,6 +53,8 @@ class Option:
     rate_per_second: float | None
     pod: Resources
     rate_evidence: Evidence = Evidence.MEASURED
+    service_account: str = ""
+    """That its template names; a member's administrator must allow it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class Variant:
     pod: Resources
     model: DataInput | None = None
     rate_evidence: Evidence = Evidence.MEASURED
+    service_account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,8 @@ class InferenceService:
     confidential: bool = False
     serving: tuple[Serving, ...] = ()
     """What runs now."""
+    promise: tuple[Serving, ...] = ()
+    """Where the last accepted plan put it; tells while nothing runs yet."""
     exclusions: tuple[Exclusion, ...] = ()
 
 

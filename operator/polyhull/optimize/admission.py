@@ -79,8 +79,8 @@ class Admission:
 
     # -- members and sites ------------------------------------------------------------------------------------
 
-    def member(self, namespace: str, cluster: str) -> Refusal | None:
-        """May this cluster take new work of this namespace?"""
+    def member(self, namespace: str, cluster: str, account: str = "") -> Refusal | None:
+        """May this cluster take new work of this namespace, under this ServiceAccount?"""
         found = self.clusters.get(cluster)
         if found is None:
             return Refusal("MemberUnknown", f"no MemberCluster named {cluster} is in the fleet; create it")
@@ -93,6 +93,11 @@ class Admission:
         if found.accepts is not None and namespace not in found.accepts:
             text = f'namespace {namespace} of {cluster} is not labelled polyhull.io/accept: "true"'
             return Refusal("NamespaceNotAccepted", f"{text}; its administrator sets that label there")
+        allowed = found.service_accounts
+        if account and allowed is not None and f"{namespace}/{account}" not in allowed:
+            text = f"serviceAccountName {account} is not allowed in namespace {namespace} of {cluster}"
+            remedy = "its administrator lists it in the namespace's annotation polyhull.io/service-accounts"
+            return Refusal("ServiceAccountNotAllowed", f"{text}; {remedy}, or leave it out")
         return None
 
     def site_allowed(self, selector: Selector, site: str) -> bool:

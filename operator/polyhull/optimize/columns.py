@@ -192,7 +192,7 @@ class _Builder:
             for pool in pools:
                 inputs = (variant.model,) if variant.model is not None else ()
                 refusal = (
-                    self.admission.member(service.key.namespace, pool.cluster)
+                    self.admission.member(service.key.namespace, pool.cluster, variant.service_account)
                     or self.admission.place(pool, service.site_selector, service.confidential, service.exclusions)
                     or self.admission.fits(variant.pod, 1, pool)
                 )
@@ -219,7 +219,7 @@ class _Builder:
     ) -> None:
         admission = self.admission
         refusal = (
-            admission.member(job.key.namespace, pool.cluster)
+            admission.member(job.key.namespace, pool.cluster, option.service_account)
             or admission.place(pool, job.site_selector, job.confidential, job.exclusions)
             or admission.fits(option.pod, option.replicas, pool)
             or (_no_rate(option) if not 0.0 < compute <= LONGEST_SECONDS else None)

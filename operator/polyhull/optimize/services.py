@@ -52,6 +52,7 @@ class Serving:
         self.pools = sorted(snapshot.fleet.pools, key=lambda pool: pool.name)
         self.place = {pool.name: p for p, pool in enumerate(self.pools)}
         refused = {(one.job, one.option, one.pool) for one in columns.inadmissible}
+        self.inadmissible = columns.inadmissible
         ready: dict[tuple[Key, str], float] = {}
         for route in columns.routes:
             at = (route.data_set, route.store)
@@ -268,11 +269,23 @@ class Serving:
         count = least_replicas(total, rate, service_seconds, slack, service.percentile)
         return taken, min(can, count if count is not None else can)
 
+    def _refusals(self, service: InferenceService) -> tuple[str, str]:
+        """Why no pool may serve it, the first three of the reasons."""
+        mine = [one for one in self.inadmissible if one.job == service.key]
+        if not mine:
+            return "NoAdmissiblePool", "no variant is admissible in any pool of the fleet"
+        reasons = {one.reason for one in mine}
+        told = "; ".join(
+            f"{one.option} in {one.pool}: {one.message}" if one.pool else one.message for one in mine[:3]
+        )
+        more = f"; and {len(mine) - 3} more" if len(mine) > 3 else ""
+        return mine[0].reason if len(reasons) == 1 else "NoAdmissiblePool", told + more
+
     def _why(
         self, service: InferenceService, candidates: tuple[Candidate, ...], plan: ServicePlan
     ) -> tuple[str, str]:
         if not candidates:
-            return "NoAdmissiblePool", "no variant is admissible in any pool; the reasons are listed per pool"
+            return self._refusals(service)
         slacks = [slack for one in candidates for _, slack in one.slack]
         if plan.demanded_per_second > 0.0 and (not slacks or max(slacks) < 0.0):
             over = -max(slacks, default=math.nan)

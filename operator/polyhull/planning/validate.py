@@ -100,7 +100,7 @@ class _Checker:
         if pool is None or cluster is None or option is None or pool.cluster != a.cluster or pool.site != a.site:
             yield f"{job.key} is put on {a.cluster}, {a.pool}, {a.site}, {a.option}, which do not belong together"
             return
-        yield from self._admitted(job.key, pool, cluster, job.site_selector, job.confidential)
+        yield from self._admitted(job.key, pool, cluster, job.site_selector, job.confidential, option.service_account)
         for exclusion in job.exclusions:
             here = exclusion.cluster == pool.cluster and exclusion.pool in ("", pool.name)
             if here and exclusion.until > self.snapshot.taken_at:
@@ -134,12 +134,15 @@ class _Checker:
             yield f"{job.key} runs already and cannot start at {a.start_seconds} s"
 
     def _admitted(
-        self, who: Key, pool: Pool, cluster: Cluster, selector: Selector, confidential: bool
+        self, who: Key, pool: Pool, cluster: Cluster, selector: Selector, confidential: bool, account: str
     ) -> Iterator[str]:
         if not cluster.connected or cluster.fenced or cluster.drain:
             yield f"{who} is put on {cluster.name}, which takes no new work"
         if cluster.accepts is not None and who.namespace not in cluster.accepts:
             yield f"{who} is put on {cluster.name}, which does not accept namespace {who.namespace}"
+        allowed = cluster.service_accounts
+        if account and allowed is not None and f"{who.namespace}/{account}" not in allowed:
+            yield f"{who} is put on {cluster.name}, which does not allow ServiceAccount {account}"
         if not selector.matches(self.labels.get(pool.site, ())):
             yield f"{who} is put on site {pool.site}, which its site selector excludes"
         if confidential and not pool.confidential:
@@ -421,7 +424,8 @@ class _Checker:
             if sum(pods for _, pods in serving.nodes) != serving.replicas:
                 yield f"{who}: {serving.replicas} replicas in {pool.name}, but its nodes take another number"
             if not any((now.pool, now.variant) == (serving.pool, serving.variant) for now in service.serving):
-                yield from self._admitted(who, pool, cluster, service.site_selector, service.confidential)
+                account = variant.service_account
+                yield from self._admitted(who, pool, cluster, service.site_selector, service.confidential, account)
             total += serving.replicas
             if variant.model is not None:
                 begin = Fraction(serving.ready_seconds) if isfinite(serving.ready_seconds) else Fraction(0)
