@@ -19,6 +19,7 @@ from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.search import improve
 from polyhull.planning.simulate import Schedule
+from polyhull.planning.standing import best_quality, by_quality, same_places, standing
 from polyhull.planning.start import first_schedules, ranked
 from polyhull.planning.validate import validate
 
@@ -28,12 +29,15 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     snapshot = canonical(snapshot)
     columns = build_columns(snapshot)
     guide = guided(snapshot, columns)
-    reserved = reserve(snapshot, columns, guide.services)
-    instance, limits = reserved.instance, snapshot.policy.solver
+    reserved = reserve(snapshot, columns, standing(snapshot, columns, guide.services))
+    limits = snapshot.policy.solver
 
-    start, baselines = first_schedules(instance, guide.choice)
-    ranking = ranked(instance, guide.choice, guide.ranking)
-    fresh, steps = improve(instance, start, limits.search_steps, limits.seed, ranking, guide.lower_bound_seconds)
+    fresh, baselines, steps = searched(reserved, guide)
+    better, raised = best_quality(reserved, columns, fresh, by_quality(snapshot, columns))
+    if not same_places(better.services, reserved.services):
+        again, baselines, more = searched(better, guide)
+        reserved, fresh, steps = better, min(raised, again, key=lambda one: one.objective), steps + more
+    instance = reserved.instance
     left_out = frozenset(job.key for job, slot in zip(instance.jobs, fresh.slots, strict=True) if slot is None)
     bound, kind = bound_without(snapshot, columns, guide, reserved.services, left_out)
     status = "Feasible"
@@ -47,6 +51,15 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     if present is not None and not replaces(fresh, present.schedule, snapshot.policy.minimum_gain):
         fresh, status = present.schedule, f"{status}, present plan kept"
     return _decision(reserved, fresh, guide, (bound, kind), baselines, SolverReport(0.0, status, steps))
+
+
+def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int]:
+    """The best schedule around what is reserved, the baselines there, and the steps it took."""
+    instance, limits = reserved.instance, reserved.instance.snapshot.policy.solver
+    start, baselines = first_schedules(instance, guide.choice)
+    ranking = ranked(instance, guide.choice, guide.ranking)
+    found, steps = improve(instance, start, limits.search_steps, limits.seed, ranking, guide.lower_bound_seconds)
+    return found, baselines, steps
 
 
 def quick(snapshot: Snapshot) -> Decision:

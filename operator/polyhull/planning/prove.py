@@ -9,6 +9,7 @@ from polyhull.planning.order import Prescribed
 from polyhull.planning.relaxed import elsewhere, offers
 from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.simulate import Schedule, run
+from polyhull.planning.standing import WITHIN_SECONDS, best_quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,18 @@ def prove_and_improve(
     for room in rooms:
         for order, prescribed in _orders(room.instance, best, built, answer):
             candidate = run(room.instance, order, prescribed)
-            if candidate.objective < better.objective:
+            if candidate.objective < better.objective and (room is reserved or _pays(candidate, better)):
                 where, better = room, candidate
+    if where is not reserved:
+        where, better = best_quality(where, columns, better, reserved.services)
     # The grid's units are rounded down; the bound may not pass a schedule that exists.
     bound = min(answer.bound * built.problem.unit_seconds * (1.0 - 1e-12), better.makespan)
     return Proved(where, better, bound, "Optimal" if answer.status == "OPTIMAL" else "Feasible")
+
+
+def _pays(moved: Schedule, stays: Schedule) -> bool:
+    """Services are moved for more than a second, or for a job that finds no place otherwise."""
+    return moved.objective[0] < stays.objective[0] or moved.makespan < stays.makespan - WITHIN_SECONDS
 
 
 def _to_beat(instance: Instance, best: Schedule, known_bound: float) -> ToBeat:

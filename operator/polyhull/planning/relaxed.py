@@ -10,6 +10,7 @@ from polyhull.optimize.columns import Column, ColumnSet
 from polyhull.optimize.exact import Offer
 from polyhull.optimize.relaxation import dropped, relax
 from polyhull.optimize.services import Serving
+from polyhull.planning.standing import held, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Guide:
 def unguided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
     """Services by what runs and what the variants are worth; nothing is solved."""
     plans, unserved = Serving(snapshot, columns).plan({}) if snapshot.services else ((), ())
-    return Guide(services=plans, unplaced=(*dropped(snapshot, columns), *unserved))
+    return Guide(services=standing(snapshot, columns, plans), unplaced=(*dropped(snapshot, columns), *unserved))
 
 
 def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
@@ -87,7 +88,7 @@ def bound_without(
 def offers(snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...]) -> Offers:
     """Every place that may serve what `plans` serve, with the most one replica there can answer in time.
 
-    A service that runs and keeps its places in `plans` is not moved, just as a started job is not.
+    A service that runs or is promised and keeps its places in `plans` is not moved, just as a started job is not.
     """
     if not plans:
         return Offers()
@@ -115,8 +116,8 @@ def offers(snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...
 
 
 def _staying(snapshot: Snapshot, plans: tuple[ServicePlan, ...]) -> dict[Key, set[tuple[str, str]]]:
-    """Places of services that run in all the places their plan names."""
-    running = {one.key: {(now.pool, now.variant) for now in one.serving} for one in snapshot.services}
+    """Places of services that run, or are promised, in all the places their plan names."""
+    running = {key: {(pool, variant) for pool, variant, _ in now} for key, now in held(snapshot).items()}
     out = {}
     for plan in plans:
         places = {(serving.pool, serving.variant) for serving in plan.replicas}

@@ -76,7 +76,9 @@ def improve(
             best = min(best, at.best, key=lambda schedule: schedule.objective)
             if at.done:
                 running.remove(tier)
-    return _polish(instance, best), taken
+    polished = _polish(instance, best)
+    # All but the sum of finishes must be what the steps reached, or fewer steps could end better by luck.
+    return (polished if polished.objective[:-1] == best.objective[:-1] else best), taken
 
 
 def _polish(instance: Instance, schedule: Schedule) -> Schedule:
