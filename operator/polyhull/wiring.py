@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polyhull.api.world import Memo
 from polyhull.controller import handlers, observe
 from polyhull.controller.children import News, Patience
 from polyhull.controller.course import Course
@@ -115,6 +116,7 @@ class Operator:
         self.ready = False
         self._beat = time.monotonic()
         self._hub_id = ""
+        self._memo = Memo()
         self._stop: asyncio.Event
         self._code = 0
         self._leading: asyncio.Event
@@ -255,7 +257,14 @@ class Operator:
         }
         news = {member.name: _news(member.cache) for member in self.members.all() if member.cache is not None}
         return observe.view(
-            time.time(), objects, self.members.all(), news, self._hub_id, namespaces, self.settings.pod_patience
+            time.time(),
+            objects,
+            self.members.all(),
+            news,
+            self._hub_id,
+            namespaces,
+            self.settings.pod_patience,
+            self._memo,
         )
 
     def _took(self, outcome: Outcome) -> None:

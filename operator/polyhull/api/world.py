@@ -3,7 +3,7 @@
 The live operator and `polyhull plan -f` both go through here, so that files and cluster agree on what is wrong.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,6 +93,32 @@ class World:
     verdicts: Mapping[Ref, Verdict] = field(default_factory=dict)
 
 
+class Memo:
+    """Conversions of jobs as of the last time: a live operator looks at a thousand that did not change.
+
+    An entry holds the body it was made from, so that the same body (not an equal one) is found again; it is dropped
+    when a look goes by without it.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: Sequence[AcceleratorType] = ()
+        self._last: dict[int, tuple[Raw, int, Converted[Any]]] = {}
+        self._present: dict[int, tuple[Raw, int, Converted[Any]]] = {}
+
+    def begin(self, accelerators: Sequence[AcceleratorType]) -> None:
+        """A look begins. Conversions depend on all accelerators."""
+        self._last = self._present if accelerators == self._kinds else {}
+        self._present, self._kinds = {}, accelerators
+
+    def converted(self, raw: Raw, priority: int, convert_it: Callable[[], Converted[Any]]) -> Converted[Any]:
+        """`priority`: the default that the namespace's rule gives."""
+        found = self._last.get(id(raw))
+        if found is None or found[0] is not raw or found[1] != priority:
+            found = (raw, priority, convert_it())
+        self._present[id(raw)] = found
+        return found[2]
+
+
 def ref_of(raw: Raw) -> Ref:
     """Identity of a raw object; an absent namespace of a namespaced kind is `default`."""
     metadata = part(raw, "metadata")
@@ -108,13 +134,15 @@ def world_of(
     observed: Mapping[str, Observed] | None = None,
     namespaces: Mapping[str, Labels] | None = None,
     files: Mapping[Ref, str] | None = None,
+    memo: Memo | None = None,
 ) -> World:
     """Convert and check raw objects of ours.
 
     `observed` by member name (absent: connected, accepting all); `namespaces`: labels by name; `files` (from
-    `polyhull plan -f`): the file of each object, and with it strictness about unknown fields.
+    `polyhull plan -f`): the file of each object, and with it strictness about unknown fields. `memo`: kept by whoever
+    looks again and again, with the same `files`.
     """
-    return _Builder(list(objects), observed or {}, namespaces or {}, files).build()
+    return _Builder(list(objects), observed or {}, namespaces or {}, files, memo or Memo()).build()
 
 
 class _Builder:
@@ -124,10 +152,11 @@ class _Builder:
         observed: Mapping[str, Observed],
         namespaces: Mapping[str, Labels],
         files: Mapping[Ref, str] | None,
+        memo: Memo,
     ) -> None:
         self.objects = sorted(objects, key=ref_of)
         self.observed, self.namespaces = observed, dict(namespaces)
-        self.files, self.strict = files or {}, files is not None
+        self.files, self.strict, self.memo = files or {}, files is not None, memo
         self.problems: dict[Ref, list[InvalidInput]] = {ref_of(raw): [] for raw in self.objects}
         self.refusals: dict[Ref, list[Refusal]] = {ref_of(raw): [] for raw in self.objects}
 
@@ -264,6 +293,7 @@ class _Builder:
         self, known: check.Known, accelerators: Sequence[AcceleratorType]
     ) -> tuple[list[TrainingJob], list[InferenceService]]:
         kept: list[TrainingJob | InferenceService] = []
+        self.memo.begin(accelerators)
         for raw in self._of("TrainingJob") + self._of("InferenceJob"):
             if not convert.managed_by_us(raw):
                 del self.problems[ref_of(raw)], self.refusals[ref_of(raw)]
@@ -287,14 +317,14 @@ class _Builder:
     ) -> TrainingJob | InferenceService | None:
         ref = ref_of(raw)
         rule = check.rule_of(ref.namespace, known)
-        options = {**self._options(raw), "default_priority": rule.priority_default if rule else 0}
-        converted: Converted[Any]
+        priority = rule.priority_default if rule else 0
+        convert_it: Callable[..., Converted[Any]] = convert.training_job
         if convert.is_online(raw):
-            converted = convert.online_service(raw, accelerators, **options)
+            convert_it = convert.online_service
         elif ref.kind == "InferenceJob":
-            converted = convert.batch_job(raw, accelerators, **options)
-        else:
-            converted = convert.training_job(raw, accelerators, **options)
+            convert_it = convert.batch_job
+        options = {**self._options(raw), "default_priority": priority}
+        converted = self.memo.converted(raw, priority, lambda: convert_it(raw, accelerators, **options))
         self._note(ref, converted)
         value: TrainingJob | InferenceService | None = converted.value
         if value is None:

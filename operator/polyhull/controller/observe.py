@@ -9,7 +9,7 @@ from typing import Any
 
 from polyhull.api.conditions import Reason
 from polyhull.api.convert import is_online, key_of, managed_by_us
-from polyhull.api.world import Observed, World, world_of
+from polyhull.api.world import Memo, Observed, World, world_of
 from polyhull.api.world import ref_of as world_ref
 from polyhull.controller import children
 from polyhull.controller.children import Member, News, Patience
@@ -103,14 +103,15 @@ def view(
     hub: str,
     namespaces: Mapping[str, Labels],
     patience: Patience,
+    memo: Memo | None = None,
 ) -> View:
-    """Everything at one instant."""
+    """Everything at one instant. `memo`: of the looks before."""
     bodies, connected = tuple(objects), tuple(connections)
     raw_members = {body["metadata"]["name"]: body for body in bodies if body["kind"] == "MemberCluster"}
     reachable = {one.name: one.connected and one.cache is not None for one in connected}
     observed = {one.name: observed_of(one, reachable[one.name]) for one in connected}
     caches = {one.name: one.cache for one in connected if one.connected and one.cache is not None}
-    world = world_of(bodies, observed=observed, namespaces=namespaces)
+    world = world_of(bodies, observed=observed, namespaces=namespaces, memo=memo)
     growing = {
         f"{pool.cluster}/{pool.name}": pool.provision_seconds
         for pool in world.declared_pools
