@@ -195,7 +195,12 @@ def render_all(namespace: str) -> list[Manifest]:
             "policy.spec.mode=Observe",
             "rbac.localWork=false",
         ),
-        ("image.registry=example.test", f"image.digest=sha256:{'0' * 64}", "extraArgs={--log-level=debug}"),
+        (
+            "transfer.image=example.test/rclone:1",
+            "image.registry=example.test",
+            f"image.digest=sha256:{'0' * 64}",
+            "extraArgs={--log-level=debug}",
+        ),
     ],
     ids=lambda settings: ",".join(settings)[:40] or "defaults",
 )
@@ -297,6 +302,7 @@ def test_the_operator_may_do_nothing_more(operator: As, cluster: Cluster) -> Non
     forbidden += [(verb, "", "secrets", SYSTEM) for verb in ("list", "watch", "create", "patch", "delete")]
     forbidden += [("list", "", "secrets", ""), ("list", "", "configmaps", "team-a"), ("create", "", "pods", "team-a")]
     forbidden += [("create", "", "pods/exec", "team-a"), ("create", "", "serviceaccounts/token", SYSTEM)]
+    forbidden += [("get", "", "namespaces", ""), ("get", "", "pods", "team-a"), ("get", "", "nodes", "")]
     forbidden += [("create", "", "namespaces", ""), ("patch", "", "namespaces", ""), ("patch", "", "nodes", "")]
     forbidden += [("delete", "", "pods", "team-a"), ("create", "", "pods/binding", "team-a")]
     for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings"):
