@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from polyhull.controller import observe
-from polyhull.controller.planner import Planner, gains, promises_of
+from polyhull.controller.planner import Planner, gains, places_of, promises_of
 from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Mode, Snapshot
-from polyhull.domain.workloads import Key, Promise
+from polyhull.domain.workloads import Key, Promise, Serving
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ class Course:
     patience_seconds: float = 10.0
     present: Decision | None = None
     promises: dict[Key, Promise] = field(default_factory=dict)
+    places: dict[Key, tuple[Serving, ...]] = field(default_factory=dict)
+    """Where the present plan has services: those that do not run yet must not wander."""
     _essence: object = None
     _asked: object = None
     """What the last search was about."""
@@ -50,6 +52,7 @@ class Course:
         essence = observe.essence(snapshot)
         if essence == self._essence and self._found is None:
             return self.present
+        snapshot = promised(snapshot, {}, self.places)
         self._seek(snapshot)
         if self._waits_for_search(snapshot):
             return None
@@ -60,7 +63,7 @@ class Course:
         if self._found is not None:
             decision = await self._compared(snapshot, decision)
         self._essence, self.present = essence, decision
-        self.promises = promises_of(decision)
+        self.promises, self.places = promises_of(decision), places_of(decision)
         return decision
 
     def take_news(self) -> News | None:
@@ -112,14 +115,14 @@ class Course:
         """With a plan just found and nothing promised yet, its promises are the present plan."""
         if self._found is None or any(job.promise is not None for job in snapshot.jobs):
             return snapshot
-        return promised(snapshot, promises_of(self._found[1]))
+        return promised(snapshot, promises_of(self._found[1]), places_of(self._found[1]))
 
     async def _compared(self, snapshot: Snapshot, decision: Decision) -> Decision:
         """The found plan carried to the fleet of now: taken over if it is better there."""
         assert self._found is not None
         (asked_of, found), self._found = self._found, None
         before = {one.job: one.pool for one in self.present.assignments} if self.present is not None else {}
-        renewed = await self.planner.insert(promised(snapshot, promises_of(found)))
+        renewed = await self.planner.insert(promised(snapshot, promises_of(found), places_of(found)))
         taken = decision if renewed is None or not gains(decision, renewed, 0.0) else renewed
         bounded = replace(
             taken,
@@ -141,13 +144,16 @@ def _agrees(taken: Decision, found: Decision) -> bool:
     return all(columns.get(one.job, (one.pool, one.option)) == (one.pool, one.option) for one in found.assignments)
 
 
-def promised(snapshot: Snapshot, promises: dict[Key, Promise]) -> Snapshot:
-    """The snapshot with these promises for jobs that wait."""
+def promised(snapshot: Snapshot, promises: dict[Key, Promise], places: dict[Key, tuple[Serving, ...]]) -> Snapshot:
+    """The snapshot with these promises for jobs that wait, and for services."""
     return replace(
         snapshot,
         jobs=tuple(
             job if job.placed is not None else replace(job, promise=promises.get(job.key, job.promise))
             for job in snapshot.jobs
+        ),
+        services=tuple(
+            replace(service, promise=places.get(service.key, service.promise)) for service in snapshot.services
         ),
     )
 
@@ -171,7 +177,7 @@ def question(snapshot: Snapshot) -> Question | None:
         (pool.name, pool.accelerator, sum(node.schedulable for node in pool.nodes), pool.growth)
         for pool in fleet.pools
     )
-    serving = tuple(replace(service, serving=()) for service in snapshot.services)
+    serving = tuple(replace(service, serving=(), promise=()) for service in snapshot.services)
     return Question(waiting, serving, (pools, fleet.clusters, fleet.links, snapshot.data_sets, snapshot.policy))
 
 

@@ -14,7 +14,7 @@ from polyhull.controller.worker import Worker
 from polyhull.domain.decision import Decision
 from polyhull.domain.errors import SolverFailed
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key, Promise
+from polyhull.domain.workloads import Key, Promise, Serving
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,16 @@ def promises_of(decision: Decision) -> dict[Key, Promise]:
         )
         for one in decision.assignments
         if not one.fixed
+    }
+
+
+def places_of(decision: Decision) -> dict[Key, tuple[Serving, ...]]:
+    """Where every service is planned."""
+    return {
+        plan.service: tuple(
+            Serving(one.cluster, one.pool, one.variant, one.replicas, one.nodes) for one in plan.replicas
+        )
+        for plan in decision.services
     }
 
 

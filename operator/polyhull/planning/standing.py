@@ -7,7 +7,6 @@ one gets its best variants unless the makespan pays for them.
 from polyhull.domain.decision import ServicePlan
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import InferenceService, Key
-from polyhull.domain.workloads import Serving as Replicas
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.services import Serving
 from polyhull.planning.reserve import Reserved, reserve
@@ -98,8 +97,3 @@ def _serves_as_much(plans: Plans, as_these: Plans) -> bool:
     return all(
         plan.service in served and served[plan.service] >= plan.served_per_second * _SERVED for plan in as_these
     )
-
-
-def promised_places(plan: ServicePlan) -> tuple[Replicas, ...]:
-    """A plan as the promise that the next snapshot should carry (`InferenceService.promise`)."""
-    return tuple(Replicas(one.cluster, one.pool, one.variant, one.replicas, one.nodes) for one in plan.replicas)
