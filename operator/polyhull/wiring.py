@@ -279,6 +279,9 @@ class Operator:
                 member.cache.observe(dict(body))
 
     def _client(self, cluster: str) -> ClusterClient | None:
+        """Asked before each action of a step: a process that was frozen in the middle of one must not go on."""
+        if not self.elector.leading:
+            return None
         return self.hub if cluster == HUB else self.members.client(cluster)
 
     async def _hub_uid(self) -> str:

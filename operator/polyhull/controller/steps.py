@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 ESTIMATE_SECONDS = 60.0
 """At most once a minute per object where nothing but estimates changed."""
 REPORTS_PER_SECOND = 10.0
+SETTLE_SECONDS = 1.0
+"""How long Placed=True waits for the start of pods just bound: most run within a second, and one status says both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Memory:
 
     transfer_blocked: dict[tuple[Key, str], float] = field(default_factory=dict)
     """Copies that failed: not started again before then (seconds since the epoch)."""
+    bound_at: dict[str, float] = field(default_factory=dict)
+    """By uid: when pods that do not run yet were seen bound, until the hub is told (seconds since the epoch)."""
+    refusals: Mapping[str, Trouble] = field(default_factory=dict)
+    """By uid: members that answered no to a child."""
     _last: dict[Ref, float] = field(default_factory=dict)
     _tokens: float = REPORTS_PER_SECOND
     _at: float = 0.0
@@ -96,6 +102,8 @@ def steps(
     build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub, rclone_image))
     for job in view.jobs:
         build.follow(job, verdicts[job.key])
+    for uid in memory.bound_at.keys() - {job.uid for job in view.jobs}:
+        del memory.bound_at[uid]
     for key, verdict in moving.items():
         build.copies(key, verdict)
     if decision is not None:
@@ -128,6 +136,8 @@ class _Steps:
         if verdict.due_at is not None:
             self.dues.append(verdict.due_at)
         self._entomb(job.raw, verdict.tombstones)
+        if self._starts_soon(job, verdict):
+            return
         if actions:
             event = verdict.event
             if event == "bound" and (released := instant(job.assignment.get("releasedTime"))) is not None:
@@ -137,6 +147,18 @@ class _Steps:
             self._tell(job, reports.refused(job, self.view.now))
         elif verdict.state is State.SUSPENDED and not job.released:
             self._tell(job, reports.suspended(job, self.view.now))
+
+    def _starts_soon(self, job: HubJob, verdict: Verdict) -> bool:
+        """Whether its pods are bound, do not run yet, and may do so within a moment."""
+        progress = verdict.progress
+        if verdict.event != "bound" or progress is None or progress.started_at is not None:
+            self.memory.bound_at.pop(job.uid, None)
+            return False
+        until = self.memory.bound_at.setdefault(job.uid, self.view.now) + SETTLE_SECONDS
+        if self.view.now >= until:
+            return False
+        self.dues.append(until)
+        return True
 
     def _again(self, job: HubJob) -> tuple[Action, ...]:
         try:
@@ -250,12 +272,13 @@ class _Steps:
         for raw in self.view.services:
             plan = planned.get(key_of(raw))
             act = plan is not None and self.approval.covers(plan)
-            made = services.follow(raw, self.view, self.snapshot, decision, self.renderer, act)
+            said_no = self.memory.refusals.get(str(raw["metadata"]["uid"]))
+            made = services.follow(raw, self.view, self.snapshot, decision, self.renderer, act, said_no)
             self._entomb(raw, made.tombstones)
             if made.due_at is not None:
                 self.dues.append(made.due_at)
             if made.urgent:
-                self.urgent.append(Step(ref_of(raw), made.urgent, uid=raw["metadata"]["uid"]))
+                self.urgent.append(Step(ref_of(raw), made.urgent, made.event, raw["metadata"]["uid"]))
             elif made.report is not None:
                 self._put(raw, made.report)
 
