@@ -50,6 +50,8 @@ class Trouble:
 
     reason: str
     message: str
+    cluster: str = ""
+    """The member that refused the child itself; empty: where it was released to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from polyhull.controller import jobs, observe, steps, transfers
+from polyhull.controller import jobs, observe, services, steps, transfers
 from polyhull.controller.children import Trouble
 from polyhull.controller.course import Course
 from polyhull.controller.observe import View
@@ -70,6 +70,7 @@ class Loop:
             key: transfers.judge(held, view.transfers.get(key, ()), view.members, view.now)
             for key, held in view.data_sets.items()
         }
+        self.memory.refusals = self.refusals
         snapshot = observe.snapshot_of(view, verdicts, self.course.promises, self._pools)
         self._pools.update((pool.name, pool) for pool in snapshot.fleet.pools if pool.nodes)
         present = await self.course.hold(snapshot)
@@ -93,6 +94,7 @@ class Loop:
     def _send(self, planned: Planned, view: View) -> None:
         self.refusals.update(planned.refusals)
         kept = {job.uid for job in view.jobs if job.released or self.outbox.in_flight(job.ref)}
+        kept |= services.refused(view, self.refusals)
         for uid in self.refusals.keys() - kept:
             del self.refusals[uid]
         for step in planned.urgent:

@@ -137,7 +137,7 @@ def refused_child(outcome: Outcome) -> tuple[str, Trouble] | None:
         return None
     uid = str((failed.manifest["metadata"].get("labels") or {}).get(naming.UID) or "")
     reason = QUOTA if "exceeded quota" in str(error) else REFUSED
-    return uid, Trouble(reason, f"its child is refused: {error}"[:1000])
+    return uid, Trouble(reason, f"its child is refused: {error}"[:1000], failed.cluster)
 
 
 def vanished(outcome: Outcome) -> bool:

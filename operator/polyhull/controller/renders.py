@@ -3,6 +3,8 @@
 Works from `status.assignment` rather than from a decision, so that a restarted operator makes the same child.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +18,7 @@ from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import Cluster, Fleet
 from polyhull.domain.workloads import DataSet, Key
 from polyhull.kube.resources import Manifest
-from polyhull.render import inference, training, transfer
+from polyhull.render import inference, naming, training, transfer
 from polyhull.render.data import Data, located
 from polyhull.render.naming import Owner
 from polyhull.render.pod import Place
@@ -70,18 +72,32 @@ class Renderer:
             owned = partial(training.dependents, gang)
         return Apply(cluster.name, training.job(gang), owned)
 
-    def deployment(self, raw: Manifest, key: Key, part: ServingPlan) -> Manifest:
-        """The Deployment of one part of a service's plan."""
+    def deployment(self, raw: Manifest, key: Key, part: ServingPlan, old: Manifest | None = None) -> Manifest:
+        """The Deployment of one part of a service's plan.
+
+        `old` is what runs: its preferred hosts are kept, since other hosts are another pod template, and a plan that
+        adds one replica must not restart all the others.
+        """
         cluster = self._cluster(part.cluster)
+        notes = ((old or {}).get("metadata") or {}).get("annotations") or {}
+        hosts = tuple(sorted(name for name, _ in part.nodes if not name.startswith("+")))
+        if naming.HOSTS in notes:
+            hosts = tuple(name for name in str(notes[naming.HOSTS]).split(",") if name)
+        template, entries = pod_template(raw, part.variant), self._job_entries(raw["spec"], part.variant)
         serving = inference.Serving(
             owner=Owner.of(key, str(raw["metadata"]["uid"]), self.hub),
             variant=part.variant,
             replicas=part.replicas,
-            place=self._place(part.pool, part.accelerator, part.devices_per_replica, part.nodes),
-            template=pod_template(raw, part.variant),
-            data=self._data(key.namespace, self._job_entries(raw["spec"], part.variant), cluster),
+            place=self._place(part.pool, part.accelerator, part.devices_per_replica, tuple((h, 1) for h in hosts)),
+            template=template,
+            data=self._data(key.namespace, entries, cluster),
         )
-        return inference.deployment(serving)
+        made = inference.deployment(serving)
+        made["metadata"]["annotations"] |= {
+            naming.HOSTS: ",".join(hosts),
+            naming.TEMPLATE: _digest([template, entries]),
+        }
+        return made
 
     def service(self, raw: Manifest, key: Key, variants: tuple[str, ...]) -> Manifest:
         """The Service over these variants in one cluster."""
@@ -148,3 +164,8 @@ class Renderer:
             if replica.site == cluster.site and (not mount or replica.url.startswith("pvc://")):
                 return located(name, replica.url, replica.secret_name, mount)
         raise InvalidInput(str(key), "", f"is not at {cluster.name} yet", "wait for its transfer")
+
+
+def _digest(values: list[Any]) -> str:
+    """Of what the owner wrote, not of what it is rendered to: a pool that gains a node restarts nobody."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
