@@ -1,10 +1,13 @@
 """The live operator with a hub and two members: data that moves, members that fail, and never the same job twice."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hack.ground.fleet import Pool
 from hack.ground.ground import Cluster, Ground
 from tests.cluster.operating import (
     Operator,
@@ -51,8 +54,10 @@ clusters:
         labels: {polyhull.io/accelerator: nvidia-v100}
       - {name: cloud-cpu, count: 1, cpu: 32, memory: 128Gi}
 """
-PATIENCE = "Patience(unbound=5.0, stuck=4.0, podless=2.0)"
+PATIENCE = "Patience(unbound=5.0, stuck=4.0, podless=2.0, back_off=20.0, tombstone=3.0)"
 TEMPO = "Tempo(probe=0.5, silence=2.0, discovery=60.0)"
+VOLUME = {"volume": {"storageClassName": "standard", "capacity": "10Gi"}}
+Space = Callable[[str], str]
 BUCKET = {"bucket": {"url": "s3://copies", "secretName": "copies-s3"}}
 
 
@@ -64,8 +69,8 @@ def fleet(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
         hub = started.clusters["hub"]
         install_crds(hub)
         hub.kubectl("create", "namespace", "polyhull-system")
-        objects = [site("edge"), site("cloud"), link("edge", "cloud", "1G")]
-        objects += member(started, "edge", "edge") + member(started, "cloud", "cloud", storage=BUCKET)
+        objects = [site("edge"), site("cloud"), link("edge", "cloud", "1G"), link("cloud", "edge", "1G")]
+        objects += member(started, "edge", "edge", storage=VOLUME) + member(started, "cloud", "cloud", storage=BUCKET)
         hub.kubectl("apply", "-f", "-", stdin=objects)
         yield started
 
@@ -277,3 +282,234 @@ def test_online_replicas_are_deployed_where_the_plan_says_and_leave_with_it(
     wait_for(
         "nothing is left", lambda: not listed(cloud, "deployments", name) and not listed(cloud, "services", name)
     )
+
+
+def _service(namespace: str, name: str, *accelerators: str, rate: str = "15", **spec: Any) -> dict[str, Any]:
+    variants = [
+        {
+            "name": f"on-{accelerator}",
+            "accelerator": accelerator,
+            "devicesPerReplica": 2,
+            "rate": "10",
+            "serviceMilliseconds": 100,
+            "quality": "0.8",
+        }
+        for accelerator in accelerators
+    ]
+    return {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "InferenceJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "mode": "Online",
+            "demand": [{"site": "edge", "requestsPerSecond": rate}],
+            "objective": {"latencyMilliseconds": 2000, "percentile": 95},
+            "variants": variants,
+            "template": {"image": "simulated", "ports": [{"name": "http", "containerPort": 8000}]},
+            **spec,
+        },
+    }
+
+
+def _ready(hub: Cluster, namespace: str, name: str) -> tuple[str, str]:
+    return condition(get(hub, "inferencejob", namespace, name), "Ready")
+
+
+def _message(hub: Cluster, kind: str, namespace: str, name: str, of: str) -> str:
+    body = get(hub, kind, namespace, name) or {}
+    return next(entry["message"] for entry in body["status"]["conditions"] if entry["type"] == of)
+
+
+def _gpus(fleet: Ground, verb: str) -> None:
+    for node in ("cloud-gpu-0", "cloud-gpu-1"):
+        fleet.clusters["cloud"].kubectl(verb, node)
+
+
+def test_a_service_whose_pods_miss_something_moves_to_the_next_best(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+) -> None:
+    name = space("restless")
+    edge = fleet.clusters["edge"]
+    _gpus(fleet, "cordon")
+    try:
+        hub.kubectl("apply", "-f", "-", stdin=_service(name, "chat", "amd-mi300x", "nvidia-v100"))
+        wait_for("first where there is room", lambda: listed(edge, "deployments", name), 30.0)
+    finally:
+        _gpus(fleet, "uncordon")
+    wait_for("it says what is missing", lambda: _ready(hub, name, "chat") == ("False", "DependencyMissing"))
+    told = _message(hub, "inferencejob", name, "chat", "Ready")
+    assert "member edge" in told and "secret not found" in told
+    wait_for("it serves elsewhere", lambda: _ready(hub, name, "chat") == ("True", "Serving"))
+    wait_for("the old is gone", lambda: not listed(edge, "deployments", name) and not listed(edge, "services", name))
+    body = get(hub, "inferencejob", name, "chat") or {}
+    wait_for(
+        "only the new is recorded",
+        lambda: [
+            one["cluster"] for one in (get(hub, "inferencejob", name, "chat") or {})["status"]["serving"]
+        ] == ["cloud"],
+    )  # fmt: skip
+    assert body["status"]["selector"] and body["status"]["replicas"] >= 2
+    hub.kubectl("delete", "inferencejob", "chat", "-n", name, "--wait=false")
+    wait_for("it is gone", lambda: get(hub, "inferencejob", name, "chat") is None)
+    wait_for("nothing is left", lambda: not listed(fleet.clusters["cloud"], "deployments,services", name))
+
+
+def test_replicas_are_the_plan_s_unless_scaling_is_external(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+) -> None:
+    name = space("scaled")
+    cloud = fleet.clusters["cloud"]
+    hub.kubectl("apply", "-f", "-", stdin=_service(name, "chat", "nvidia-v100"))
+    wait_for("ready", lambda: _ready(hub, name, "chat") == ("True", "Serving"))
+    planned = sum(one["spec"]["replicas"] for one in listed(cloud, "deployments", name))
+    assert condition(get(hub, "inferencejob", name, "chat"), "ScaleIgnored") == ("", "")
+    hub.kubectl("scale", "inferencejob/chat", f"--replicas={planned + 1}", "-n", name)
+    wait_for(
+        "it says so",
+        lambda: condition(get(hub, "inferencejob", name, "chat"), "ScaleIgnored") == ("True", "PlanDecides"),
+    )
+    assert sum(one["spec"]["replicas"] for one in listed(cloud, "deployments", name)) == planned
+    hub.client.patch(
+        f"/apis/polyhull.io/v1alpha1/namespaces/{name}/inferencejobs/chat", {"spec": {"scaling": "External"}}
+    )
+    wait_for(
+        "the total is the scaler's",
+        lambda: sum(one["spec"]["replicas"] for one in listed(cloud, "deployments", name)) == planned + 1,
+    )
+    wait_for(
+        "nothing is ignored",
+        lambda: condition(get(hub, "inferencejob", name, "chat"), "ScaleIgnored") == ("False", "PlanDecides"),
+    )
+    pods = {pod["metadata"]["uid"] for pod in listed(cloud, "pods", name)}
+    wait_for("all run", lambda: _ready(hub, name, "chat") == ("True", "Serving"))
+    assert pods <= {pod["metadata"]["uid"] for pod in listed(cloud, "pods", name)}, "adding one restarts nobody"
+
+
+def test_pods_that_quota_refuses_are_taken_back_and_tried_again_after_the_back_off(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+) -> None:
+    name = space("quota")
+    cloud = fleet.clusters["cloud"]
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": name},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    cloud.kubectl("apply", "-f", "-", stdin=quota)
+    wait_for("the quota counts", lambda: listed(cloud, "resourcequota", name)[0].get("status", {}).get("hard"))
+    objects = [_service(name, "chat", "nvidia-v100"), job(name, "learn", option("nvidia-v100"))]
+    hub.kubectl("apply", "-f", "-", stdin=objects)
+    wait_for("the service says so", lambda: _ready(hub, name, "chat") == ("False", "QuotaExceeded"))
+    assert "member cloud" in _message(hub, "inferencejob", name, "chat", "Ready")
+    wait_for(
+        "the job says so",
+        lambda: condition(get(hub, "trainingjob", name, "learn"), "Placed") == ("False", "QuotaExceeded"),
+    )
+    cloud.kubectl("delete", "resourcequota", "none", "-n", name)
+    wait_for("placed after the back-off", lambda: _placed(hub, name, "learn"), 60.0)
+    wait_for("served after the back-off", lambda: _ready(hub, name, "chat") == ("True", "Serving"), 60.0)
+
+
+def test_a_service_account_must_be_allowed_by_the_member_s_administrator(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+) -> None:
+    name = space("accounts")
+    cloud = fleet.clusters["cloud"]
+    template = {"image": "simulated", "serviceAccountName": "trainer"}
+    hub.kubectl("apply", "-f", "-", stdin=job(name, "learn", option("nvidia-v100"), template=template))
+    wait_for(
+        "it says so",
+        lambda: condition(get(hub, "trainingjob", name, "learn"), "Planned") == ("False", "ServiceAccountNotAllowed"),
+    )
+    assert "trainer" in _message(hub, "trainingjob", name, "learn", "Planned")
+    cloud.kubectl("create", "serviceaccount", "trainer", "-n", name)
+    cloud.kubectl("annotate", "namespace", name, "polyhull.io/service-accounts=other, trainer")
+    wait_for("placed", lambda: _placed(hub, name, "learn"))
+    assert [pod["spec"]["serviceAccountName"] for pod in listed(cloud, "pods", name)] == ["trainer"]
+
+
+def test_a_deletion_that_a_silent_member_cannot_confirm_leaves_a_tombstone(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+) -> None:
+    name = space("buried")
+    edge, cloud = fleet.clusters["edge"], fleet.clusters["cloud"]
+    cloud.kubectl("cordon", "cloud-cpu-0")
+    hub.kubectl("apply", "-f", "-", stdin=job(name, "gone", option("cpu", devices=10)))
+    wait_for("placed at the edge", lambda: _placed(hub, name, "gone") and _cluster_of(hub, name, "gone") == "edge")
+    cloud.kubectl("uncordon", "cloud-cpu-0")
+    uid = (get(hub, "trainingjob", name, "gone") or {})["metadata"]["uid"]
+    edge.freeze()
+    try:
+        wait_for("it is noticed", lambda: _connected(hub, "edge") == ("False", "Unreachable"), 60.0)
+        hub.kubectl("delete", "trainingjob", "gone", "-n", name, "--wait=false")
+        wait_for("a tombstone stands", lambda: uid in _tombstones(hub, "edge"))
+        wait_for("the finalizer is off", lambda: get(hub, "trainingjob", name, "gone") is None)
+        assert uid in _tombstones(hub, "edge")
+    finally:
+        edge.thaw()
+    wait_for("it is honoured", lambda: not listed(edge, "jobs", name), 60.0)
+    wait_for("and goes", lambda: uid not in _tombstones(hub, "edge"))
+
+
+def _tombstones(hub: Cluster, name: str) -> list[str]:
+    status = hub.kubectl("get", "membercluster", name).get("status") or {}
+    return [stone["uid"] for stone in status.get("tombstones") or ()]
+
+
+def test_a_data_set_s_copies_end_with_it(fleet: Ground, hub: Cluster, operator: Operator, space: Space) -> None:
+    name = space("copies")
+    edge = fleet.clusters["edge"]
+    data = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "DataSet",
+        "metadata": {"name": "images", "namespace": name},
+        "spec": {"size": "1M", "replicas": [{"site": "cloud", "url": "s3://cloud/images", "secretName": "s3"}]},
+    }
+    reads = [{"name": "images", "dataSetRef": {"name": "images"}, "mountPath": "/data"}]
+    options = (option("cpu", devices=14),)
+    hub.kubectl("apply", "-f", "-", stdin=[data, job(name, "learn", *options, data=reads)])
+    wait_for("a copy is under way", lambda: listed(edge, "jobs", name) and listed(edge, "pvc", name))
+    hub.kubectl("delete", "trainingjob", "learn", "-n", name, "--wait=false")
+    hub.kubectl("delete", "dataset", "images", "-n", name, "--wait=false")
+    wait_for("the data set is gone", lambda: get(hub, "dataset", name, "images") is None)
+    wait_for("nothing is left", lambda: not listed(edge, "jobs,pods", name) and not listed(edge, "pvc", name))
+
+
+def test_a_pool_that_may_grow_is_asked_for_by_its_label(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+) -> None:
+    name = space("growth")
+    cloud = fleet.clusters["cloud"]
+    pool = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "ComputePool",
+        "metadata": {"name": "late"},
+        "spec": {
+            "cluster": "cloud",
+            "accelerator": "nvidia-h100",
+            "devicesPerNode": 4,
+            "nodeSelector": {"polyhull.io/pool": "late"},
+            "capacity": {"cpu": "32", "memory": "256Gi"},
+            "autoscaling": {"maxNodes": 2, "provisionSeconds": 30},
+        },
+    }
+    hub.kubectl("apply", "-f", "-", stdin=[pool, job(name, "patient", option("nvidia-h100", devices=4))])
+    (pod,) = wait_for("its pod asks for the pool", lambda: listed(cloud, "pods", name))
+    terms = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert {"key": "polyhull.io/pool", "operator": "In", "values": ["late"]} in terms["nodeSelectorTerms"][0][
+        "matchExpressions"
+    ]
+    time.sleep(7.0)  # longer than the patience with pods of pools that do not grow
+    assert [one["metadata"]["uid"] for one in listed(cloud, "pods", name)] == [pod["metadata"]["uid"]]
+    labels = {"polyhull.io/pool": "late", "polyhull.io/accelerator": "nvidia-h100"}
+    node = Pool("late", 1, "32", "256Gi", accelerator="nvidia.com/gpu", devices=4, labels=labels)
+    made = cloud.add_node(node, 0, "cloud")
+    try:
+        wait_for("placed", lambda: _placed(hub, name, "patient"))
+        assert [one["spec"]["nodeName"] for one in listed(cloud, "pods", name)] == [made]
+    finally:
+        hub.kubectl("delete", "trainingjob", "patient", "-n", name, "--wait=false")
+        hub.kubectl("delete", "computepool", "late")
+        wait_for("its pod is gone", lambda: not listed(cloud, "pods", name))
+        cloud.kubectl("delete", "node", made)

@@ -14,6 +14,7 @@ from polyhull.delivery.base import (
     Action,
     Apply,
     ConfirmGone,
+    ConfirmNone,
     Delete,
     Finalizer,
     Outcome,
@@ -216,6 +217,16 @@ def test_a_step_stops_while_something_is_still_there(subject: Subject) -> None:
     body = subject.get(HUB, hub)
     assert body is not None
     assert "status" not in body
+
+
+def test_a_step_stops_while_anything_of_an_owner_is_still_there(subject: Subject) -> None:
+    made, owner_uid = child(subject), "owner-uid"
+    made["metadata"]["labels"] = {"polyhull.io/uid": owner_uid}
+    _, job = refs(subject)
+    assert subject.deliver(ConfirmNone("edge", job.namespace, owner_uid)).complete
+    subject.deliver(Apply("edge", made))
+    assert isinstance(subject.deliver(ConfirmNone("edge", job.namespace, owner_uid)).error, StillThere)
+    assert subject.deliver(ConfirmNone("edge", job.namespace, "another-uid")).complete
 
 
 def test_a_cluster_without_a_way_in_is_unreachable(subject: Subject) -> None:

@@ -10,17 +10,20 @@ from typing import Any
 from polyhull.api.conditions import Reason, Type
 from polyhull.api.world import ref_of as world_ref
 from polyhull.controller import status
-from polyhull.controller.children import Member
 from polyhull.controller.observe import View
 from polyhull.controller.removal import deletes, roots
 from polyhull.controller.status import Said, compose
-from polyhull.delivery.base import Action
+from polyhull.delivery.base import Action, ConfirmNone, PutStatus
 from polyhull.domain.snapshot import Snapshot
 from polyhull.kube.resources import Manifest, Ref, ref_of
 
 _OTHERS = (
     "AcceleratorType", "ComputePool", "DataSet", "Link", "PlacementPolicy", "PlacementScenario", "Site",
 )  # fmt: skip
+
+
+CONFIRMED_AT_ONCE = 50
+"""Tombstones that one step asks a member about."""
 
 
 def reports(
@@ -61,30 +64,31 @@ def _member(raw: Manifest, view: View, snapshot: Snapshot, new: Sequence[Mapping
         fields["nodes"] = sum(len(pool.nodes) for pool in pools)
         fields["servesPodGroups"] = view.observed[name].serves_pod_groups
         fields["version"] = view.versions.get(name) or before.get("version")
-    stones = [stone for stone in before.get("tombstones") or () if not _over(stone, member)]
+    stones = list(before.get("tombstones") or ())
     known = {stone["uid"] for stone in stones}
     stones += [dict(stone) for stone in new if stone["uid"] not in known]
     fields["tombstones"] = stones or None
     return compose(raw, view.now, said, fields)
 
 
-def _over(stone: Mapping[str, Any], member: Member | None) -> bool:
-    """The member answers and shows nothing of it any more."""
-    return member is not None and member.reachable and not member.children.get(stone["uid"])
-
-
 def honoured(view: View) -> Iterator[tuple[Ref, tuple[Action, ...]]]:
-    """Deletes of what tombstones remember, in members that answer again."""
+    """What tombstones remember is deleted in members that answer again; a tombstone goes once the member itself (no
+    mirror) says that nothing is left."""
     for raw in view.objects:
-        if raw["kind"] != "MemberCluster":
+        member = view.members.get(raw["metadata"]["name"]) if raw["kind"] == "MemberCluster" else None
+        if member is None or not member.reachable or not member.tombstones:
             continue
-        member = view.members.get(raw["metadata"]["name"])
-        if member is None or not member.reachable:
-            continue
-        found = [
-            (member.name, body)
-            for stone in member.tombstones
-            for body in roots(member.children.get(stone["uid"], ()))
-        ]
-        if actions := deletes(found):
+        there = {stone["uid"]: member.children.get(stone["uid"], ()) for stone in member.tombstones}
+        actions = deletes([(member.name, body) for bodies in there.values() for body in roots(bodies)])
+        over = [stone for stone in member.tombstones if not there[stone["uid"]]][:CONFIRMED_AT_ONCE]
+        if over:
+            gone = {stone["uid"] for stone in over}
+            kept = [dict(stone) for stone in member.tombstones if stone["uid"] not in gone]
+            body = compose(raw, view.now, (), {"tombstones": kept or None})
+            actions = (
+                *actions,
+                *(ConfirmNone(member.name, stone["namespace"], stone["uid"]) for stone in over),
+                PutStatus(ref_of(raw), str(raw["metadata"]["uid"]), body),
+            )
+        if actions:
             yield ref_of(raw), actions

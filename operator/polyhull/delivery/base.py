@@ -2,8 +2,8 @@
 
 An action names the cluster it is for; `HUB` is the cluster that holds our kinds. A *step* is a sequence of actions
 for one owner in the order that safety asks for (finalizer, then status, then child): it stops at the first that
-fails, so nothing later can have happened. Every action may be repeated: names are deterministic, and deletes carry the uid of
-what was observed, so repeating one is doing it once.
+fails, so nothing later can have happened. Every action may be repeated: names are deterministic, and deletes carry
+the uid of what was observed, so repeating one is doing it once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from polyhull.domain.errors import PolyhullError
-from polyhull.kube.resources import Ref
+from polyhull.kube.resources import DEPLOYMENTS, JOBS, PERSISTENT_VOLUME_CLAIMS, SERVICES, Ref
 
 HUB = ""
 Manifest = Mapping[str, Any]
+CHILD_KINDS = (JOBS, DEPLOYMENTS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
+"""What an owner may have in a member besides what its Jobs own there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class ConfirmGone:
 
     cluster: str
     ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmNone:
+    """Ask the cluster itself that nothing in `namespace` belongs to the owner `uid`. Fails while something does."""
+
+    cluster: str
+    namespace: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class Suspend:
     uid: str
 
 
-Action = Apply | Delete | Suspend | ConfirmGone | Finalizer | PutStatus | Announce
+Action = Apply | Delete | Suspend | ConfirmGone | ConfirmNone | Finalizer | PutStatus | Announce
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from polyhull.delivery.base import (
+    CHILD_KINDS,
     HUB,
     Action,
     Announce,
     Apply,
     ConfirmGone,
+    ConfirmNone,
     Delete,
     Finalizer,
     Manifest,
@@ -18,7 +20,7 @@ from polyhull.delivery.base import (
 )
 from polyhull.domain.errors import PolyhullError, Refused, Unreachable
 from polyhull.kube.client import ClusterClient
-from polyhull.kube.resources import JOBS, Ref, uid_of
+from polyhull.kube.resources import JOBS, Ref, ref_of, uid_of
 from polyhull.render import naming
 
 Clients = Callable[[str], ClusterClient | None]
@@ -51,6 +53,8 @@ class DirectDelivery:
             case ConfirmGone():
                 if (found := await self._client(action.cluster).find(action.ref)) is not None:
                     raise StillThere(f"{action.ref} is still in {action.cluster or 'the hub'} (uid {uid_of(found)})")
+            case ConfirmNone():
+                await self._confirm_none(action)
             case Finalizer():
                 return [(HUB, await self._client(HUB).apply(_finalizer(action)))]
             case PutStatus():
@@ -75,6 +79,13 @@ class DirectDelivery:
         for manifest in action.owned(uid_of(made)) if action.owned is not None else ():
             objects.append((action.cluster, await client.apply(manifest)))
         return objects
+
+    async def _confirm_none(self, action: ConfirmNone) -> None:
+        wanted = f"{naming.UID}={naming.label_value(action.uid)}"
+        for resource in CHILD_KINDS:
+            client = self._client(action.cluster)
+            if found := await client.list(resource, action.namespace, label_selector=wanted):
+                raise StillThere(f"{ref_of(found[0])} is still in {action.cluster}")
 
     async def _delete(self, action: Delete) -> None:
         # Only a Job has pods to wait for; anything else would merely linger.

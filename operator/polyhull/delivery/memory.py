@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhull.delivery.base import (
+    CHILD_KINDS,
     HUB,
     Action,
     Announce,
     Apply,
     ConfirmGone,
+    ConfirmNone,
     Delete,
     Finalizer,
     Manifest,
@@ -75,6 +77,8 @@ class MemoryDelivery:
             case ConfirmGone():
                 if action.ref in self._answering(action.cluster):
                     raise StillThere(f"{action.ref} is still in {action.cluster or 'the hub'}")
+            case ConfirmNone():
+                self._confirm_none(action)
             case Finalizer():
                 return [(HUB, self._finalize(action))]
             case PutStatus():
@@ -108,6 +112,13 @@ class MemoryDelivery:
         if held and "status" in held:
             body["status"] = held["status"]
         return self._store(cluster, body)
+
+    def _confirm_none(self, action: ConfirmNone) -> None:
+        for ref, body in self._answering(action.cluster).items():
+            labels = body["metadata"].get("labels") or {}
+            mine = labels.get(naming.UID) == naming.label_value(action.uid) and ref.resource in CHILD_KINDS
+            if mine and ref.namespace == action.namespace:
+                raise StillThere(f"{ref} is still in {action.cluster}")
 
     def _delete(self, action: Delete) -> None:
         held = self._answering(action.cluster).get(action.ref)
