@@ -55,6 +55,8 @@ class Operator:
             "metrics_port": str(self.port),
             "records": f"Path({str(self.directory / 'records')!r})",
             "lease": "Timing(lease=3.0, renew_deadline=2.0, retry=0.3)",
+            "plan_seconds": "1.0",
+            "patience_seconds": "2.0",
             **self.settings,
             **settings,
         }
@@ -73,6 +75,14 @@ class Operator:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([sys.executable, "-c", code], stderr=log, stdout=log, env=environment)
         wait_for("the operator is ready", self.ready, 60.0)
+
+    def figure(self, series: str) -> float:
+        """Value of one series, labels included in its name; 0 where it was never set."""
+        for line in self.metrics().splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == series:
+                return float(value)
+        return 0.0
 
     def ready(self) -> bool:
         assert self.process is not None
