@@ -17,13 +17,14 @@ class Mode(StrEnum):
 class SolverLimits:
     """Budgets in steps, so that the same snapshot gives the same plan on any machine; `kill_seconds` only kills."""
 
-    search_steps: int = 200
-    """Neighbourhood moves tried by the schedule search beyond the exact size."""
+    search_steps: int = 1000
+    """Steps of the schedule search; what more of them buy is in docs/benchmarks.md."""
     exact_jobs: int = 60
     """Up to this many jobs CP-SAT is asked for a proof."""
-    exact_deterministic_seconds: float = 20.0
-    """CP-SAT's deterministic time."""
-    kill_seconds: float = 120.0
+    exact_deterministic_seconds: float = 3.0
+    """CP-SAT's deterministic time. Most proofs of the exact size take a fraction of it; where none is to be had, one
+    such second took 4 to 5 s of wall time on two shared cores: the prover ends within half of `kill_seconds`."""
+    kill_seconds: float = 60.0
     """Wall time after which the worker is killed and the last good plan stays."""
     seed: int = 1
 

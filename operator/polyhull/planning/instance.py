@@ -208,13 +208,14 @@ def compile_instance(
     for column in columns.columns:
         by_job.setdefault(column.job, []).append(column)
     jobs, choices, fixed = [], [], []
+    choose = _Chooser(pools, pool_index, moves, move_index)
     for job in sorted(snapshot.jobs, key=lambda j: j.key):
         mine = by_job.get(job.key, [])
         stuck = next((column for column in mine if column.fixed), None)
         if stuck is not None:
             fixed.append(Fixed(job, stuck, job.placed.nodes if job.placed else ()))
             continue
-        options = [c for column in mine if (c := _choice(column, pools, pool_index, moves, move_index)) is not None]
+        options = [c for column in mine if (c := choose.choice(column)) is not None]
         if options:
             jobs.append(job)
             choices.append(tuple(sorted(options, key=lambda c: (c.soonest, c.moved_bytes, c.column.devices, c.name))))
@@ -300,35 +301,44 @@ class _Budgets:
         return tuple(out)
 
 
-def _choice(
-    column: Column,
-    pools: tuple[PoolModel, ...],
-    pool_index: Mapping[str, int],
-    moves: tuple[Move, ...],
-    move_index: Mapping[tuple[Key, str], int],
-) -> Choice | None:
-    pool = pool_index.get(column.pool)
-    if pool is None:
-        return None
-    missing = [(need.data_set, need.store) for need in column.needs if not need.present]
-    if any(key not in move_index for key in missing):
-        return None
-    indexes = tuple(sorted({move_index[key] for key in missing}))
-    transfer = max((moves[i].seconds for i in indexes), default=0.0)
-    if transfer == inf:
-        return None
-    head = _head(column, pools[pool])
-    return Choice(
-        column,
-        pool,
-        column.length_seconds,
-        head,
-        column.replicas,
-        units(column.pod, pools[pool].dimensions),
-        indexes,
-        max(head, transfer) + column.length_seconds,
-        sum(moves[i].missing_bytes for i in indexes),
-    )
+class _Chooser:
+    """Columns to choices; what many of them share is worked out once."""
+
+    def __init__(
+        self,
+        pools: tuple[PoolModel, ...],
+        pool_index: Mapping[str, int],
+        moves: tuple[Move, ...],
+        move_index: Mapping[tuple[Key, str], int],
+    ) -> None:
+        self._pools, self._pool_index, self._move_index = pools, pool_index, move_index
+        self._seconds = [move.seconds for move in moves]
+        self._bytes = [move.missing_bytes for move in moves]
+        self._pods: dict[tuple[int, Resources], Units] = {}
+
+    def choice(self, column: Column) -> Choice | None:
+        """None for a column whose pool is gone or whose data can never come."""
+        pool = self._pool_index.get(column.pool)
+        if pool is None:
+            return None
+        indexes: tuple[int, ...] = ()
+        transfer, missing = 0.0, 0
+        for need in column.needs:
+            if not need.present:
+                index = self._move_index.get((need.data_set, need.store))
+                if index is None or self._seconds[index] == inf:
+                    return None
+                if index not in indexes:
+                    indexes = (*indexes, index)
+                    transfer = max(transfer, self._seconds[index])
+                    missing += self._bytes[index]
+        model = self._pools[pool]
+        pod = self._pods.get((pool, column.pod))
+        if pod is None:
+            pod = self._pods[pool, column.pod] = units(column.pod, model.dimensions)
+        head, length = _head(column, model), column.length_seconds
+        soonest = max(head, transfer) + length
+        return Choice(column, pool, length, head, column.replicas, pod, tuple(sorted(indexes)), soonest, missing)
 
 
 def _head(column: Column, pool: PoolModel) -> float:
