@@ -13,15 +13,15 @@ from polyhull.api.conditions import Type
 from polyhull.api.convert import key_of
 from polyhull.controller import approval, fleet_status, orders, removal, reports, services, status, transfers
 from polyhull.controller.children import DEPENDENCY, Trouble, instant
-from polyhull.controller.jobs import HubJob, State, Verdict
+from polyhull.controller.jobs import HubJob, State, Verdict, child_of
 from polyhull.controller.observe import View
 from polyhull.controller.renders import Renderer
-from polyhull.delivery.base import Action, Finalizer, PutStatus
+from polyhull.delivery.base import Action, Apply, Finalizer, PutStatus
 from polyhull.domain.decision import Assignment, Decision, Transfer
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key
-from polyhull.kube.resources import Ref, ref_of
+from polyhull.kube.resources import Ref, ref_of, uid_of
 from polyhull.render import transfer
 
 logger = logging.getLogger(__name__)
@@ -161,12 +161,20 @@ class _Steps:
         return True
 
     def _again(self, job: HubJob) -> tuple[Action, ...]:
+        """The child once more, or what a crash left out beside it: a Job that is there is not applied again, since
+        its template cannot change and what it is rendered from may have."""
         try:
-            return (self.renderer.job(job, job.assignment, str(job.status.get("planHash") or "")),)
+            made = self.renderer.job(job, job.assignment, str(job.status.get("planHash") or ""))
         except (InvalidInput, KeyError) as error:
             self.refusals[job.uid] = Trouble(DEPENDENCY, str(error))
             self.dues.append(self.view.now + 0.5)
             return ()
+        member = self.view.members.get(made.cluster)
+        child = child_of(job, member) if member is not None else None
+        if child is None:
+            return (made,)
+        owned = made.owned(uid_of(child)) if made.owned is not None else ()
+        return tuple(Apply(made.cluster, manifest) for manifest in owned)
 
     def copies(self, key: Key, verdict: transfers.Verdict) -> None:
         held = self.view.data_sets[key]
