@@ -233,11 +233,15 @@ def _scale(raw: Manifest, planned: int) -> list[Said]:
 
 
 def _wrote_replicas(raw: Manifest) -> bool:
-    """Whether anybody wrote spec.replicas: the API server notes who did; a default belongs to nobody."""
-    entries = raw["metadata"].get("managedFields")
-    if entries is None:
-        return int(raw["spec"].get("replicas", 1)) != 1
-    return any("f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}) for entry in entries)
+    """Whether somebody wrote spec.replicas. The default (1) is nobody's word, though whoever created the object by
+    other means than server-side apply is noted as its author."""
+    if int(raw["spec"].get("replicas", 1)) != 1:
+        return True
+    return any(
+        "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        for entry in raw["metadata"].get("managedFields") or ()
+        if entry.get("operation") == "Apply" or entry.get("subresource") == "scale"
+    )
 
 
 def _serving_now(
