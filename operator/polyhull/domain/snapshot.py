@@ -17,8 +17,8 @@ class Mode(StrEnum):
 class SolverLimits:
     """Budgets in steps, so that the same snapshot gives the same plan on any machine; `kill_seconds` only kills."""
 
-    search_steps: int = 1000
-    """Steps of the schedule search; what more of them buy is in docs/benchmarks.md."""
+    search_steps: int = 2000
+    """Steps of the schedule search; more of them are never worse."""
     exact_jobs: int = 60
     """Up to this many jobs CP-SAT is asked for a proof."""
     exact_deterministic_seconds: float = 3.0

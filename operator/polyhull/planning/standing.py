@@ -26,19 +26,22 @@ def held(snapshot: Snapshot) -> dict[Key, tuple[tuple[str, str, int], ...]]:
 
 
 def standing(snapshot: Snapshot, columns: ColumnSet, plans: Plans) -> Plans:
-    """`plans` with promised services where they were promised, unless that would serve less of anything."""
+    """`plans` with promised services where they were promised, unless they cannot serve as much there."""
     if not any(one.promise for one in snapshot.services):
         return plans
-    preference = {
-        (key, variant, pool): float(replicas)
-        for key, places in held(snapshot).items()
-        for pool, variant, replicas in places
-    }
+    places = held(snapshot)
+    preference = {(key, variant, pool): float(n) for key, some in places.items() for pool, variant, n in some}
     for plan in plans:
-        if not any(key == plan.service for key, _, _ in preference):
+        if plan.service not in places:
             preference |= {(plan.service, one.variant, one.pool): float(one.replicas) for one in plan.replicas}
     kept, _ = Serving(snapshot, columns).plan(preference)
-    return kept if _serves_as_much(kept, plans) else plans
+    there = all(
+        any((one.pool, one.variant) == (pool, variant) for pool, variant, _ in places[plan.service])
+        for plan in kept
+        if plan.service in places
+        for one in plan.replicas
+    )
+    return kept if there and _serves_as_much(kept, plans) else plans
 
 
 def best_quality(
