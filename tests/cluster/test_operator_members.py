@@ -513,3 +513,22 @@ def test_a_pool_that_may_grow_is_asked_for_by_its_label(
         hub.kubectl("delete", "computepool", "late")
         wait_for("its pod is gone", lambda: not listed(cloud, "pods", name))
         cloud.kubectl("delete", "node", made)
+
+
+def test_a_service_deleted_in_any_phase_leaves_nothing(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+) -> None:
+    name = space("phases")
+    edge, cloud = fleet.clusters["edge"], fleet.clusters["cloud"]
+    kinds = ("unplaced", "nvidia-h100"), ("stuck", "amd-mi300x"), ("served", "nvidia-v100"), ("fresh", "nvidia-v100")
+    services = {kind: _service(name, kind, accelerator) for kind, accelerator in kinds}
+    fresh = services.pop("fresh")
+    hub.kubectl("apply", "-f", "-", stdin=list(services.values()))
+    wait_for("one serves", lambda: _ready(hub, name, "served") == ("True", "Serving"))
+    wait_for("one is stuck", lambda: listed(edge, "deployments", name))
+    wait_for("one has no place", lambda: _ready(hub, name, "unplaced") == ("False", "NoPool"))
+    hub.kubectl("apply", "-f", "-", stdin=fresh)
+    hub.kubectl("delete", "inferencejobs", "--all", "-n", name, "--wait=false")
+    wait_for("all are gone", lambda: not listed(hub, "inferencejobs", name))
+    for cluster in (edge, cloud):
+        wait_for("nothing is left", lambda: not listed(cluster, "deployments,services,pods", name))  # noqa: B023

@@ -132,7 +132,10 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
         return Verdict(State.WITHDRAWING, actions=found)
     if not job.accepted:
         return Verdict(State.REFUSED)
-    return Verdict(State.SUSPENDED if job.suspended else State.WAITING)
+    if job.suspended:
+        return Verdict(State.SUSPENDED)
+    ends = [children.instant(one["untilTime"]) or 0.0 for one in job.status.get("exclusions") or ()]
+    return Verdict(State.WAITING, due_at=min((at for at in ends if at > now), default=None))
 
 
 SUSPENDED: tuple[Said, ...] = (

@@ -308,3 +308,35 @@ def test_nothing_lets_go_of_a_release_without_a_confirmed_absence(
 
 def test_patience_is_the_products() -> None:
     assert Patience() == Patience(30.0, 120.0, 10.0)
+
+
+def test_the_end_of_a_back_off_is_waited_for() -> None:
+    job = hub_job()
+    job.raw["status"]["exclusions"] = [
+        {"cluster": "edge", "reason": "QuotaExceeded", "message": "m", "untilTime": stamp(NOW + after)}
+        for after in (-5.0, 20.0, 90.0)
+    ]
+    verdict = judge(job, member(), NOW)
+    assert (verdict.state, verdict.due_at) == (State.WAITING, NOW + 20.0)
+
+
+def test_a_pod_of_a_pool_that_grows_may_wait_for_its_node() -> None:
+    job = hub_job(released=True, placed=("False", "Releasing"))
+    patience = Patience(unbound=30.0)
+    held = {"pods": (pod(age=40.0),), "patience": patience}
+    assert "Delete" in kinds(judge(job, member("edge", child(age=40.0), **held), NOW))
+    growing = judge(job, member("edge", child(age=40.0), **held, provisioning={"edge/cpu": 60.0}), NOW)
+    assert "Delete" not in kinds(growing)
+    assert (growing.state, growing.due_at) == (State.RELEASED, NOW + 50.0)
+
+
+def test_an_exclusion_lasts_as_long_as_patience_says_and_replaces_the_one_before() -> None:
+    job = hub_job(released=True, placed=("False", "QuotaExceeded"))
+    job.raw["status"]["exclusions"] = [
+        {"cluster": "edge", "reason": "Refused", "message": "m", "untilTime": stamp(NOW + 9)},
+        {"cluster": "cloud", "reason": "Refused", "message": "m", "untilTime": stamp(NOW + 9)},
+    ]
+    verdict = judge(job, member("edge", patience=Patience(back_off=77.0)), NOW)
+    put = next(action for action in verdict.actions if isinstance(action, PutStatus))
+    told = {one["cluster"]: (one["reason"], one["untilTime"]) for one in put.status["exclusions"]}
+    assert told == {"edge": ("QuotaExceeded", stamp(NOW + 77)), "cloud": ("Refused", stamp(NOW + 9))}
