@@ -171,7 +171,7 @@ def test_killed_at_many_moments_no_job_is_made_twice_and_none_is_lost(
         time.sleep(pause)
         before = {name: _assignment(hub, space, name) for name in names}
         operator.kill()
-        operator.start()
+        operator.revive()
         wait_for("the operator acts again", lambda: "polyhull_jobs{" in operator.metrics())
         for name, told in before.items():
             now = _assignment(hub, space, name)
@@ -275,7 +275,7 @@ def test_deleted_in_every_phase_it_leaves_nothing(hub: Cluster, operator: Operat
         hub.kubectl("delete", "trainingjob", name, "-n", space, "--wait=false")
     operator.kill()  # and one while nobody watches
     hub.kubectl("delete", "trainingjob", "down", "-n", space, "--wait=false")
-    operator.start()
+    operator.revive()
     wait_for("all are gone", lambda: not listed(hub, "trainingjobs", space))
     wait_for("nothing is left", lambda: not (listed(hub, "jobs", space) + listed(hub, "pods", space)))
 
