@@ -336,9 +336,12 @@ def test_a_service_whose_pods_miss_something_moves_to_the_next_best(
         wait_for("first where there is room", lambda: listed(edge, "deployments", name), 30.0)
     finally:
         _gpus(fleet, "uncordon")
-    wait_for("it says what is missing", lambda: _ready(hub, name, "chat") == ("False", "DependencyMissing"))
-    told = _message(hub, "inferencejob", name, "chat", "Ready")
-    assert "member edge" in told and "secret not found" in told
+    (why,) = wait_for(
+        "it says what is missing",
+        lambda: ((get(hub, "inferencejob", name, "chat") or {}).get("status") or {}).get("exclusions"),
+    )
+    assert (why["cluster"], why["reason"]) == ("edge", "DependencyMissing")
+    assert "member edge" in why["message"] and "secret not found" in why["message"]
     wait_for("it serves elsewhere", lambda: _ready(hub, name, "chat") == ("True", "Serving"))
     wait_for("the old is gone", lambda: not listed(edge, "deployments", name) and not listed(edge, "services", name))
     body = get(hub, "inferencejob", name, "chat") or {}
