@@ -12,8 +12,8 @@ from hack.demo.compare import Outcome
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(280)]
 
-KEPT = ("gate-features", "clinic-notes-lm", "translate-npu", "corpus-transformer", "call-transformer")
-SLOW = "translate-npu"
+KEPT = ("gate-features", "clinic-notes-lm", "web-lm", "sensor-transformer", "lidar-night-cyclegan")
+SLOW = "clinic-notes-lm"
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,8 @@ class Trigger:
             self._event.clear()
             timeout = None if at is None else at - now
             try:
-                await asyncio.wait_for(self._event.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._event.wait()
             except TimeoutError:
                 continue
 

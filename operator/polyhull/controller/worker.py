@@ -107,7 +107,8 @@ class Worker:
         if self._process is None:
             return "no process"
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 1.0)
+            async with asyncio.timeout(1.0):
+                await self._process.wait()
         code = self._process.returncode
         return "no exit code" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
 

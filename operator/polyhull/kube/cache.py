@@ -68,7 +68,8 @@ class Cache:
         """Wait until every mirror holds a complete list; False when that took longer."""
         waits = [reflector.synced.wait() for reflector in self._reflectors.values()]
         try:
-            await asyncio.wait_for(asyncio.gather(*waits), seconds)
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*waits)
         except TimeoutError:
             return False
         return True

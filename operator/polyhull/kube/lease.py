@@ -125,7 +125,9 @@ class Elector:
 
     async def _tried(self, seconds: float) -> _Result:
         try:
-            return await asyncio.wait_for(self._attempt(), seconds)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that meets the answer, and with it our stop.
+            async with asyncio.timeout(seconds):
+                return await self._attempt()
         except (TimeoutError, Unreachable, Refused) as error:
             logger.warning("Lease %s: %s", self._ref, error or "no answer in time")
             self._current = None
@@ -178,7 +180,8 @@ class Elector:
     async def _release(self) -> None:
         """Give the Lease back, so that the next leader need not wait for it to run out."""
         try:
-            await asyncio.wait_for(self._let_go(), self._timing.release)
+            async with asyncio.timeout(self._timing.release):
+                await self._let_go()
         except (TimeoutError, Unreachable, Refused) as error:
             logger.info("Lease %s runs out by itself: %s", self._ref, error or "no answer in time")
 

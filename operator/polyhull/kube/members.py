@@ -196,7 +196,8 @@ class _Keeper:
                 pause = min(pause, 0.2)
             self.wake.clear()
             try:
-                await asyncio.wait_for(self.wake.wait(), pause * (0.95 + self._registry._chance.random() / 10))
+                async with asyncio.timeout(pause * (0.95 + self._registry._chance.random() / 10)):
+                    await self.wake.wait()
             except TimeoutError:
                 continue
 
@@ -232,7 +233,8 @@ class _Keeper:
             return self._silent("the hub does not give its Secret")
         try:
             # One look may not outlast the patience with the member.
-            self.member.version = await asyncio.wait_for(client.version(), self._registry._tempo.silence)
+            async with asyncio.timeout(self._registry._tempo.silence):
+                self.member.version = await client.version()
             self.member.contact = self._registry._monotonic()
             await self._discover(client)
         except (TimeoutError, Unreachable) as error:

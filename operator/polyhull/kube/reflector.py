@@ -120,7 +120,8 @@ class Reflector:
             self._wake.clear()
             if pause > 0:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
             else:
                 await asyncio.sleep(0)  # whatever happens, others get their turn
 

@@ -178,7 +178,8 @@ def _order(choice: dict[Key, Column], data: ModelData) -> tuple[Key, ...]:
 
 
 _STAGES = (
-    "NoPool", "MemberUnknown", "MemberUnreachable", "Fenced", "Draining", "NamespaceNotAccepted", "SiteSelector",
+    "NoPool", "MemberUnknown", "MemberUnreachable", "Fenced", "Draining", "NamespaceNotAccepted",
+    "ServiceAccountNotAllowed", "SiteSelector",
     "Confidential", "Excluded", "PoolTooSmall", "NodesUnavailable", "Taint", "NoRate", "DataSetUnknown", "Residency",
     "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "NoReachableReplica",
 )  # fmt: skip
