@@ -33,8 +33,8 @@ def _row(figure: Mapping[str, Any]) -> str:
     unit = figure["unit"]
     anchor = figure.get("anchor")
     against = "-" if anchor is None else f"{_number(anchor)} {unit}: {figure.get('anchor_source', '')}"
-    holds = {True: "yes", False: "**no**", None: "-"}[figure["holds"]]
     target = figure.get("target")
+    holds = "-" if target is None else "yes" if figure["holds"] else "**no**"
     goal = "-" if target is None else f"{_number(target)} {unit}"
     cells = (figure["figure"], f"{_number(figure['value'])} {unit}", goal, holds, against, figure["instance"])
     return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |\n"
