@@ -108,23 +108,7 @@ def training_job(
         for index, entry in enumerate(spec.options)
     )
     _check_mounts(spec.template, [entry.mount_path for entry in spec.data or ()], found)
-    return found.done(
-        TrainingJob(
-            key=key,
-            uid=str(job.metadata.get("uid") or f"file-{key}"),
-            created_at=created_at(job.metadata),
-            work_quantity=quantity,
-            options=options,
-            inputs=inputs,
-            priority=default_priority if spec.priority is None else spec.priority,
-            deadline_at=found.instant("spec.deadline", spec.deadline),
-            site_selector=_sites(spec.placement),
-            confidential=_confidential(spec.placement),
-            placed=read_placed(job.status),
-            promise=read_promise(job.status),
-            exclusions=read_exclusions(job.status),
-        )
-    )
+    return found.done(_finite(job, key, quantity, options, inputs, default_priority, found))
 
 
 def batch_job(
@@ -153,21 +137,35 @@ def batch_job(
     )
     model = _model_input(spec.variants[0], job.namespace)
     return found.done(
-        TrainingJob(
-            key=key,
-            uid=str(job.metadata.get("uid") or f"file-{key}"),
-            created_at=created_at(job.metadata),
-            work_quantity=quantity,
-            options=options,
-            inputs=() if model is None else (model,),
-            priority=default_priority if spec.priority is None else spec.priority,
-            deadline_at=found.instant("spec.deadline", spec.deadline),
-            site_selector=_sites(spec.placement),
-            confidential=_confidential(spec.placement),
-            placed=read_placed(job.status),
-            promise=read_promise(job.status),
-            exclusions=read_exclusions(job.status),
-        )
+        _finite(job, key, quantity, options, () if model is None else (model,), default_priority, found)
+    )
+
+
+def _finite(
+    job: TrainingJobObject | InferenceJob,
+    key: Key,
+    quantity: float,
+    options: tuple[Option, ...],
+    inputs: tuple[DataInput, ...],
+    default_priority: int,
+    found: Findings,
+) -> TrainingJob:
+    """What both kinds of finite job have in common."""
+    spec = job.spec
+    return TrainingJob(
+        key=key,
+        uid=str(job.metadata.get("uid") or f"file-{key}"),
+        created_at=created_at(job.metadata),
+        work_quantity=quantity,
+        options=options,
+        inputs=inputs,
+        priority=default_priority if spec.priority is None else spec.priority,
+        deadline_at=found.instant("spec.deadline", spec.deadline),
+        site_selector=_sites(spec.placement),
+        confidential=_confidential(spec.placement),
+        placed=read_placed(job.status),
+        promise=read_promise(job.status),
+        exclusions=read_exclusions(job.status),
     )
 
 

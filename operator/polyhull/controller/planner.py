@@ -8,7 +8,7 @@ the present plan: a plan that took ten seconds to find is compared with today's 
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from polyhull.controller.worker import Worker
 from polyhull.domain.decision import Decision
@@ -105,13 +105,6 @@ class Planner:
     async def search(self, snapshot: Snapshot) -> Decision | None:
         """A full plan; None when that failed."""
         return await self._ask("full", self.full_worker, snapshot, snapshot.policy.solver.kill_seconds)
-
-    async def better(self, snapshot: Snapshot, present: Decision, found: Decision) -> Decision | None:
-        """The found plan on the fleet of now, if it gains enough over the present one; else None."""
-        promised = promises_of(found)
-        jobs = tuple(replace(job, promise=promised.get(job.key, job.promise)) for job in snapshot.jobs)
-        renewed = await self.insert(replace(snapshot, jobs=jobs))
-        return renewed if renewed is not None and gains(present, renewed, snapshot.policy.minimum_gain) else None
 
     async def _ask(self, kind: str, worker: Worker, snapshot: Snapshot, limit_seconds: float) -> Decision | None:
         began = self.monotonic()

@@ -200,7 +200,3 @@ def dropped(snapshot: Snapshot, columns: ColumnSet) -> tuple[Unplaced, ...]:
         text = f"{best.message} ({len(refusals)} choices refused"
         found.append(Unplaced(key, best.reason, text + (f"; also {', '.join(others)})" if others else ")")))
     return tuple(found)
-
-
-_dropped = dropped
-"""Former name."""
