@@ -149,10 +149,7 @@ def _ground(options: argparse.Namespace, work: Path, say: Say, stack: contextlib
 def install(ground: Ground, scene: stage.Stage) -> None:
     """What an administrator does once: CRDs, namespaces, credentials, and the fleet's objects in mode Observe."""
     hub = ground.clusters[stage.HUB]
-    hub.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    hub.kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "app.kubernetes.io/part-of=polyhull"
-    )
+    hub.install_crds(ROOT / "crds")
     spaces = [stage.namespace(stage.SYSTEM, accept=False)]
     spaces += [stage.namespace(name, accept=False) for name in scene.namespaces if name != "default"]
     hub.kubectl("apply", "--server-side", "-f", "-", stdin=spaces)

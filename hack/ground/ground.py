@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 
 from hack.ground import nodes
 from hack.ground.binaries import HACK
-from hack.ground.client import Client
+from hack.ground.client import ApiError, Client
 from hack.ground.fleet import Pool
 from hack.ground.processes import Identity, listening, memory_bytes, stop_identities, wait_until
 
@@ -69,6 +70,32 @@ class Cluster:
             return json.loads(done.stdout)
         except ValueError:
             return done.stdout
+
+    def install_crds(self, folder: Path, limit_seconds: float = 30.0) -> None:
+        """Apply every CRD of `folder`; returns when each kind is served. Raises GroundError.
+
+        Established alone is not enough: for a moment after it the API server may still answer 404 for the kind.
+        """
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(folder))
+        documents = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
+        limit = time.monotonic() + limit_seconds
+        for spec in (document["spec"] for document in documents):
+            path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+            while not self._serves(path):
+                if time.monotonic() > limit:
+                    raise GroundError(
+                        f"{self.name}: {path} is not served {limit_seconds:g} s after its CRD was applied"
+                    )
+                time.sleep(0.05)
+
+    def _serves(self, path: str) -> bool:
+        try:
+            self.client.get(path, limit="1")
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
 
     def add_node(self, pool: Pool, index: int, site: str = "") -> str:
         """One more node while the cluster runs; returns its name (delete it with kubectl)."""

@@ -201,7 +201,7 @@ def writes(cluster: Cluster, since: int = 0) -> list[dict[str, Any]]:
 
 
 def install_crds(hub: Cluster) -> None:
-    hub.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    hub.install_crds(ROOT / "crds")
 
 
 def member(ground: Ground, name: str, site: str, **spec: Any) -> list[dict[str, Any]]:

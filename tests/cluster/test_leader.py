@@ -138,6 +138,8 @@ def test_the_second_takes_over_from_a_leader_that_dies_or_hangs_and_who_lost_wri
         and (event.get("responseStatus") or {}).get("code") == 201
     ]
     assert sorted(made) == sorted(set(made)), "a child was created twice"
-    assert len(made) == len(names) + 1
+    # Not len(made): a create whose sender is killed in the middle may be done and yet be logged without its 201.
+    children = [child["metadata"]["labels"]["polyhull.io/name"] for child in listed(hub, "jobs", space)]
+    assert sorted(children) == sorted([*names, "late"])
     hub.kubectl("delete", "trainingjobs", "--all", "-n", space, "--wait=false")
     wait_for("nothing is left", lambda: not listed(hub, "trainingjobs", space) and not listed(hub, "pods", space))

@@ -63,8 +63,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     (directory / "fleet.yaml").write_text("clusters: [{name: hub, pools: [{name: cpu, count: 1}]}]")
     with Ground.start(directory / "fleet.yaml", directory, binaries) as started:
         hub = started.clusters["hub"]
-        crds = Path(__file__).parents[2] / "crds"
-        hub.kubectl("apply", "--server-side", "-f", str(crds))
+        hub.install_crds(Path(__file__).parents[2] / "crds")
         yield hub
 
 
