@@ -22,7 +22,7 @@ from polyhull.domain.fleet import (
 )
 from polyhull.domain.labels import Requirement, Selector, labels_of
 from polyhull.domain.resources import Resources
-from polyhull.domain.snapshot import Mode, Policy, SolverLimits
+from polyhull.domain.snapshot import OBJECTIVES, Mode, Policy, SolverLimits
 
 Raw = Mapping[str, Any]
 METRES_PER_SECOND = {
@@ -206,8 +206,13 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
     spec, found = entry.spec, findings_for(entry, file)
     plain = Policy()
     objective = tuple(spec.objective or plain.objective)
-    if objective != ("Makespan",):
-        found.refuse("spec.objective", "only [Makespan] is optimised so far; write that, or leave it out")
+    unknown = [name for name in objective if name not in OBJECTIVES]
+    if unknown:
+        found.refuse(
+            "spec.objective", f"{', '.join(unknown)} is not optimised yet; choose from {', '.join(OBJECTIVES)}"
+        )
+    if len(set(objective)) != len(objective):
+        found.invalid("spec.objective", "lists a level twice", "name each level once")
     _refuse_calm(spec, found)
     for name in ("namespaceSelector", "priorityRange", "maxJobs", "deviceLimits"):
         if getattr(spec, _SNAKE[name]) is not None:

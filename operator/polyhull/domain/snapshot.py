@@ -6,6 +6,9 @@ from enum import StrEnum
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, TrainingJob
 
+OBJECTIVES = ("Makespan",)
+"""What `PlacementPolicy.spec.objective` may list; `planning/objectives.py` has a level for each."""
+
 
 class Mode(StrEnum):
     OBSERVE = "Observe"

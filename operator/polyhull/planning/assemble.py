@@ -7,7 +7,7 @@ from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Trans
 from polyhull.optimize.columns import Column
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import Reserved, named
-from polyhull.planning.simulate import Schedule
+from polyhull.planning.schedule import Schedule
 
 
 def queue(schedule: Schedule) -> tuple[int, ...]:

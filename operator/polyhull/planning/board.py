@@ -7,7 +7,8 @@ whatever the number of jobs, and a step that led nowhere is undone. Other jobs s
 from collections.abc import Iterable
 
 from polyhull.planning.instance import Instance
-from polyhull.planning.simulate import Moved, Slot, State, commit_moves, hold, try_choice
+from polyhull.planning.schedule import Moved, Slot
+from polyhull.planning.simulate import State, commit_moves, hold, try_choice
 from polyhull.planning.timeline import LinkSteps, NodeSteps, take_rate, take_units
 
 

@@ -17,8 +17,8 @@ from polyhull.planning.promise import keep, replaces
 from polyhull.planning.prove import prove_and_improve
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
+from polyhull.planning.schedule import Schedule
 from polyhull.planning.search import improve
-from polyhull.planning.simulate import Schedule
 from polyhull.planning.standing import best_quality, by_quality, same_places, standing
 from polyhull.planning.start import first_schedules, ranked
 from polyhull.planning.validate import validate
@@ -48,7 +48,7 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
             bound, kind = proved.lower_bound_seconds, BoundKind.EXACT_WHOLE_COPY
 
     present = keep(reserved.instance)
-    if present is not None and not replaces(fresh, present.schedule, snapshot.policy.minimum_gain):
+    if present is not None and not replaces(reserved.instance, fresh, present.schedule):
         fresh, status = present.schedule, f"{status}, present plan kept"
     return _decision(reserved, fresh, guide, (bound, kind), baselines, SolverReport(0.0, status, steps))
 

@@ -9,7 +9,8 @@ from math import inf
 from polyhull.domain.decision import Alternative, Explanation
 from polyhull.domain.units import format_seconds
 from polyhull.planning.instance import Choice, Instance
-from polyhull.planning.simulate import Schedule, Slot, State, place, try_choice
+from polyhull.planning.schedule import Schedule, Slot
+from polyhull.planning.simulate import State, place, try_choice
 
 ALTERNATIVES = 3
 EXACT_ALTERNATIVES = 60

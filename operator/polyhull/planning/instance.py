@@ -15,6 +15,7 @@ from polyhull.domain.workloads import Key, TrainingJob
 from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.paths import Network
 from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
+from polyhull.planning.urgency import deadline, weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ class Instance:
     """Priority of each job; higher ones are placed first."""
     budgets: tuple[int, ...] = ()
     """Copies that data sets may still have and bytes that stores may still take, where limited."""
+    weights: tuple[float, ...] = ()
+    """What a second of each job's finish counts; grows with its age."""
+    deadlines: tuple[float, ...] = ()
+    """Seconds from now by which each job should end; inf without a deadline."""
     made: Mapping[int, tuple[int, float, float]] = field(default_factory=dict)
     """Moves that are settled before any job: running ones and models of services; (way, start, end)."""
 
@@ -234,6 +239,8 @@ def compile_instance(
         tuple(0 for _ in pools),
         tuple(job.priority for job in jobs),
         tuple(budgets.left),
+        tuple(weight(job, snapshot.taken_at) for job in jobs),
+        tuple(deadline(job, snapshot.taken_at) for job in jobs),
         {i: (0, 0.0, move.active_until) for i, move in enumerate(moves) if move.active_until is not None},
     )
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from polyhull.domain.workloads import Key
 from polyhull.planning.instance import Choice, Instance
-from polyhull.planning.simulate import Schedule, Slot, run
+from polyhull.planning.schedule import Schedule, Slot
+from polyhull.planning.simulate import run
 
 Order = tuple[int, ...]
 Prescribed = tuple[int | None, ...]

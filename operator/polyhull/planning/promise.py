@@ -7,8 +7,10 @@ Arrivals are put behind what was promised, at their earliest finish: they backfi
 from dataclasses import dataclass
 
 from polyhull.planning.instance import Instance
+from polyhull.planning.objectives import clearly_better, levels_of
 from polyhull.planning.order import Order, Prescribed
-from polyhull.planning.simulate import Schedule, run
+from polyhull.planning.schedule import Schedule
+from polyhull.planning.simulate import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +50,10 @@ def arrivals_behind(instance: Instance, prescribed: Prescribed) -> Order:
     return tuple(sorted(range(len(instance.jobs)), key=rank))
 
 
-def replaces(fresh: Schedule, present: Schedule, minimum_gain: float) -> bool:
-    """Is the fresh plan enough better: more jobs placed, fewer deadlines missed, or sooner by more than the gain?
-
-    Compared like the objective: what comes first decides. Finishes count as better only by more than the gain.
-    """
-    if fresh.objective[0] != present.objective[0]:
-        return fresh.objective[0] < present.objective[0]
-    tiers = min(len(fresh.objective), len(present.objective)) - 2
-    for i in range(0, tiers, 2):
-        late, last = fresh.objective[1 + i], fresh.objective[2 + i]
-        late_now, last_now = present.objective[1 + i], present.objective[2 + i]
-        if late != late_now:
-            return late < late_now
-        if last < last_now * (1.0 - minimum_gain):
-            return True
-        if last > last_now:
-            return False
-    return False
+def replaces(instance: Instance, fresh: Schedule, present: Schedule) -> bool:
+    """Is the fresh plan enough better than the present one (`objectives.clearly_better`)?"""
+    policy = instance.snapshot.policy
+    return clearly_better(fresh.objective, present.objective, levels_of(policy.objective), policy.minimum_gain)
 
 
 def _column(instance: Instance, j: int) -> int | None:

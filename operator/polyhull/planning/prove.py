@@ -8,7 +8,8 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.order import Prescribed
 from polyhull.planning.relaxed import elsewhere, offers
 from polyhull.planning.reserve import Reserved, reserve
-from polyhull.planning.simulate import Schedule, run
+from polyhull.planning.schedule import Schedule
+from polyhull.planning.simulate import run
 from polyhull.planning.standing import WITHIN_SECONDS, best_quality
 
 

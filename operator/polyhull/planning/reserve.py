@@ -14,8 +14,8 @@ from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.erlang import most_arrivals
 from polyhull.optimize.paths import Network
 from polyhull.planning.instance import Choice, Instance, PoolModel, compile_instance, units
+from polyhull.planning.schedule import Slot
 from polyhull.planning.simulate import (
-    Slot,
     State,
     commit_moves,
     data_ready,

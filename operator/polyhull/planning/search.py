@@ -14,7 +14,8 @@ from math import inf, log
 
 from polyhull.planning.board import Board
 from polyhull.planning.instance import Choice, Instance
-from polyhull.planning.simulate import Schedule, State, place, run
+from polyhull.planning.schedule import Schedule
+from polyhull.planning.simulate import State, place, run
 
 Ranking = Sequence[Sequence[int]]
 """Per job its columns, the most promising first."""
@@ -266,11 +267,9 @@ class _Search:
         """What each job may use and by when it must end: a deadline that is met now stays met."""
         instance = self.instance
         for j in self.jobs:
-            limit, deadline, slot = self._target, instance.jobs[j].deadline_at, self.best.slots[j]
-            if deadline is not None and slot is not None:
-                left = deadline - instance.snapshot.taken_at
-                if slot.end <= left:
-                    limit = min(limit, left)
+            limit, slot = self._target, self.best.slots[j]
+            if slot is not None and slot.end <= instance.deadlines[j]:
+                limit = min(limit, instance.deadlines[j])
             self._latest[j] = limit
             options = instance.choices[j]
             self._allowed[j] = tuple(i for i in self.ranking[j] if options[i].soonest <= limit)[:COLUMNS]

@@ -6,11 +6,12 @@ links just before it (fixed rate, one route each, shared by all readers of the s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 
 from polyhull.planning.instance import Choice, Instance, PoolModel
+from polyhull.planning.objectives import score
 from polyhull.planning.packing import Room, choose, free_devices
+from polyhull.planning.schedule import Moved, Schedule, Slot
 from polyhull.planning.timeline import (
     LinkSteps,
     NodeSteps,
@@ -22,35 +23,6 @@ from polyhull.planning.timeline import (
     take_units,
     window,
 )
-
-Moved = tuple[int, float, float]
-"""(index of the way, start, end) of a move."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Where and when one job runs. Nodes by index in the pool; indexes behind the real ones are growth nodes."""
-
-    choice: int
-    start: float
-    ready: float
-    """When its data was there and its head over: what it waits for after that are devices."""
-    end: float
-    nodes: tuple[tuple[int, int], ...]
-    waits: float = 0.0
-    """Seconds of provisioning inside [start, end)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """One slot per job of the instance (None: cannot be placed) and one entry per move made."""
-
-    order: tuple[int, ...]
-    slots: tuple[Slot | None, ...]
-    moves: dict[int, Moved]
-    makespan: float
-    objective: tuple[float, ...]
-    """Smaller is better, compared lexicographically."""
 
 
 class State:
@@ -99,29 +71,7 @@ def finish(
     ends = [slot.end for slot in slots if slot is not None]
     running = max((fixed.column.length_seconds for fixed in instance.fixed), default=0.0)
     makespan = max([running, *ends])
-    return Schedule(tuple(order), tuple(slots), dict(moved), makespan, _objective(instance, slots, running))
-
-
-def _objective(instance: Instance, slots: Sequence[Slot | None], running: float) -> tuple[float, ...]:
-    """Jobs left out, then per tier (highest first) missed deadlines and last finish, then the sum of finishes."""
-    missing = float(sum(slot is None for slot in slots))
-    tiers: dict[int, list[float]] = {}
-    now = instance.snapshot.taken_at
-    total = 0.0
-    for job, tier, slot in zip(instance.jobs, instance.tiers, slots, strict=True):
-        if slot is None:
-            continue
-        entry = tiers.setdefault(tier, [0.0, running])
-        if job.deadline_at is not None and now + slot.end > job.deadline_at:
-            entry[0] += 1.0
-        if slot.end > entry[1]:
-            entry[1] = slot.end
-        total += slot.end
-    out = [missing]
-    for tier in sorted(tiers, reverse=True):
-        out.extend(tiers[tier])
-    out.append(total)
-    return tuple(out)
+    return Schedule(tuple(order), tuple(slots), dict(moved), makespan, score(instance, slots, moved, running))
 
 
 def place(instance: Instance, state: State, j: int, prescribed: int | None = None) -> Slot | None:

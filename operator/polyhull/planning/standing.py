@@ -10,7 +10,8 @@ from polyhull.domain.workloads import InferenceService, Key
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.services import Serving
 from polyhull.planning.reserve import Reserved, reserve
-from polyhull.planning.simulate import Schedule, run
+from polyhull.planning.schedule import Schedule
+from polyhull.planning.simulate import run
 
 Plans = tuple[ServicePlan, ...]
 

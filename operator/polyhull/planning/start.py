@@ -7,7 +7,7 @@ from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import Column
 from polyhull.planning.instance import Instance
 from polyhull.planning.order import best_of, compute_only, from_relaxation, in_full, initial_orders, locality_only
-from polyhull.planning.simulate import Schedule
+from polyhull.planning.schedule import Schedule
 
 MANY = 200
 """Jobs beyond which fewer greedy orders are tried."""

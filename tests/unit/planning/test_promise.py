@@ -6,8 +6,7 @@ from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Promise
 from polyhull.planning.decide import decide, quick
-from polyhull.planning.promise import replaces
-from polyhull.planning.simulate import Schedule
+from polyhull.planning.objectives import MAKESPAN, WEIGHTED_COMPLETION, clearly_better
 from tests.builders import NOW, fleet, job, option, pool, random_snapshot, snapshot
 
 
@@ -62,11 +61,19 @@ def test_a_slightly_better_plan_does_not_replace_the_present_one() -> None:
 
 
 def test_what_is_better() -> None:
-    def made(*objective: float) -> Schedule:
-        return Schedule((), (), {}, objective[2], objective)
+    def better(fresh: tuple[int, ...], present: tuple[int, ...]) -> bool:
+        return clearly_better(fresh, present, (MAKESPAN,), 0.02)
 
-    assert replaces(made(0, 0, 100, 1), made(1, 0, 90, 1), 0.02)
-    assert replaces(made(0, 0, 100, 1), made(0, 1, 90, 1), 0.02)
-    assert replaces(made(0, 0, 97, 1), made(0, 0, 100, 1), 0.02)
-    assert not replaces(made(0, 0, 99, 1), made(0, 0, 100, 1), 0.02)
-    assert not replaces(made(0, 0, 101, 0, 1, 1), made(0, 0, 100, 0, 100, 1), 0.02)
+    assert better((0, 0, 100, 1), (1, 0, 90, 1))
+    assert better((0, 0, 100, 1), (0, 1, 90, 1))
+    assert better((0, 0, 97, 1), (0, 0, 100, 1))
+    assert not better((0, 0, 99, 1), (0, 0, 100, 1))
+    assert not better((0, 0, 101, 0, 1, 1), (0, 0, 100, 0, 100, 1))
+
+
+def test_a_later_level_replaces_a_plan_only_inside_the_tolerance_of_the_earlier_one() -> None:
+    hour = 3600 * 1_000_000
+    levels = (MAKESPAN, WEIGHTED_COMPLETION)
+    assert clearly_better((0, 0, hour, 50, 1), (0, 0, hour, 100, 1), levels, 0.02)
+    assert clearly_better((0, 0, hour + hour // 250, 50, 1), (0, 0, hour, 100, 1), levels, 0.02)
+    assert not clearly_better((0, 0, hour + hour // 100, 50, 1), (0, 0, hour, 100, 1), levels, 0.02)

@@ -12,7 +12,8 @@ from polyhull.planning.decide import decide
 from polyhull.planning.instance import Instance, binding_dimensions
 from polyhull.planning.packing import Room, choose
 from polyhull.planning.reserve import reserve
-from polyhull.planning.simulate import Schedule, run
+from polyhull.planning.schedule import Schedule
+from polyhull.planning.simulate import run
 from polyhull.planning.timeline import earliest_one, earliest_rate, take_rate, take_units, window
 from tests.builders import GIB, NOW, cluster, data_set, fleet, growth, job, link, node, option, pool, room, snapshot
 

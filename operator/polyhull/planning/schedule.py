@@ -1,0 +1,32 @@
+"""What a simulation gives: where and when each job runs, what moves when, and how good that is. Values only."""
+
+from dataclasses import dataclass
+
+Moved = tuple[int, float, float]
+"""(index of the way, start, end) of a move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where and when one job runs. Nodes by index in the pool; indexes behind the real ones are growth nodes."""
+
+    choice: int
+    start: float
+    ready: float
+    """When its data was there and its head over: what it waits for after that are devices."""
+    end: float
+    nodes: tuple[tuple[int, int], ...]
+    waits: float = 0.0
+    """Seconds of provisioning inside [start, end)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One slot per job of the instance (None: cannot be placed) and one entry per move made."""
+
+    order: tuple[int, ...]
+    slots: tuple[Slot | None, ...]
+    moves: dict[int, Moved]
+    makespan: float
+    objective: tuple[int, ...]
+    """Smaller is better, compared lexicographically (`objectives.score`)."""
