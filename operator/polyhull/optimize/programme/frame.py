@@ -1,0 +1,86 @@
+"""What all kinds of rows share: the data, T, which programme is asked for, and the variables so far."""
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from polyhull.optimize.data import Floats, Ints, ModelData
+from polyhull.optimize.programme.commodities import flow_variables
+from polyhull.optimize.programme.matrix import Matrix, Programme
+
+MOST_SHARE = 1e4
+"""Upper bound of rho's parts: keeps the programme bounded where nothing binds; no proof uses it."""
+LIGHT_RATIO = 4.0
+"""The light programme speaks of schedules that end at T / LIGHT_RATIO or later."""
+
+
+class Frame:
+    """One programme in the making. `Y`, `n`, `x` and `rho` are variable indices; `n` and `x` per serving option and
+    (option, demand) pair. `strengthened`: a fixed T with columns filtered, else the rate programme. `cuts`: with the
+    rows that only strengthen. `soft`: demands are upper limits."""
+
+    def __init__(self, data: ModelData, seconds: float, strengthened: bool, soft: bool, light: bool) -> None:
+        self.data, self.T, self.strengthened, self.soft = data, seconds, strengthened, soft
+        self.cuts = strengthened and not light
+        self.matrix = Matrix()
+        self.upper: list[Floats] = []
+        self.size = 0
+        self.weight = data.multiplicity[data.job_class] if len(data.columns) else np.zeros(0)
+        """[column] jobs of its class."""
+        admissible = np.where(data.finish <= seconds, MOST_SHARE, 0.0) if strengthened else MOST_SHARE
+        self.Y = self.variables(len(data.columns), admissible)
+        self.n = self.variables(len(data.serving), np.array([float(one.most_replicas) for one in data.serving]))
+        self.pairs = [(v, i) for v, one in enumerate(data.serving) for i, _ in one.per_request]
+        self.x = self.variables(len(self.pairs), 1.0)
+        # In rates of a schedule that ends at M a copied share is T/M: more than 1 where M < T.
+        self.flows = flow_variables(data, self.variables, LIGHT_RATIO if light and strengthened else 1.0)
+        self.rho = self.variables(1)
+
+    def variables(self, count: int, upper: float | Floats = math.inf) -> Ints:
+        first, self.size = self.size, self.size + count
+        self.upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), (count,)))
+        return np.arange(first, first + count, dtype=np.int64)
+
+    def programme(self) -> Programme:
+        """All that was added so far."""
+        matrix = self.matrix
+        empty_int, empty_float = np.zeros(0, dtype=np.int64), np.zeros(0)
+        return Programme(
+            seconds=self.T,
+            rows=np.concatenate([empty_int, *matrix.rows]),
+            cols=np.concatenate([empty_int, *matrix.cols]),
+            values=np.concatenate([empty_float, *matrix.values]),
+            rhs=np.array(matrix.rhs, dtype=np.float64),
+            equal=np.array(matrix.equal, dtype=np.bool_),
+            upper=np.concatenate(self.upper),
+            kinds=tuple(matrix.kinds),
+            job_rows=len(self.data.jobs),
+            column_variables=len(self.data.columns),
+            service_start=len(self.data.columns),
+            pairs=tuple(self.pairs),
+        )
+
+    @cached_property
+    def columns_of(self) -> tuple[Ints, ...]:
+        """[class] its columns."""
+        return grouped(self.data.job_class, len(self.data.jobs))
+
+    @cached_property
+    def by_pool(self) -> tuple[Ints, ...]:
+        """[pool] its columns."""
+        return grouped(self.data.pool, len(self.data.pools))
+
+    def active_rate(self, links: tuple[int, ...], window: float) -> float:
+        """Mean bytes/s that running transfers put on these links within a window from now on."""
+        total = 0.0
+        for e in links:
+            rate = sum(min(r, left / window) for path, r, left in self.data.active if e in path)
+            total += min(rate, float(self.data.bandwidth[e]))
+        return total
+
+
+def grouped(labels: Ints, count: int) -> tuple[Ints, ...]:
+    """[label] the positions that carry it, ascending."""
+    order = np.argsort(labels, kind="stable")
+    return tuple(np.split(order, np.searchsorted(labels[order], np.arange(1, count)))) if count else ()
