@@ -23,7 +23,7 @@ from polyhull.controller.observe import View
 from polyhull.controller.outbox import Outbox
 from polyhull.controller.planner import Planner
 from polyhull.controller.plans import TELL_SECONDS, Plans
-from polyhull.controller.publish import Publisher
+from polyhull.controller.publish import Publisher, Record
 from polyhull.controller.store import Store
 from polyhull.controller.trigger import Trigger
 from polyhull.delivery.base import HUB, Outcome
@@ -45,7 +45,7 @@ from polyhull.kube.trims import metadata_only
 from polyhull.render.transfer import IMAGE as TRANSFER_IMAGE
 from polyhull.telemetry import logs
 from polyhull.telemetry.metrics import Metrics
-from polyhull.telemetry.record import Ring
+from polyhull.telemetry.record import Method, Ring
 from polyhull.telemetry.server import TelemetryServer
 
 logger = logging.getLogger(__name__)
@@ -355,13 +355,13 @@ class Operator:
     def _failed(self, kind: str) -> None:
         self.publisher.failed(kind)
 
-    def _recorder(self) -> Callable[[Snapshot, Decision], str]:
+    def _recorder(self) -> Record:
         if self.settings.records is None:
-            return lambda snapshot, decision: ""
+            return lambda snapshot, decision, method: ""
         ring = Ring(self.settings.records)
 
-        def record(snapshot: Snapshot, decision: Decision) -> str:
-            digest = ring.write(snapshot, decision)[1]
+        def record(snapshot: Snapshot, decision: Decision, method: Method) -> str:
+            digest = ring.write(snapshot, decision, method)[1]
             self.metrics.records.set(ring.size_bytes())
             return digest
 

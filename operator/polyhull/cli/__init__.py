@@ -53,13 +53,18 @@ def plan(
     proof: Annotated[bool, typer.Option(help="Ask CP-SAT for a proof (up to about 60 jobs).")] = True,
     steps: Annotated[int | None, typer.Option(min=0, help="Budget of the schedule search, in moves.")] = None,
     wide: Annotated[bool, typer.Option("--wide", help="Do not shorten the reasons.")] = False,
+    record: Annotated[Path | None, typer.Option(help="Keep input and answer in this file, for `replay`.")] = None,
 ) -> None:
     """Plan the objects in YAML files; no cluster is needed."""
     from polyhull.cli import offline, show
+    from polyhull.telemetry.record import Method
 
     with offline.prover(enabled=proof) as prove:
         snapshot = offline.load(files, steps=steps)
         decision = offline.decide(snapshot, prove)
+    if record is not None:
+        method = Method.FULL if proof else Method.UNPROVED
+        offline.keep(record, snapshot, offline.bare(decision, prove), method)
     if output is Output.TABLE:
         _print(*show.decision(decision, wide=wide))
     else:
@@ -98,6 +103,35 @@ def explain(
         _print(*show.subject(item, decision))
     else:
         _emit(offline.subject_document(item, decision), output)
+
+
+@app.command()
+def replay(
+    path: Annotated[
+        Path, typer.Argument(metavar="RECORD", help="A file of the operator's ring, or of plan --record.")
+    ],
+    output: Format = Output.TABLE,
+    wide: Annotated[bool, typer.Option("--wide", help="Do not shorten the reasons.")] = False,
+) -> None:
+    """Make a recorded decision again and compare the two byte for byte. Exit code 1 if they differ."""
+    from polyhull.cli import again, offline, show
+    from polyhull.telemetry import record
+
+    kept = record.read(path)
+    decision, failure = again.decide(kept)
+    if output is Output.TABLE:
+        _print(*show.decision(decision, wide=wide))
+    else:
+        _emit(offline.document(decision), output)
+    if again.same(kept, decision):
+        typer.echo(f"the same, byte for byte, as Polyhull {kept.program} decided it ({kept.method})", err=True)
+        return
+    typer.echo(f"not what Polyhull {kept.program} decided ({kept.method}); this is {__version__}:", err=True)
+    for line in again.differences(kept, decision):
+        typer.echo(f"  {line}", err=True)
+    if failure:
+        typer.echo(f"  {failure}", err=True)
+    raise typer.Exit(1)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.planning import decide as deciding
 from polyhull.planning.report import document as document
 from polyhull.planning.report import subject as _subject
+from polyhull.telemetry import record
 
 Subject = Assignment | ServicePlan | Unplaced
 INVALID = 2
@@ -62,6 +63,28 @@ def decide(snapshot: Snapshot, prove: Prover | None) -> Decision:
     if prove is not None and prove.failure:
         status = f"{status}; {prove.failure}"
     return replace(decision, solver=replace(decision.solver, seconds=seconds, status=status))
+
+
+def bare(decision: Decision, prove: Prover | None) -> Decision:
+    """As a record holds it: without what only the shell of one run knows, its seconds and why its prover failed."""
+    failure = f"; {prove.failure}" if prove is not None and prove.failure else ""
+    report = replace(decision.solver, seconds=0.0, status=decision.solver.status.removesuffix(failure))
+    return replace(decision, solver=report)
+
+
+def keep(path: Path, snapshot: Snapshot, decision: Decision, method: record.Method) -> None:
+    """Write a record. Raises InvalidInput where it cannot be written."""
+    try:
+        record.save(path, record.dump(snapshot, decision, method)[0])
+    except OSError as error:
+        raise InvalidInput(
+            str(path), "", f"cannot be written: {error}", "name a file in a folder that is there"
+        ) from None
+
+
+def inserted(snapshot: Snapshot) -> Decision:
+    """The present plan with arrivals inserted, as the operator does between two full plans."""
+    return deciding.quick(snapshot)
 
 
 def find(decision: Decision, name: str, namespace: str) -> Subject:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from polyhull.controller import observe
-from polyhull.controller.planner import Planner, gains, places_of, promises_of
+from polyhull.controller.planner import Planner, gains
 from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key, Promise, Serving
+from polyhull.planning.carried import carrying, places_of, promised, promises_of
+from polyhull.telemetry.record import Method
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +23,17 @@ BURST = 3
 BURST_SHARE = 0.2
 RETRY_SECONDS = 5.0
 
-News = tuple[Snapshot, Decision, dict[Key, str]]
-"""A full plan as adopted (under the modes that ask: or the plan kept instead): what it was decided from, the
-decision, and pool by job before."""
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A full plan as adopted (under the modes that ask: or the plan kept instead)."""
+
+    snapshot: Snapshot
+    """What it was decided from."""
+    decision: Decision
+    method: Method
+    before: dict[Key, str]
+    """Pool by job in the plan it replaced."""
 
 
 @dataclass(slots=True)
@@ -56,12 +66,13 @@ class Course:
         self._seek(snapshot)
         if self._waits_for_search(snapshot):
             return None
-        decision = await self.planner.insert(self._with_found(snapshot))
+        asked = self._with_found(snapshot)
+        decision = await self.planner.insert(asked)
         if decision is None:
             self.wake(RETRY_SECONDS)
             return None
         if self._found is not None:
-            decision = await self._compared(snapshot, decision)
+            decision = await self._compared(snapshot, asked, decision)
         self._essence, self.present = essence, decision
         self.promises, self.places = promises_of(decision), places_of(decision)
         return decision
@@ -115,15 +126,18 @@ class Course:
         """With a plan just found and nothing promised yet, its promises are the present plan."""
         if self._found is None or any(job.promise is not None for job in snapshot.jobs):
             return snapshot
-        return promised(snapshot, promises_of(self._found[1]), places_of(self._found[1]))
+        return carrying(snapshot, self._found[1])
 
-    async def _compared(self, snapshot: Snapshot, decision: Decision) -> Decision:
-        """The found plan carried to the fleet of now: taken over if it is better there."""
+    async def _compared(self, snapshot: Snapshot, asked: Snapshot, decision: Decision) -> Decision:
+        """The found plan carried to the fleet of now: taken over if it is better there than what was `asked`."""
         assert self._found is not None
         (asked_of, found), self._found = self._found, None
         before = {one.job: one.pool for one in self.present.assignments} if self.present is not None else {}
-        renewed = await self.planner.insert(promised(snapshot, promises_of(found), places_of(found)))
-        taken = decision if renewed is None or not gains(decision, renewed, 0.0) else renewed
+        carried = carrying(snapshot, found)
+        renewed = await self.planner.insert(carried)
+        taken = decision
+        if renewed is not None and gains(decision, renewed, 0.0):
+            taken, asked = renewed, carried
         bounded = replace(
             taken,
             pool_prices=found.pool_prices,
@@ -132,9 +146,9 @@ class Course:
             services=taken.services or found.services,
         )
         if _agrees(taken, found):
-            self._news = (asked_of, found, before)
+            self._news = News(asked_of, found, Method.FULL, before)
         elif snapshot.policy.mode is not Mode.ENFORCE:
-            self._news = (snapshot, taken, before)  # somebody is asked to approve what would happen
+            self._news = News(asked, taken, Method.INSERTED, before)  # somebody is asked to approve what would happen
         return bounded
 
 
@@ -142,20 +156,6 @@ def _agrees(taken: Decision, found: Decision) -> bool:
     """Whether what is taken is the found plan, as far as both speak of the same jobs."""
     columns = {one.job: (one.pool, one.option) for one in taken.assignments}
     return all(columns.get(one.job, (one.pool, one.option)) == (one.pool, one.option) for one in found.assignments)
-
-
-def promised(snapshot: Snapshot, promises: dict[Key, Promise], places: dict[Key, tuple[Serving, ...]]) -> Snapshot:
-    """The snapshot with these promises for jobs that wait, and for services."""
-    return replace(
-        snapshot,
-        jobs=tuple(
-            job if job.placed is not None else replace(job, promise=promises.get(job.key, job.promise))
-            for job in snapshot.jobs
-        ),
-        services=tuple(
-            replace(service, promise=places.get(service.key, service.promise)) for service in snapshot.services
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,7 @@ class Question:
 
 def question(snapshot: Snapshot) -> Question | None:
     """None when nothing waits and nothing serves: there is nothing to search."""
-    waiting = frozenset(
-        (job.key, job.exclusions, job.priority, job.deadline_at) for job in snapshot.jobs if job.placed is None
-    )
+    waiting = frozenset((job.key, job.exclusions) for job in snapshot.jobs if job.placed is None)
     if not waiting and not snapshot.services:
         return None
     fleet = snapshot.fleet

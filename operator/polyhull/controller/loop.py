@@ -6,6 +6,7 @@ Level-triggered: a cycle looks at what is, never at what happened, so a missed e
 must follow from observation alone (ends, deletions, withdrawals) does not wait for a good decision.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ class Loop:
             view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble
         )
         self._send(follow, view)
-        self._tell_plan(view, snapshot, present)
+        await self._tell_plan(view, snapshot, present)
         self.publisher.publish(view, verdicts, present, self.course.planner)
 
     def settled(self, owner: Ref, outcome: Outcome) -> None:
@@ -107,11 +108,11 @@ class Loop:
         if planned.due_at is not None:
             self.trigger.wake_in(max(0.05, planned.due_at - view.now))
 
-    def _tell_plan(self, view: View, snapshot: Snapshot, present: Decision | None) -> None:
+    async def _tell_plan(self, view: View, snapshot: Snapshot, present: Decision | None) -> None:
         """The record of a newly adopted full plan at once, its PlacementPlan in time."""
         if (news := self.course.take_news()) is not None:
-            record = self.publisher.adopted(news[0], news[1])
-            self.plans.adopt(Adopted(news[1], record, news[2], view.now))
+            record = await asyncio.to_thread(self.publisher.adopted, news.snapshot, news.decision, news.method)
+            self.plans.adopt(Adopted(news.decision, record, news.before, view.now))
         told = [raw for raw in view.objects if raw["kind"] == "PlacementPlan"]
         if (step := self.plans.due(present, snapshot.policy.mode, told, view.now)) is not None:
             self.outbox.submit(*step)

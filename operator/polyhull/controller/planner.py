@@ -14,7 +14,6 @@ from polyhull.controller.worker import Worker
 from polyhull.domain.decision import Decision
 from polyhull.domain.errors import SolverFailed
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key, Promise, Serving
 
 logger = logging.getLogger(__name__)
 
@@ -50,32 +49,6 @@ def problem_of(decision: Decision) -> str:
     for moved in decision.transfers:
         numbers += [moved.start_seconds, moved.end_seconds, moved.rate_bytes_per_second]
     return "" if all(math.isfinite(number) for number in numbers) else "it holds numbers that are none"
-
-
-def promises_of(decision: Decision) -> dict[Key, Promise]:
-    """Column and place of every job that waits."""
-    return {
-        one.job: Promise(
-            one.cluster,
-            one.pool,
-            one.option,
-            one.order,
-            decision.taken_at + one.start_seconds,
-            decision.taken_at + one.end_seconds,
-        )
-        for one in decision.assignments
-        if not one.fixed
-    }
-
-
-def places_of(decision: Decision) -> dict[Key, tuple[Serving, ...]]:
-    """Where every service is planned."""
-    return {
-        plan.service: tuple(
-            Serving(one.cluster, one.pool, one.variant, one.replicas, one.nodes) for one in plan.replicas
-        )
-        for plan in decision.services
-    }
 
 
 @dataclass(slots=True)

@@ -12,17 +12,18 @@ from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.telemetry.metrics import Metrics
+from polyhull.telemetry.record import Method
 
 logger = logging.getLogger(__name__)
 
-Record = Callable[[Snapshot, Decision], str]
+Record = Callable[[Snapshot, Decision, Method], str]
 """Keeps a decision; gives the record's hash, empty when it could not be kept."""
 
 
 class Publisher:
     """Keeps the metrics in step with the loop."""
 
-    def __init__(self, metrics: Metrics, record: Record = lambda snapshot, decision: "") -> None:
+    def __init__(self, metrics: Metrics, record: Record = lambda snapshot, decision, method: "") -> None:
         self.metrics, self._record = metrics, record
         self._reasons: set[str] = set()
         self._members: set[str] = set()
@@ -54,7 +55,7 @@ class Publisher:
         if outcome.failed is not None:
             self.metrics.actions.labels(type(outcome.failed).__name__, "failed").inc()
 
-    def adopted(self, snapshot: Snapshot, decision: Decision) -> str:
+    def adopted(self, snapshot: Snapshot, decision: Decision, method: Method) -> str:
         """A full plan: record it before anything is done about it."""
         self.metrics.plans.inc()
         self.metrics.plan_time.set(decision.taken_at)
@@ -63,7 +64,7 @@ class Publisher:
         self.metrics.makespan.set(decision.makespan_seconds)
         self.metrics.lower_bound.set(decision.lower_bound_seconds)
         try:
-            return self._record(snapshot, decision)
+            return self._record(snapshot, decision, method)
         except OSError as error:
             logger.error("the record of a plan could not be kept: %s", error)
             return ""

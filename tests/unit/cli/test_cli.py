@@ -150,3 +150,37 @@ def test_the_same_files_give_the_same_plan_byte_for_byte(tmp_path: Path) -> None
         json.dumps({**json.loads(polyhull("plan", "-f", where, "-o", "json").stdout), "solver": 0}) for _ in range(3)
     }
     assert len(plans) == 1
+
+
+def test_a_recorded_decision_is_made_again_byte_for_byte(tmp_path: Path) -> None:
+    where, kept = files(tmp_path, NODE, *(job(f"job-{n}", 1 + n % 5) for n in range(6))), tmp_path / "kept"
+    planned = polyhull("plan", "-f", where, "-o", "json", "--record", str(kept))
+    assert planned.returncode == 0, planned.stderr
+    done = polyhull("replay", str(kept), "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert "the same, byte for byte" in done.stderr
+    one, two = json.loads(planned.stdout), json.loads(done.stdout)
+    assert one | {"solver": 0} == two | {"solver": 0}
+
+
+def test_a_replay_that_differs_says_where_and_fails(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from polyhull.telemetry import record
+
+    kept = tmp_path / "kept"
+    polyhull("plan", "-f", files(tmp_path, NODE, job()), "--record", str(kept))
+    told = record.read(kept)
+    moved = replace(told.decision.assignments[0], pool="local/elsewhere")
+    record.save(kept, record.dump(told.snapshot, replace(told.decision, assignments=(moved,)), told.method)[0])
+    done = polyhull("replay", str(kept))
+    assert done.returncode == 1
+    assert "assignments[default/small].pool: recorded 'local/elsewhere', now 'local/cpu'" in done.stderr
+
+
+def test_a_replay_of_what_is_no_record_says_so(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("hello")
+    done = polyhull("replay", str(tmp_path / "x"))
+    assert done.returncode == 2
+    assert "no record" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ from polyhull.domain.fleet import Fleet
 from polyhull.domain.snapshot import Snapshot
 from polyhull.kube.resources import OUR_KINDS, Ref
 from polyhull.telemetry.metrics import Metrics
+from polyhull.telemetry.record import Method
 
 SOURCE = "\n".join(path.read_text() for path in Path(polyhull.__file__).parent.rglob("*.py"))
 NAMES = sorted(name for name in vars(Metrics()) if name != "registry")
@@ -30,9 +31,9 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_bound_and_makespan_are_of_the_plan_taken_last() -> None:
     metrics = Metrics()
-    publisher = Publisher(metrics, lambda snapshot, decision: "record")
+    publisher = Publisher(metrics, lambda snapshot, decision, method: "record")
     decision = Decision(5.0, makespan_seconds=100.0, lower_bound_seconds=90.0)
-    assert publisher.adopted(Snapshot(5.0, Fleet()), decision) == "record"
+    assert publisher.adopted(Snapshot(5.0, Fleet()), decision, Method.FULL) == "record"
     assert value(metrics, "polyhull_plan_makespan_seconds") == 100.0
     assert value(metrics, "polyhull_plan_lower_bound_seconds") == 90.0
     assert value(metrics, "polyhull_plan_timestamp_seconds") == 5.0

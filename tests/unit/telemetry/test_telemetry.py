@@ -2,17 +2,13 @@
 
 import json
 import logging
-import pickle
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Cluster, Fleet, Site
 from polyhull.domain.snapshot import Snapshot
-from polyhull.telemetry import record
 from polyhull.telemetry.logs import JsonFormatter
 from polyhull.telemetry.metrics import Metrics
 from polyhull.telemetry.record import Ring
@@ -54,13 +50,6 @@ def test_no_metric_is_labelled_by_object() -> None:
     assert names <= {"result", "kind", "state", "reason", "action", "outcome", "cluster"}
 
 
-def test_a_record_reads_back_equal_and_hashes_equal(tmp_path: Path) -> None:
-    ring = Ring(tmp_path)
-    name, digest = ring.write(snapshot(1.0), Decision(1.0))
-    assert record.read(tmp_path / name) == (snapshot(1.0), Decision(1.0))
-    assert ring.write(snapshot(1.0), Decision(1.0)) == (name, digest)
-
-
 def test_the_ring_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
     ring = Ring(tmp_path, limit=3)
     names = [ring.write(snapshot(float(at)), Decision(float(at)))[0] for at in range(5)]
@@ -69,18 +58,6 @@ def test_the_ring_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
     tiny = Ring(tmp_path, limit_bytes=1)
     last = tiny.write(snapshot(9.0), Decision(9.0))[0]
     assert [path.name for path in tmp_path.iterdir()] == [last]
-
-
-def test_opening_a_record_runs_nobodys_code(tmp_path: Path) -> None:
-    import gzip
-
-    path = tmp_path / f"x{record.SUFFIX}"
-    path.write_bytes(gzip.compress(pickle.dumps((Path("/"), 1))))
-    with pytest.raises(pickle.UnpicklingError, match="no value of Polyhull"):
-        record.read(path)
-    path.write_bytes(gzip.compress(pickle.dumps((1, 2))))
-    with pytest.raises(pickle.UnpicklingError, match="not a record"):
-        record.read(path)
 
 
 def test_a_log_line_is_one_json_object_with_what_was_given() -> None:
