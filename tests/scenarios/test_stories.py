@@ -15,7 +15,7 @@ from polyhull.planning.decide import decide
 
 HERE = Path(__file__).parent
 STORIES = sorted(path.parent.name for path in HERE.glob("*/snapshot.yaml"))
-KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts"}
+KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late"}
 
 
 def world(folder: Path, expect: Mapping[str, Any]) -> Snapshot:
@@ -40,6 +40,7 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
     refused = {f"{u.job.namespace}/{u.job.name}": u.reason for u in plan.unplaced}
     assert refused == expect.get("unplaced", {})
     assert [t.data_set.name for t in plan.transfers] == expect.get("transfers", [])
+    assert sorted(name for name, one in placed.items() if one.late_seconds > 0.0) == expect.get("late", [])
     nodes = {placed[name].nodes for name in expect.get("sameNode", [])}
     assert len(nodes) <= 1
 

@@ -22,6 +22,8 @@ class Type(StrEnum):
     """Its pods are bound. Unknown: the member does not answer."""
     GANG_SCHEDULED = "GangScheduled"
     """All pods of the gang are bound at once."""
+    ON_TIME = "OnTime"
+    """Its deadline is expected to be met; only on jobs that have one."""
     SUCCEEDED = "Succeeded"
     """Summary of what ends: training and batches."""
     READY = "Ready"
@@ -74,6 +76,11 @@ class Reason(StrEnum):
     REFUSED = "Refused"
     WITHDRAWN = "Withdrawn"
     ENDED = "Ended"
+    # OnTime
+    DEADLINE_EXPECTED = "DeadlineExpected"
+    DEADLINE_MISSED = "DeadlineMissed"
+    DEADLINE_MET = "DeadlineMet"
+    NO_DEADLINE = "NoDeadline"
     # Succeeded
     PENDING = "Pending"
     RUNNING = "Running"

@@ -187,6 +187,8 @@ def online_service(
     if spec.mode != "Online" or spec.objective is None:
         found.invalid("spec.mode", "is Batch", "convert it with batch_job")
         return Converted(None, tuple(found.problems))
+    if spec.deadline is not None:
+        found.refuse("spec.deadline", "a service does not end; leave it out, its objective is the latency")
     _refuse_not_built(spec, found)
     demand = tuple(
         Demand(
@@ -280,8 +282,6 @@ def _refuse_not_built(spec: Any, found: Findings) -> None:
         found.refuse(
             "spec.placement.crossSite", "one job runs at one site so far; write mode: Never, or leave it out"
         )
-    if spec.deadline is not None:
-        found.refuse("spec.deadline", "deadlines are not planned for yet; leave it out, or raise priority")
     if getattr(spec, "output", None) is not None:
         remedy = "let the container write to a volume of its own (template.volumes) or a bucket, and leave it out"
         found.refuse("spec.output", f"outputs are not handled yet; {remedy}")

@@ -32,6 +32,9 @@ def decision(value: Decision, *, wide: bool = False) -> Iterator[RenderableType]
     priced = [price for price in (*value.pool_prices, *value.link_prices) if price.makespan_seconds_per_unit < 0]
     if priced:
         yield prices(value)
+    for item in value.assignments:
+        if item.late_seconds > 0.0:
+            yield late(item)
     for missing in value.unplaced:
         line = Text("not placed  ", style="bold red")
         line.append(f"{missing.job.namespace}/{missing.job.name}", style="bold")
@@ -92,6 +95,14 @@ def jobs(assignments: tuple[Assignment, ...], *, wide: bool = False) -> Table:
             Text(item.explanation.binds, style="dim"),
         )
     return table
+
+
+def late(item: Assignment) -> Text:
+    """A job that will miss its deadline: by how much, and what would help."""
+    line = Text("late  ", style="bold yellow")
+    line.append(f"{item.job.namespace}/{item.job.name}", style="bold")
+    line.append(f"  ends {format_seconds(item.late_seconds)} after its deadline; {item.remedy}".rstrip("; "))
+    return line
 
 
 def services(plans: tuple[ServicePlan, ...]) -> Table:
@@ -192,6 +203,9 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
     begins = "is running" if item.fixed else f"starts in {format_seconds(item.start_seconds)}"
     head.append(f"  {begins}, finishes in {format_seconds(item.end_seconds)}\n")
     head.append(f"  {reason.binds}\n" if reason.binds else "")
+    if item.late_seconds > 0.0:
+        words = f"  ends {format_seconds(item.late_seconds)} after its deadline; {item.remedy}"
+        head.append(f"{words}\n", style="yellow")
     if reason.evidence is not Evidence.MEASURED:
         head.append(f"  its rate is {reason.evidence.value}, not measured\n", style="yellow")
     yield head

@@ -169,7 +169,9 @@ class Question:
 
 def question(snapshot: Snapshot) -> Question | None:
     """None when nothing waits and nothing serves: there is nothing to search."""
-    waiting = frozenset((job.key, job.exclusions) for job in snapshot.jobs if job.placed is None)
+    waiting = frozenset(
+        (job.key, job.exclusions, job.priority, job.deadline_at) for job in snapshot.jobs if job.placed is None
+    )
     if not waiting and not snapshot.services:
         return None
     fleet = snapshot.fleet

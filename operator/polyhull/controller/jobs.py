@@ -21,6 +21,7 @@ from polyhull.controller.children import Member, Progress, Trouble
 from polyhull.controller.removal import deletes, leftovers, remove
 from polyhull.controller.status import Said, compose
 from polyhull.delivery.base import Action, Announce, ConfirmGone, Delete, Finalizer, PutStatus, Suspend
+from polyhull.domain.units import format_seconds
 from polyhull.domain.workloads import Exclusion, Key, Placed
 from polyhull.kube.resources import JOBS, Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
@@ -334,12 +335,24 @@ def _end(job: HubJob, progress: Progress, now: float) -> Verdict:
     said: list[Said] = [
         (Type.SUCCEEDED, well, reason, text),
         (Type.PLACED, False, Reason.ENDED, text),
+        *_on_time(job, ended_at, well),
     ]
     actions = (
         PutStatus(job.ref, job.uid, compose(job.raw, now, said, fields)),
         Announce(job.ref, job.uid, "Normal" if well else "Warning", reason, text),
     )
     return Verdict(State.RELEASED, None, actions, progress, event=f"ended:{progress.ended}")
+
+
+def _on_time(job: HubJob, ended_at: float, well: bool) -> tuple[Said, ...]:
+    """What became of its deadline, if it has one."""
+    deadline = children.instant((job.raw.get("spec") or {}).get("deadline"))
+    if deadline is None:
+        return ()
+    if well and ended_at <= deadline:
+        return ((Type.ON_TIME, True, Reason.DEADLINE_MET, "it ended before its deadline"),)
+    text = f"it ended {format_seconds(max(0.0, ended_at - deadline))} after its deadline" if well else "it failed"
+    return ((Type.ON_TIME, False, Reason.DEADLINE_MISSED, text),)
 
 
 def _ended(job: HubJob, members: Mapping[str, Member]) -> Verdict:

@@ -34,6 +34,7 @@ def release(job: HubJob, assignment: Assignment, order: int, decision: Decision,
         (Type.PLANNED, True, Reason.IN_PLAN, f"in pool {assignment.pool} as option {assignment.option}"),
         _data(assignment, (), now),
         (Type.PLACED, False, Reason.RELEASING, text),
+        *_on_time(job, assignment),
         NOT_ENDED,
     ]
     return compose(job.raw, now, said, {**planned, "startTime": None})
@@ -51,6 +52,7 @@ def waiting(
         (Type.PLANNED, True, Reason.IN_PLAN, f"in {where}, expected to start in {begins}"),
         _data(assignment, moves, now),
         _turn(assignment, mode),
+        *_on_time(job, assignment),
         NOT_ENDED,
     ]
     body = compose(job.raw, now, said, _planned(job, assignment, order, decision))
@@ -60,7 +62,7 @@ def waiting(
 def running(job: HubJob, assignment: Assignment, decision: Decision, now: float) -> dict[str, Any]:
     """Released: only its estimated end is the plan's to tell."""
     fields = {"estimatedCompletionTime": status.at(decision.taken_at + assignment.end_seconds)}
-    return settle(job.status, compose(job.raw, now, (), fields), now)
+    return settle(job.status, compose(job.raw, now, _on_time(job, assignment), fields), now)
 
 
 def unplaced(job: HubJob, why: Unplaced, now: float) -> dict[str, Any]:
@@ -129,6 +131,19 @@ def _turn(assignment: Assignment, mode: Mode) -> Said:
         return (Type.PLACED, False, Reason.WAITING_FOR_APPROVAL, text)
     why = assignment.explanation.binds or "others come first"
     return (Type.PLACED, False, Reason.WAITING_FOR_TURN, why)
+
+
+def _on_time(job: HubJob, assignment: Assignment) -> tuple[Said, ...]:
+    """Whether the deadline is expected to be met; by how much it is not, and what would help."""
+    late = assignment.late_seconds
+    if assignment.deadline_seconds is None:
+        text = "it has no deadline any more"
+        return ((Type.ON_TIME, None, Reason.NO_DEADLINE, text),) if status.holds(job.raw, Type.ON_TIME) else ()
+    if late > 0.0:
+        text = f"expected to end {format_seconds(late)} after its deadline; {assignment.remedy}".rstrip("; ")
+        return ((Type.ON_TIME, False, Reason.DEADLINE_MISSED, text),)
+    spare = format_seconds(assignment.deadline_seconds - assignment.end_seconds)
+    return ((Type.ON_TIME, True, Reason.DEADLINE_EXPECTED, f"expected to end {spare} before its deadline"),)
 
 
 def _not_placed(job: HubJob, text: str) -> tuple[Said, ...]:

@@ -98,6 +98,15 @@ class Assignment:
     """(data set, store or `site:` of a declared replica it is read from)."""
     fixed: bool = False
     explanation: Explanation = field(default_factory=lambda: Explanation(""))
+    deadline_seconds: float | None = None
+    """Seconds from `taken_at` to its deadline, negative when that is over; None without one."""
+    remedy: str = ""
+    """For a late job: what would help, tried in the same simulation."""
+
+    @property
+    def late_seconds(self) -> float:
+        """By how much it is expected to miss its deadline; 0 if it does not."""
+        return 0.0 if self.deadline_seconds is None else max(0.0, self.end_seconds - self.deadline_seconds)
 
     @property
     def release_now(self) -> bool:

@@ -1,10 +1,13 @@
 """From a schedule back to names: assignments, transfers and the hash by which a plan is known."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from hashlib import sha256
 
 from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer, Unplaced
+from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import Column
+from polyhull.planning.deadlines import advice
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import Reserved, named
 from polyhull.planning.schedule import Schedule
@@ -19,9 +22,12 @@ def queue(schedule: Schedule) -> tuple[int, ...]:
 
 def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanation]) -> tuple[Assignment, ...]:
     """Running jobs and placed ones, by key. `order` is the place in the priority order that makes this plan again."""
-    instance = reserved.instance
+    instance, now = reserved.instance, reserved.instance.snapshot.taken_at
+    remedies = advice(instance, schedule)
     out = [
-        _assignment(fixed.column, nodes, 0, 0.0, fixed.column.length_seconds, _fixed_why(fixed.column))
+        _assignment(
+            fixed.job, fixed.column, nodes, 0, (0.0, fixed.column.length_seconds), _fixed_why(fixed.column), now
+        )
         for fixed, nodes in zip(instance.fixed, reserved.fixed_nodes, strict=True)
     ]
     for position, j in enumerate(schedule.order):
@@ -30,7 +36,9 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
             continue
         choice = instance.choices[j][slot.choice]
         nodes = named(instance.pools[choice.pool], slot.nodes)
-        out.append(_assignment(choice.column, nodes, position + 1, slot.start, slot.end, why.get(j, Explanation(""))))
+        because, times = why.get(j, Explanation("")), (slot.start, slot.end)
+        placed = _assignment(instance.jobs[j], choice.column, nodes, position + 1, times, because, now)
+        out.append(replace(placed, remedy=remedies.get(j, "")))
     return tuple(sorted(out, key=lambda assignment: assignment.job))
 
 
@@ -44,7 +52,13 @@ def _fixed_why(column: Column) -> Explanation:
 
 
 def _assignment(
-    column: Column, nodes: tuple[tuple[str, int], ...], order: int, start: float, end: float, why: Explanation
+    job: TrainingJob,
+    column: Column,
+    nodes: tuple[tuple[str, int], ...],
+    order: int,
+    times: tuple[float, float],
+    why: Explanation,
+    now: float,
 ) -> Assignment:
     return Assignment(
         job=column.job,
@@ -58,11 +72,12 @@ def _assignment(
         devices_per_replica=column.devices_per_replica,
         nodes=nodes,
         order=order,
-        start_seconds=start,
-        end_seconds=end,
+        start_seconds=times[0],
+        end_seconds=times[1],
         data=tuple((need.data_set, need.store) for need in column.needs),
         fixed=column.fixed,
         explanation=why,
+        deadline_seconds=None if job.deadline_at is None else job.deadline_at - now,
     )
 
 

@@ -12,6 +12,7 @@ from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import Prove
 from polyhull.planning.assemble import assignments, plan_hash, transfers, unplaced
 from polyhull.planning.canonical import canonical
+from polyhull.planning.deadlines import fewest_late
 from polyhull.planning.explain import explain
 from polyhull.planning.promise import keep, replaces
 from polyhull.planning.prove import prove_and_improve
@@ -57,9 +58,10 @@ def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int
     """The best schedule around what is reserved, the baselines there, and the steps it took."""
     instance, limits = reserved.instance, reserved.instance.snapshot.policy.solver
     start, baselines = first_schedules(instance, guide.choice)
+    start, settled = fewest_late(instance, start, limits.search_steps, limits.seed)
     ranking = ranked(instance, guide.choice, guide.ranking)
     found, steps = improve(instance, start, limits.search_steps, limits.seed, ranking, guide.lower_bound_seconds)
-    return found, baselines, steps
+    return found, baselines, settled + steps
 
 
 def quick(snapshot: Snapshot) -> Decision:

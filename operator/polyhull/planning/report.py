@@ -97,6 +97,9 @@ def _assignment(assignment: Assignment) -> Document:
         "endSeconds": _seconds(assignment.end_seconds),
         "fixed": assignment.fixed,
         "data": [{"dataSet": key.name, "store": store} for key, store in assignment.data],
+        "deadlineSeconds": _maybe(assignment.deadline_seconds),
+        "lateSeconds": _seconds(assignment.late_seconds),
+        "remedy": assignment.remedy or None,
         "explanation": explanation(assignment.explanation),
     }
 

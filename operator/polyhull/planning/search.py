@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import inf, log
 
 from polyhull.planning.board import Board
+from polyhull.planning.dice import Dice
 from polyhull.planning.instance import Choice, Instance
 from polyhull.planning.schedule import Schedule
 from polyhull.planning.simulate import State, place, run
@@ -30,26 +31,6 @@ _CHUNK = 250
 _JOBS_PER_STEP = 10
 """Jobs simulated afresh for the price of one step."""
 _TEMPERATURE = 0.02
-_SCALE = 1 << 20
-
-
-class Dice:
-    """A small deterministic source of choices (splitmix64), the same on every machine and version."""
-
-    def __init__(self, seed: int) -> None:
-        self._state = seed & 0xFFFFFFFFFFFFFFFF
-
-    def below(self, n: int) -> int:
-        """A number in [0, n)."""
-        self._state = (self._state + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        z = self._state
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        return (z ^ (z >> 31)) % n
-
-    def share(self) -> float:
-        """A number in (0, 1]."""
-        return (self.below(_SCALE) + 1) / _SCALE
 
 
 def improve(

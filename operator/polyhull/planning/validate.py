@@ -90,6 +90,7 @@ class _Checker:
     # -- one assignment ------------------------------------------------------------------------------------------
 
     def _assignment(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
+        yield from self._deadline(job, a)
         if job.placed is not None:
             yield from self._stays(job, a)
             return
@@ -124,6 +125,15 @@ class _Checker:
                 yield f"{job.key}: takes {float(end - start)} s in the plan but {float(length + waits)} s by its rate"
         for need in job.inputs:
             yield from self._present(job.key, need, cluster, start, dict(a.data).get(need.data_set))
+
+    def _deadline(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
+        """A job is called late by the plan exactly if it ends after its deadline."""
+        if (a.deadline_seconds is None) != (job.deadline_at is None):
+            yield f"{job.key}: the plan and the job disagree about whether it has a deadline"
+        elif a.deadline_seconds is not None and job.deadline_at is not None:
+            due = Fraction(job.deadline_at) - Fraction(self.snapshot.taken_at)
+            if abs(Fraction(a.deadline_seconds) - due) > SLACK_SECONDS:
+                yield f"{job.key}: its deadline is {float(due)} s from now, the plan says {a.deadline_seconds} s"
 
     def _stays(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
         placed = job.placed

@@ -92,7 +92,6 @@ def test_the_policy_gives_the_default_priority() -> None:
 
 
 NOT_ACTED_ON: list[tuple[str, dict[str, Any]]] = [
-    ("spec.deadline", {"deadline": "2026-12-01T00:00:00Z"}),
     ("spec.output", {"output": {"size": "1Gi"}}),
     ("spec.checkpoint", {"checkpoint": {"size": "1Gi"}}),
     ("spec.placement.crossSite", {"placement": {"crossSite": {"mode": "Pipeline"}}}),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from polyhull.api.files import load, snapshot_from_files, validate_files
+from polyhull.api.results import parse_instant
 from polyhull.domain.resources import Resources
 
 GOOD = """\
@@ -123,16 +124,17 @@ def test_an_object_declared_twice_is_a_finding_at_the_second(tmp_path: Path) -> 
 
 
 def test_what_is_not_acted_on_is_a_finding_at_its_line(tmp_path: Path) -> None:
-    write(tmp_path, "a.yaml", GOOD.replace("  template:", '  deadline: "2026-12-01T00:00:00Z"\n  template:'))
+    write(tmp_path, "a.yaml", GOOD.replace("  template:", "  output: {size: 1Gi}\n  template:"))
     _, (finding,) = validate_files([tmp_path])
-    assert (finding.line, finding.field) == (11, "spec.deadline")
+    assert (finding.line, finding.field) == (11, "spec.output")
     assert "NotSupported" in finding.problem
 
 
 def test_instants_stay_text_without_quotes(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD.replace("  template:", "  deadline: 2026-12-01T00:00:00Z\n  template:"))
-    assert [finding.field for finding in validate_files([tmp_path])[1]] == ["spec.deadline"]
-    assert "NotSupported" in validate_files([tmp_path])[1][0].problem
+    assert validate_files([tmp_path])[1] == ()
+    snapshot, _ = snapshot_from_files([tmp_path], 1_800_000_000.0)
+    assert [one.deadline_at for one in snapshot.jobs] == [parse_instant("2026-12-01T00:00:00Z")]
 
 
 MEMBERS = """\
