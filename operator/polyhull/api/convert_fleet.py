@@ -14,6 +14,7 @@ from polyhull.domain.fleet import (
     Cluster,
     Evidence,
     Link,
+    Power,
     Site,
     Storage,
     StorageKind,
@@ -56,10 +57,8 @@ def site(raw: Raw | topology.Site, *, file: str = "", strict: bool = False) -> C
         assert failed is not None
         return failed
     spec, found = entry.spec, findings_for(entry, file)
-    if spec.power is not None:
-        found.refuse("spec.power", "power is neither capped nor optimised yet; leave it out")
     labels = dict(spec.labels or {})
-    return found.done(Site(entry.name, spec.tier, spec.region or "", labels_of(labels)))
+    return found.done(Site(entry.name, spec.tier, spec.region or "", labels_of(labels), _power(spec.power, found)))
 
 
 def links(raw: Raw | topology.Link, *, file: str = "", strict: bool = False) -> Converted[tuple[Link, ...]]:
@@ -78,7 +77,7 @@ def links(raw: Raw | topology.Link, *, file: str = "", strict: bool = False) -> 
         spec.target,
         float(bandwidth),
         _latency_seconds(spec, found),
-        found.decimal(spec.price_per_gigabyte),
+        found.maybe_decimal(spec.price_per_gigabyte),
     )
     back = replace(there, name=f"{entry.name}{REVERSE}", source=spec.target, target=spec.source)
     return found.done((there, back) if spec.symmetric else (there,))
@@ -144,8 +143,9 @@ def declared_pool(raw: Raw | compute.ComputePool, *, file: str = "", strict: boo
             nodes=spec.capacity.nodes if spec.capacity else 0,
             shape=shape,
             taints=tuple(Taint(taint.key, taint.value or "", taint.effect) for taint in spec.taints or ()),
-            price_per_device_hour=found.decimal(spec.price_per_device_hour),
+            price_per_device_hour=found.maybe_decimal(spec.price_per_device_hour),
             confidential=spec.confidential,
+            slowdown=_slowdown(spec, found),
             max_nodes=growth.max_nodes if growth else None,
             provision_seconds=float(growth.provision_seconds) if growth else 0.0,
         )
@@ -177,6 +177,9 @@ def accelerator(
         tuple(Requirement(label.key, label.operator, tuple(label.values or ())) for label in matcher.labels)
         for matcher in spec.matchers or ()
     )
+    idle, peak = found.maybe_decimal(spec.idle_watts), found.maybe_decimal(spec.peak_watts)
+    if idle is not None and peak is not None and idle > peak:
+        found.invalid("spec.idleWatts", f"{spec.idle_watts} is more than peakWatts", "correct one of the two")
     return found.done(
         AcceleratorType(
             name=entry.name,
@@ -185,8 +188,8 @@ def accelerator(
             memory_bytes=found.whole("spec.memory", spec.memory),
             peak_flops=tuple(sorted(peaks)),
             memory_bytes_per_second=float(found.whole("spec.memoryBandwidth", spec.memory_bandwidth)),
-            idle_watts=found.decimal(spec.idle_watts),
-            peak_watts=found.decimal(spec.peak_watts),
+            idle_watts=idle,
+            peak_watts=peak,
             evidence=Evidence(spec.evidence),
             tolerations=tuple(
                 Toleration(entry.key, entry.operator, entry.value or "", entry.effect or "")
@@ -278,6 +281,35 @@ def scenario_refusal(raw: Raw, *, file: str = "") -> Converted[None]:
 
 _FLEET_FIELDS = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds")
 _SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicySpec.model_fields.items()}
+
+
+def _power(spec: topology.Power | None, found: Findings) -> Power:
+    if spec is None:
+        return Power()
+    if spec.cap_watts is not None:
+        found.refuse("spec.power.capWatts", "power is reported but not capped yet; leave it out")
+    pue = found.maybe_decimal(spec.pue)
+    if pue is not None and not 1.0 <= pue <= 100.0:
+        found.invalid(
+            "spec.power.pue", f"{spec.pue} is no power usage effectiveness", 'write 1 or more, such as "1.2"'
+        )
+    return Power(
+        None if spec.cap_watts is None else float(spec.cap_watts),
+        pue,
+        found.maybe_decimal(spec.carbon_grams_per_kilowatt_hour),
+    )
+
+
+def _slowdown(spec: compute.ComputePoolSpec, found: Findings) -> float:
+    factor = found.maybe_decimal(spec.confidential_slowdown)
+    if factor is None:
+        return 1.0
+    if not spec.confidential:
+        found.invalid("spec.confidentialSlowdown", "the pool is not confidential", "set confidential: true")
+    if not 1.0 <= factor <= 1000.0:
+        problem = f"{spec.confidential_slowdown} is not between 1 and 1000"
+        found.invalid("spec.confidentialSlowdown", problem, 'write how many times longer work takes, such as "1.08"')
+    return factor
 
 
 def _latency_seconds(spec: topology.LinkSpec, found: Findings) -> float:

@@ -53,10 +53,11 @@ class DeclaredPool:
     nodes: int = 0
     shape: Resources | None = None
     taints: tuple[Taint, ...] = ()
-    price_per_device_hour: float = 0.0
+    price_per_device_hour: float | None = None
     confidential: bool = False
     max_nodes: int | None = None
     provision_seconds: float = 0.0
+    slowdown: float = 1.0
 
     def selects(self, labels: Labels, accelerator: str) -> bool:
         """Whether a node is of this pool: by its labels, or without any by its accelerator."""
@@ -238,6 +239,7 @@ def _declared(
         pool.confidential,
         growth,
         by_name,
+        pool.slowdown,
     )
 
 

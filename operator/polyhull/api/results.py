@@ -105,6 +105,10 @@ class Findings:
     def decimal(self, value: str | None) -> float:
         return 0.0 if value is None else _decimal(value)
 
+    def maybe_decimal(self, value: str | None) -> float | None:
+        """None stays None: unknown is not zero."""
+        return None if value is None else _decimal(value)
+
     def instant(self, field: str, value: str | None) -> float | None:
         """Seconds since the epoch of an RFC 3339 instant."""
         if value is None:

@@ -6,7 +6,16 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from polyhull.domain.decision import Assignment, BoundKind, Decision, Price, ServicePlan, Transfer, Unplaced
+from polyhull.domain.decision import (
+    Assignment,
+    BoundKind,
+    Decision,
+    Footprint,
+    Price,
+    ServicePlan,
+    Transfer,
+    Unplaced,
+)
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.units import format_bytes, format_seconds
 from polyhull.planning.report import transfers_of
@@ -65,11 +74,31 @@ def headline(value: Decision) -> Text:
             times = seconds / value.makespan_seconds if value.makespan_seconds > 0 else 1.0
             text.append(f"\n  {words}: {format_seconds(seconds)}", style="dim")
             text.append(f" ({times:.2f} x)", style="dim bold")
+    if spent := spending(value.footprint):
+        text.append(f"\n  {spent}", style="dim")
     if value.solver.status:
         text.append(f"\n  solver: {value.solver.status}", style="dim")
         if value.solver.seconds:
             text.append(f", {value.solver.seconds:.2f} s", style="dim")
     return text
+
+
+def spending(value: Footprint) -> str:
+    """Cost, energy and carbon of a plan in one line, and what nobody stated; empty where nothing was."""
+    parts = []
+    if value.cost is not None:
+        parts.append(f"cost {value.cost:,.2f}")
+    if value.energy_joules is not None:
+        parts.append(f"energy {value.energy_joules / 3.6e6:,.4g} kWh")
+    if value.carbon_grams is not None:
+        parts.append(f"carbon {value.carbon_grams / 1000:,.4g} kg")
+    if not parts:
+        return ""
+    missing = (("price", value.unpriced), ("watts", value.unmetered), ("carbon", value.carbon_unknown))
+    unknown = [
+        f"{what} of {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" for what, names in missing if names
+    ]
+    return ", ".join(parts) + (f" (without {'; '.join(unknown)}: not stated)" if unknown else "")
 
 
 def jobs(assignments: tuple[Assignment, ...], *, wide: bool = False) -> Table:
@@ -206,6 +235,8 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
     if item.late_seconds > 0.0:
         words = f"  ends {format_seconds(item.late_seconds)} after its deadline; {item.remedy}"
         head.append(f"{words}\n", style="yellow")
+    if spent := spending(Footprint(item.use.cost, None, None, item.use.energy_joules, item.use.carbon_grams)):
+        head.append(f"  {spent}\n")
     if reason.evidence is not Evidence.MEASURED:
         head.append(f"  its rate is {reason.evidence.value}, not measured\n", style="yellow")
     yield head

@@ -14,7 +14,7 @@ from polyhull.api.conditions import instant
 from polyhull.api.status import decimal
 from polyhull.controller import approval
 from polyhull.delivery.base import HUB, Action, Apply, Delete, PutStatus
-from polyhull.domain.decision import Assignment, Decision, Price
+from polyhull.domain.decision import Assignment, Decision, Footprint, Price
 from polyhull.domain.snapshot import Mode
 from polyhull.domain.workloads import Key
 from polyhull.kube.resources import PLACEMENT_PLANS, Manifest, Ref, ref_of, uid_of
@@ -120,7 +120,11 @@ def plan_status(decision: Decision, record: str, before: Mapping[Key, str], now:
         "objective": list(decision.objective)[:5],
         "placed": len(decision.assignments) + len(decision.services),
         "unplaced": len(decision.unplaced),
-        "egressBytes": sum(moved.transfer_bytes for moved in decision.transfers if moved.links),
+        "cost": _decimal_or_none(decision.footprint.cost),
+        "energyJoules": _decimal_or_none(decision.footprint.energy_joules),
+        "carbonGrams": _decimal_or_none(decision.footprint.carbon_grams),
+        "unknown": _unknown(decision.footprint),
+        "egressBytes": decision.footprint.egress_bytes,
         "localityOnlySeconds": _rounded(decision.baselines.locality_only_seconds),
         "computeOnlySeconds": _rounded(decision.baselines.compute_only_seconds),
         "solverStatus": decision.solver.status[:1024],
@@ -139,6 +143,18 @@ def _move(one: Assignment, before: str | None) -> dict[str, Any]:
 def _prices(prices: Iterable[Price]) -> list[dict[str, str]] | None:
     shown = [{"name": price.name, "perUnit": f"{price.per_unit:.6g}"} for price in prices if price.per_unit > 0.0]
     return shown[:100] or None
+
+
+def _decimal_or_none(value: float | None) -> str | None:
+    return None if value is None or value >= 1e15 else decimal(value, 2)
+
+
+def _unknown(spent: Footprint) -> list[str] | None:
+    """What the sums leave out, by name."""
+    names = [f"price of {name}" for name in spent.unpriced]
+    names += [f"watts of {name}" for name in spent.unmetered]
+    names += [f"carbon of {name}" for name in spent.carbon_unknown]
+    return [name[:256] for name in names[:32]] or None
 
 
 def _rounded(seconds: float | None) -> int | None:

@@ -40,7 +40,8 @@ class Transfer:
     rate_bytes_per_second: float
     start_seconds: float
     end_seconds: float
-    price: float = 0.0
+    price: float | None = None
+    """What its bytes cost; None where a link of its path has no price."""
     active: bool = False
     """Already running when the snapshot was taken."""
 
@@ -74,6 +75,33 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """What one placement costs, draws and emits from now to its end; None: a price or a figure is unknown."""
+
+    cost: float | None = None
+    energy_joules: float | None = None
+    carbon_grams: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The same of a whole plan, of what is known; None where nothing is. The names say what is missing."""
+
+    cost: float | None = None
+    egress_cost: float | None = None
+    services_cost_per_hour: float | None = None
+    energy_joules: float | None = None
+    carbon_grams: float | None = None
+    egress_bytes: int = 0
+    unpriced: tuple[str, ...] = ()
+    """Pools and links without a price that the plan uses."""
+    unmetered: tuple[str, ...] = ()
+    """Accelerators without watts that it uses."""
+    carbon_unknown: tuple[str, ...] = ()
+    """Sites without grams per kilowatt-hour that it uses."""
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """Where and when one training or batch job runs.
 
@@ -98,6 +126,7 @@ class Assignment:
     """(data set, store or `site:` of a declared replica it is read from)."""
     fixed: bool = False
     explanation: Explanation = field(default_factory=lambda: Explanation(""))
+    use: Use = Use()
     deadline_seconds: float | None = None
     """Seconds from `taken_at` to its deadline, negative when that is over; None without one."""
     remedy: str = ""
@@ -206,6 +235,7 @@ class Decision:
     solver: SolverReport = SolverReport()
     violations: tuple[str, ...] = ()
     plan_hash: str = ""
+    footprint: Footprint = Footprint()
 
     @property
     def gap(self) -> float | None:

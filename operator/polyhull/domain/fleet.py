@@ -11,6 +11,8 @@ class Evidence(StrEnum):
     """How much a figure can be trusted; printed beside every figure that rests on it."""
 
     MEASURED = "Measured"
+    LEARNT = "Learnt"
+    """From jobs of the same kind that Polyhull saw run."""
     DATASHEET = "Datasheet"
     ESTIMATED = "Estimated"
     ASSUMED = "Assumed"
@@ -34,8 +36,9 @@ class AcceleratorType:
     peak_flops: tuple[tuple[str, float], ...] = ()
     """(precision, FLOP per second) pairs, e.g. ("bf16", 989e12)."""
     memory_bytes_per_second: float = 0.0
-    idle_watts: float = 0.0
-    peak_watts: float = 0.0
+    idle_watts: float | None = None
+    peak_watts: float | None = None
+    """Of one device; None: nobody said."""
     evidence: Evidence = Evidence.DATASHEET
     tolerations: tuple["Toleration", ...] = ()
     matchers: tuple[tuple[Requirement, ...], ...] = ()
@@ -64,12 +67,24 @@ class Toleration:
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """Electricity of a site; None: nobody said."""
+
+    cap_watts: float | None = None
+    """The most that devices held by planned work may draw at their peak, times `pue`."""
+    pue: float | None = None
+    """Power usage effectiveness: drawn by the site per watt that reaches a device; 1 where unknown."""
+    carbon_grams_per_kilowatt_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     name: str
     tier: str = "Cloud"
     """Device, Edge, Metro or Cloud."""
     region: str = ""
     labels: Labels = ()
+    power: Power = Power()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +97,7 @@ class Link:
     target: str
     bandwidth_bits_per_second: float
     latency_seconds: float = 0.0
-    price_per_gigabyte: float = 0.0
+    price_per_gigabyte: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +133,14 @@ class Pool:
     nodes: tuple[Node, ...] = ()
     node_selector: Labels = ()
     """Labels that a pod requires to land in this pool and in no other."""
-    price_per_device_hour: float = 0.0
+    price_per_device_hour: float | None = None
+    """In the administrator's currency, one for the whole fleet; None: unknown."""
     confidential: bool = False
     growth: Growth | None = None
     by_name: bool = False
     """No labels select exactly this pool: pods require one of its nodes by name instead."""
+    slowdown: float = 1.0
+    """How many times longer work takes than at its rate: measured, where devices or machines are confidential."""
 
     @property
     def short_name(self) -> str:

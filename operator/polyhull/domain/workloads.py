@@ -3,7 +3,7 @@
 Times are seconds. Instants are seconds since the epoch (UTC), as floats; durations say so in their names.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from polyhull.domain.fleet import Evidence
@@ -140,6 +140,13 @@ class Variant:
     model: DataInput | None = None
     rate_evidence: Evidence = Evidence.MEASURED
     service_account: str = ""
+
+    def slowed(self, factor: float) -> "Variant":
+        """The same where everything takes `factor` times as long."""
+        if factor <= 1.0:
+            return self
+        rate, seconds = self.rate_per_second / factor, self.service_seconds * factor
+        return replace(self, rate_per_second=rate, service_seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)

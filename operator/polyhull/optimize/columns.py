@@ -26,6 +26,7 @@ from polyhull.optimize.admission import (
     remaining_seconds,
     usable_rate,
 )
+from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Network
 
 
@@ -89,8 +90,11 @@ class Column:
     head_seconds: float
     needs: tuple[Need, ...]
     price: float
+    """Of its devices for its length, for comparisons: an unknown price counts as the dearest (costs.py)."""
     evidence: Evidence
     fixed: bool = False
+    energy_joules: float = 0.0
+    """Of its devices for its length, for comparisons too."""
 
     @property
     def devices(self) -> int:
@@ -154,6 +158,7 @@ def build_columns(snapshot: Snapshot) -> ColumnSet:
 class _Builder:
     def __init__(self, snapshot: Snapshot, admission: Admission) -> None:
         self.snapshot, self.admission = snapshot, admission
+        self.tariffs = Tariffs(snapshot.fleet)
         self.kinds: dict[str, AcceleratorType] = {kind.name: kind for kind in snapshot.fleet.accelerators}
         self.pools: dict[str, list[Pool]] = {}
         for pool in sorted(snapshot.fleet.pools, key=lambda pool: pool.name):
@@ -238,7 +243,8 @@ class _Builder:
         self._want(needs)
         kind = self.kinds.get(option.accelerator)
         startup = self.admission.startup_seconds
-        held = startup + compute
+        compute *= max(1.0, pool.slowdown)
+        devices = option.replicas * option.devices_per_replica
         head = 0.0
         if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
             head = max(0.0, pool.growth.provision_seconds)
@@ -259,8 +265,9 @@ class _Builder:
                 transfer_seconds=transfer,
                 head_seconds=head,
                 needs=needs,
-                price=option.replicas * option.devices_per_replica * pool.price_per_device_hour * held / 3600.0,
+                price=self.tariffs.price(pool.name, devices * (startup + compute)),
                 evidence=evidence,
+                energy_joules=self.tariffs.joules(pool.name, devices, startup, compute),
             )
         )
 
@@ -322,15 +329,13 @@ class _Builder:
                 links=tuple(link.name for link in path),
                 rate_bytes_per_second=rate,
                 transfer_bytes=data.size_bytes,
-                price=data.size_bytes / 1e9 * sum(link.price_per_gigabyte for link in path),
+                price=self.tariffs.egress(tuple(link.name for link in path), data.size_bytes),
                 startup_seconds=self.admission.startup_seconds,
             )
 
     def _active_route(self, data: DataSet, store: str, active: ActiveTransfer) -> Route:
         urls = {replica.site: replica.url for replica in reversed(data.replicas)}
         left = self.admission.remaining_transfer(data, active)
-        prices = self.admission.network.links
-        per_gigabyte = sum(prices[name].price_per_gigabyte for name in active.links if name in prices)
         return Route(
             data_set=data.key,
             store=store,
@@ -340,7 +345,7 @@ class _Builder:
             links=active.links,
             rate_bytes_per_second=usable_rate(active),
             transfer_bytes=math.ceil(left),
-            price=left / 1e9 * per_gigabyte,
+            price=self.tariffs.egress(active.links, left),
             startup_seconds=self.admission.remaining_startup(active),
         )
 
@@ -353,6 +358,7 @@ class _Builder:
         compute, evidence = (0.0, Evidence.ASSUMED) if option is None else compute_seconds(job, option, self.kinds)
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
+        compute *= max(1.0, pool.slowdown) if pool else 1.0
         startup = self.admission.startup_seconds
         if placed.started_at is not None:
             startup, compute = 0.0, remaining_seconds(compute, self.snapshot.taken_at - placed.started_at)
@@ -361,7 +367,6 @@ class _Builder:
         site = cluster.site if cluster else (pool.site if pool else "")
         replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
         devices = option.devices_per_replica if option else 0
-        price = pool.price_per_device_hour if pool else 0.0
         return Column(
             job=job.key,
             option=placed.option,
@@ -378,9 +383,10 @@ class _Builder:
             transfer_seconds=0.0,
             head_seconds=0.0,
             needs=self._fixed_needs(job, cluster, site),
-            price=replicas * devices * price * (startup + compute) / 3600.0,
+            price=self.tariffs.price(placed.pool, replicas * devices * (startup + compute)),
             evidence=evidence,
             fixed=True,
+            energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
         )
 
     def _fixed_needs(self, job: TrainingJob, cluster: Cluster | None, site: str) -> tuple[Need, ...]:

@@ -72,12 +72,13 @@ class Serving:
     ) -> tuple[Candidate, ...]:
         found = []
         origins = self.demands(service)
-        for variant in sorted(service.variants, key=lambda one: one.name):
-            if not (math.isfinite(variant.rate_per_second) and variant.rate_per_second > 0.0):
+        for stated in sorted(service.variants, key=lambda one: one.name):
+            if not (math.isfinite(stated.rate_per_second) and stated.rate_per_second > 0.0):
                 continue
             for pool in self.pools:
-                if pool.accelerator != variant.accelerator or (service.key, variant.name, pool.name) in refused:
+                if pool.accelerator != stated.accelerator or (service.key, stated.name, pool.name) in refused:
                     continue
+                variant = stated.slowed(pool.slowdown)
                 slack = []
                 for origin in origins:
                     trip = self.round_trip(origin, pool.site)

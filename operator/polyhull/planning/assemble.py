@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
-from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer, Unplaced
+from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer, Unplaced, Use
 from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import Column
+from polyhull.optimize.costs import Tariffs
 from polyhull.planning.deadlines import advice
+from polyhull.planning.footprint import use
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import Reserved, named
 from polyhull.planning.schedule import Schedule
@@ -23,10 +25,13 @@ def queue(schedule: Schedule) -> tuple[int, ...]:
 def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanation]) -> tuple[Assignment, ...]:
     """Running jobs and placed ones, by key. `order` is the place in the priority order that makes this plan again."""
     instance, now = reserved.instance, reserved.instance.snapshot.taken_at
-    remedies = advice(instance, schedule)
+    remedies, tariffs = advice(instance, schedule), Tariffs(instance.snapshot.fleet)
     out = [
-        _assignment(
-            fixed.job, fixed.column, nodes, 0, (0.0, fixed.column.length_seconds), _fixed_why(fixed.column), now
+        replace(
+            _assignment(
+                fixed.job, fixed.column, nodes, 0, (0.0, fixed.column.length_seconds), _fixed_why(fixed.column), now
+            ),
+            use=_use(tariffs, fixed.column, fixed.column.length_seconds),
         )
         for fixed, nodes in zip(instance.fixed, reserved.fixed_nodes, strict=True)
     ]
@@ -38,8 +43,13 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
         nodes = named(instance.pools[choice.pool], slot.nodes)
         because, times = why.get(j, Explanation("")), (slot.start, slot.end)
         placed = _assignment(instance.jobs[j], choice.column, nodes, position + 1, times, because, now)
-        out.append(replace(placed, remedy=remedies.get(j, "")))
+        spent = _use(tariffs, choice.column, slot.end - slot.start, slot.waits)
+        out.append(replace(placed, remedy=remedies.get(j, ""), use=spent))
     return tuple(sorted(out, key=lambda assignment: assignment.job))
+
+
+def _use(tariffs: Tariffs, column: Column, held: float, waits: float = 0.0) -> Use:
+    return use(tariffs.of(column.pool), column.devices, held, column.compute_seconds, waits)
 
 
 def _fixed_why(column: Column) -> Explanation:
@@ -83,6 +93,7 @@ def _assignment(
 
 def transfers(instance: Instance, schedule: Schedule) -> tuple[Transfer, ...]:
     """Moves of the schedule, those that run already included, by (data set, store)."""
+    tariffs = Tariffs(instance.snapshot.fleet)
     cluster_of: dict[str, str] = {}
     for cluster in instance.snapshot.fleet.clusters:
         if cluster.takes_new_work:
@@ -106,7 +117,7 @@ def transfers(instance: Instance, schedule: Schedule) -> tuple[Transfer, ...]:
                 rate_bytes_per_second=way.rate,
                 start_seconds=start,
                 end_seconds=end,
-                price=way.route.price,
+                price=tariffs.known_egress(way.route.links, way.route.transfer_bytes),
                 active=active,
             )
         )

@@ -14,6 +14,7 @@ from polyhull.planning.assemble import assignments, plan_hash, transfers, unplac
 from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
 from polyhull.planning.explain import explain
+from polyhull.planning.footprint import footprint
 from polyhull.planning.promise import keep, replaces
 from polyhull.planning.prove import prove_and_improve
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
@@ -102,5 +103,6 @@ def _decision(
         baselines=baselines,
         solver=report,
         plan_hash=plan_hash(assigned, moved, reserved.services),
+        footprint=footprint(instance.snapshot, assigned, moved, reserved.services, schedule.makespan),
     )
     return replace(decision, violations=validate(instance.snapshot, decision))

@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 def document(decision: Decision) -> Document:
     """Plain JSON values; seconds count from `takenAt` (seconds since the epoch), bytes are whole."""
-    gap = decision.gap
+    gap, spent = decision.gap, decision.footprint
     return {
         "makespanSeconds": _seconds(decision.makespan_seconds),
         "lowerBoundSeconds": _seconds(decision.lower_bound_seconds),
@@ -33,6 +33,19 @@ def document(decision: Decision) -> Document:
             "pools": [_price(price, "device") for price in decision.pool_prices],
             "links": [_price(price, "bitPerSecond") for price in decision.link_prices],
         },
+        "cost": {
+            "total": _amount(spent.cost),
+            "egress": _amount(spent.egress_cost),
+            "servicesPerHour": _amount(spent.services_cost_per_hour),
+            "unpriced": list(spent.unpriced),
+        },
+        "energy": {
+            "joules": _amount(spent.energy_joules),
+            "carbonGrams": _amount(spent.carbon_grams),
+            "unmetered": list(spent.unmetered),
+            "carbonUnknown": list(spent.carbon_unknown),
+        },
+        "egressBytes": spent.egress_bytes,
         "baselines": {
             "localityOnlySeconds": _maybe(decision.baselines.locality_only_seconds),
             "computeOnlySeconds": _maybe(decision.baselines.compute_only_seconds),
@@ -72,6 +85,11 @@ def _maybe(value: float | None) -> float | None:
     return None if value is None else _seconds(value)
 
 
+def _amount(value: float | None) -> float | None:
+    """Money, joules, grams; None: unknown."""
+    return None if value is None else round(value, 4)
+
+
 def _key(key: Key) -> Document:
     return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
 
@@ -100,6 +118,11 @@ def _assignment(assignment: Assignment) -> Document:
         "deadlineSeconds": _maybe(assignment.deadline_seconds),
         "lateSeconds": _seconds(assignment.late_seconds),
         "remedy": assignment.remedy or None,
+        "use": {
+            "cost": _amount(assignment.use.cost),
+            "energyJoules": _amount(assignment.use.energy_joules),
+            "carbonGrams": _amount(assignment.use.carbon_grams),
+        },
         "explanation": explanation(assignment.explanation),
     }
 
@@ -136,7 +159,7 @@ def _transfer(transfer: Transfer) -> Document:
         "rateBytesPerSecond": round(transfer.rate_bytes_per_second, 3),
         "startSeconds": _seconds(transfer.start_seconds),
         "endSeconds": _seconds(transfer.end_seconds),
-        "price": round(transfer.price, 4),
+        "price": _amount(transfer.price),
         "active": transfer.active,
     }
 

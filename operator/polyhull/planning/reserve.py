@@ -259,7 +259,9 @@ def _share(snapshot: Snapshot, service: InferenceService, plan: ServicePlan, ser
     if got == 0:
         return 0.0
     network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
+    pool = snapshot.fleet.pool(serving.pool)
     variant = next(one for one in service.variants if one.name == serving.variant)
+    variant = variant.slowed(pool.slowdown if pool else 1.0)
     load, slack = 0.0, inf
     for route in plan.routes:
         if (route.pool, route.variant) == (serving.pool, serving.variant):

@@ -7,6 +7,7 @@ one of 10^-6 of their capacity, for rates that are sums of floats. A plan with v
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from math import exp, isfinite
 
@@ -118,7 +119,7 @@ class _Checker:
         if start is None or end is None or start < 0:
             yield f"{job.key}: starts at {a.start_seconds} s and ends at {a.end_seconds} s, which is no time"
             return
-        length = self._length(job, option)
+        length = self._length(job, option, pool)
         if length is not None:
             waits = self._provisioning(pool, a, start)
             if abs(end - start - waits - length) > SLACK_SECONDS + length / 10**9:
@@ -158,12 +159,15 @@ class _Checker:
         if confidential and not pool.confidential:
             yield f"{who} is confidential and {pool.name} is not"
 
-    def _length(self, job: TrainingJob, option: Option) -> Fraction | None:
-        """Start-up and compute from the rate; a rate that had to be estimated is scaled by peak FLOP/s."""
+    def _length(self, job: TrainingJob, option: Option, pool: Pool) -> Fraction | None:
+        """Start-up and compute from the rate, slower on confidential nodes; a rate that had to be estimated is
+        scaled by peak FLOP/s."""
         rate = None if option.rate_per_second is None else Fraction(option.rate_per_second)
         if rate is None:
             rate = self._estimate(job, option)
-        return None if rate is None or rate <= 0 else self._startup() + Fraction(job.work_quantity) / rate
+        if rate is None or rate <= 0:
+            return None
+        return self._startup() + Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
 
     def _estimate(self, job: TrainingJob, option: Option) -> Fraction | None:
         mine = dict(self.kinds[option.accelerator].peak_flops) if option.accelerator in self.kinds else {}
@@ -468,7 +472,8 @@ class _Checker:
             place = (route.pool, route.variant)
             variant, cluster = variants.get(route.variant), self.clusters.get(route.cluster)
             if place in counts and variant is not None and cluster is not None and route.requests_per_second > 0:
-                late = self._late(service, variant, counts[place], loads[place], route.origin, cluster.site)
+                slowed = _slowed(variant, self.pools.get(route.pool))
+                late = self._late(service, slowed, counts[place], loads[place], route.origin, cluster.site)
                 if late is not None:
                     yield f"{who}: requests from {route.origin} to {route.pool} {late}"
 
@@ -498,6 +503,13 @@ class _Checker:
 
 
 _KINDS = ("devices", "millicores", "bytes of memory", "bytes of ephemeral storage", "pods")
+
+
+def _slowed(variant: Variant, pool: Pool | None) -> Variant:
+    """What the variant does on confidential nodes."""
+    times = max(1.0, pool.slowdown) if pool is not None else 1.0
+    rate, seconds = variant.rate_per_second / times, variant.service_seconds * times
+    return replace(variant, rate_per_second=rate, service_seconds=seconds)
 
 
 def _exact(value: float) -> Fraction | None:

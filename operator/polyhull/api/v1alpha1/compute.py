@@ -71,8 +71,11 @@ class ComputePoolSpec(Model):
     devices_per_node: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Declared devices of one node; for class CPU cores, taken from capacity.cpu if unset."""
     price_per_device_hour: Decimal | None = None
+    """One currency for the whole fleet; unset: unknown, and said so wherever a cost is reported."""
     confidential: bool = False
     """Nodes run confidential virtual machines or devices."""
+    confidential_slowdown: Decimal | None = None
+    """How many times longer work takes on them than at its stated rate, as measured; 1 where unset."""
     capacity: Capacity | None = None
     taints: Annotated[list[TaintSpec], Field(max_length=16)] | None = None
     autoscaling: Autoscaling | None = None

@@ -20,7 +20,7 @@ from polyhull.api.v1alpha1.common import (
 LinkName = Annotated[str, Field(min_length=1, max_length=80)]
 """A Link's name, or `<name>.reverse`."""
 Store = Annotated[str, Field(min_length=1, max_length=80)]
-EvidenceName = Literal["Measured", "Datasheet", "Estimated", "Assumed"]
+EvidenceName = Literal["Measured", "Learnt", "Datasheet", "Estimated", "Assumed"]
 
 
 class NodeShare(Model):

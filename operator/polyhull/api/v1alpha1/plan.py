@@ -75,7 +75,11 @@ class PlacementPlanStatus(Status):
     placed: Count | None = None
     unplaced: Count | None = None
     cost: Decimal | None = None
+    """Of devices from now to each end, of services up to the plan's end, and of bytes over links; what is known."""
     energy_joules: Decimal | None = None
+    carbon_grams: Decimal | None = None
+    unknown: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=32)] | None = None
+    """Prices, watts and grams that nobody stated and the sums leave out."""
     egress_bytes: Bytes | None = None
     locality_only_seconds: Seconds | None = None
     compute_only_seconds: Seconds | None = None

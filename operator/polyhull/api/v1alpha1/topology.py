@@ -35,8 +35,11 @@ class Power(Model):
     """The site's electricity."""
 
     cap_watts: Annotated[int, Field(ge=1, le=10**10)] | None = None
+    """The most that devices held by planned work may draw at their peak, pue included; what idles is not counted."""
     pue: Decimal | None = None
+    """Power usage effectiveness: watts drawn by the site per watt that reaches a device; 1 where unset."""
     carbon_grams_per_kilowatt_hour: Decimal | None = None
+    """Of the site's electricity."""
 
 
 class SiteSpec(Model):
@@ -83,7 +86,7 @@ class LinkSpec(Model):
     distance_kilometres: Decimal | None = None
     medium: Medium | None = None
     price_per_gigabyte: Decimal | None = None
-    """What one gigabyte (10^9 bytes) over the link costs."""
+    """What one gigabyte (10^9 bytes) over the link costs; unset: unknown."""
 
     @model_validator(mode="after")
     def _two_ends(self) -> "LinkSpec":

@@ -1,0 +1,104 @@
+"""What a plan costs, draws and emits: per assignment as a `Use`, in all as a `Footprint`.
+
+What is known is added up; what is not is named, never taken for zero in silence. Services are counted from when they
+are ready to the end of the plan. A growth node is paid as a whole from its first demand to its last use.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from polyhull.domain.decision import Assignment, Footprint, ServicePlan, ServingPlan, Transfer, Use
+from polyhull.domain.snapshot import Snapshot
+from polyhull.optimize.costs import SECONDS_PER_HOUR, Tariff, Tariffs
+
+
+def use(tariff: Tariff, devices: int, held: float, compute: float, waits: float = 0.0) -> Use:
+    """Of `devices` held for `held` seconds: `waits` of them without a node, `compute` at work, the rest idle."""
+    cost = None if tariff.price_per_second is None else devices * held * tariff.price_per_second
+    if tariff.idle_watts is None or tariff.active_watts is None:
+        return Use(cost)
+    idle = max(0.0, held - waits - compute)
+    joules = devices * (idle * tariff.idle_watts + compute * tariff.active_watts)
+    return Use(cost, joules, _grams(joules, tariff))
+
+
+def footprint(
+    snapshot: Snapshot,
+    assigned: Iterable[Assignment],
+    moved: Iterable[Transfer],
+    plans: Iterable[ServicePlan],
+    makespan: float,
+) -> Footprint:
+    """The plan's totals over [now, makespan)."""
+    tariffs = Tariffs(snapshot.fleet)
+    placed, moves = tuple(assigned), tuple(moved)
+    serving = [part for plan in plans for part in plan.replicas]
+    growing = list(_unused_growth(snapshot, placed, serving, makespan))
+    uses = [(part.pool, part.use) for part in placed]
+    uses += [(part.pool, _served(tariffs, part, makespan)) for part in serving]
+    uses += [(pool, use(tariffs.of(pool), 1, seconds, 0.0)) for pool, seconds in growing]
+    accelerators = {pool.name: pool.accelerator for pool in snapshot.fleet.pools}
+    sites = {pool.name: pool.site for pool in snapshot.fleet.pools}
+    paths = [(move, tariffs.known_egress(move.links, move.transfer_bytes)) for move in moves if move.links]
+    hourly = [tariffs.of(part.pool).price_per_second for part in serving]
+    devices = [part.replicas * part.devices_per_replica for part in serving]
+    return Footprint(
+        cost=_sum([one.cost for _, one in uses] + [price for _, price in paths]),
+        egress_cost=_sum(price for _, price in paths),
+        services_cost_per_hour=_sum(
+            None if price is None else price * n * SECONDS_PER_HOUR for price, n in zip(hourly, devices, strict=True)
+        ),
+        energy_joules=_sum(one.energy_joules for _, one in uses),
+        carbon_grams=_sum(one.carbon_grams for _, one in uses),
+        egress_bytes=sum(move.transfer_bytes for move, _ in paths),
+        unpriced=_names(
+            [pool for pool, one in uses if one.cost is None]
+            + [name for move, price in paths if price is None for name in move.links if _free(snapshot, name)]
+        ),
+        unmetered=_names(accelerators.get(pool, pool) for pool, one in uses if one.energy_joules is None),
+        carbon_unknown=_names(
+            sites.get(pool, pool) for pool, one in uses if one.energy_joules is not None and one.carbon_grams is None
+        ),
+    )
+
+
+def _served(tariffs: Tariffs, part: ServingPlan, makespan: float) -> Use:
+    seconds = max(0.0, makespan - max(0.0, part.ready_seconds))
+    return use(tariffs.of(part.pool), part.replicas * part.devices_per_replica, seconds, seconds)
+
+
+def _unused_growth(
+    snapshot: Snapshot, placed: tuple[Assignment, ...], serving: list[ServingPlan], makespan: float
+) -> Iterator[tuple[str, float]]:
+    """(pool, device-seconds) that growth nodes exist for without being held."""
+    spans: dict[tuple[str, str], list[tuple[float, float, int]]] = {}
+    for one in placed:
+        for node, pods in one.nodes:
+            held = (one.start_seconds, one.end_seconds, pods * one.devices_per_replica)
+            spans.setdefault((one.pool, node), []).append(held)
+    for part in serving:
+        for node, pods in part.nodes:
+            spans.setdefault((part.pool, node), []).append((0.0, makespan, pods * part.devices_per_replica))
+    shapes = {pool.name: pool.growth.shape.devices for pool in snapshot.fleet.pools if pool.growth is not None}
+    for (pool, node), uses in sorted(spans.items()):
+        if node.startswith("+") and pool in shapes:
+            whole = shapes[pool] * (max(end for _, end, _ in uses) - min(start for start, _, _ in uses))
+            yield pool, max(0.0, whole - sum((end - start) * devices for start, end, devices in uses))
+
+
+def _grams(joules: float, tariff: Tariff) -> float | None:
+    return None if tariff.grams_per_joule is None else joules * tariff.grams_per_joule
+
+
+def _free(snapshot: Snapshot, name: str) -> bool:
+    link = next((link for link in snapshot.fleet.links if link.name == name), None)
+    return link is None or link.price_per_gigabyte is None
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Of what is known; None if nothing is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
