@@ -85,6 +85,31 @@ def run_linear(
     nodes: int = 200,
 ) -> tuple[Floats | None, Floats | None, str, int]:
     """min costs @ v, row_lower <= A v <= row_upper, 0 <= v <= upper: (v, row duals, status, iterations)."""
+    solver = loaded(costs, upper, matrix, row_lower, row_upper, iteration_limit, integers, nodes)
+    if solver is None:
+        return None, None, "Refused", 0
+    solver.run()
+    status = str(solver.modelStatusToString(solver.getModelStatus()))
+    info = solver.getInfo()
+    solution = solver.getSolution()
+    primal = np.array(solution.col_value, dtype=np.float64)
+    duals = np.array(solution.row_dual, dtype=np.float64)
+    if len(primal) != len(costs) or not np.all(np.isfinite(primal)):
+        return None, None, status, int(info.simplex_iteration_count)
+    return primal, duals if len(duals) == len(row_upper) else None, status, int(info.simplex_iteration_count)
+
+
+def loaded(
+    costs: Floats,
+    upper: Floats,
+    matrix: tuple[Ints, Ints, Floats],
+    row_lower: Floats,
+    row_upper: Floats,
+    iteration_limit: int,
+    integers: Ints | None = None,
+    nodes: int = 200,
+) -> Any | None:
+    """A solver that holds `run_linear`'s model, to be changed and run again; None where HiGHS refuses it."""
     solver: Any = highspy.Highs()
     for option, value in (
         ("output_flag", False),
@@ -109,14 +134,4 @@ def run_linear(
         for at in integers.tolist():
             kinds[at] = highspy.HighsVarType.kInteger
         lp.integrality_ = kinds
-    if solver.passModel(lp) == highspy.HighsStatus.kError:
-        return None, None, "Refused", 0
-    solver.run()
-    status = str(solver.modelStatusToString(solver.getModelStatus()))
-    info = solver.getInfo()
-    solution = solver.getSolution()
-    primal = np.array(solution.col_value, dtype=np.float64)
-    duals = np.array(solution.row_dual, dtype=np.float64)
-    if len(primal) != len(costs) or not np.all(np.isfinite(primal)):
-        return None, None, status, int(info.simplex_iteration_count)
-    return primal, duals if len(duals) == len(row_upper) else None, status, int(info.simplex_iteration_count)
+    return None if solver.passModel(lp) == highspy.HighsStatus.kError else solver
