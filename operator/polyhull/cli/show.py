@@ -11,6 +11,7 @@ from polyhull.domain.decision import (
     BoundKind,
     Decision,
     Footprint,
+    LevelReport,
     Price,
     ServicePlan,
     Transfer,
@@ -65,6 +66,8 @@ def headline(value: Decision) -> Text:
         text.append(f"   no plan can do it under {format_seconds(value.lower_bound_seconds)}")
         text.append(f"   gap {gap:.1%}", style="bold" if gap <= 0.02 else "bold yellow")
         text.append(f"\n  bound: {value.bound_kind.value}, {BOUND_WORDS[value.bound_kind]}", style="dim")
+    for level in value.levels[0 if value.objective[:1] != ("Makespan",) else 1 :]:
+        text.append(f"\n  {level_words(level)}")
     rivals = (
         ("keeping jobs at their data", value.baselines.locality_only_seconds),
         ("chasing the fastest devices", value.baselines.compute_only_seconds),
@@ -99,6 +102,17 @@ def spending(value: Footprint) -> str:
         f"{what} of {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" for what, names in missing if names
     ]
     return ", ".join(parts) + (f" (without {'; '.join(unknown)}: not stated)" if unknown else "")
+
+
+def level_words(level: LevelReport) -> str:
+    """A level in its own unit, with its bound if one is proved."""
+
+    def amount(number: float) -> str:
+        return format_seconds(number) if level.unit == "s" else f"{number:.6g} {level.unit}"
+
+    if level.bound is None or level.gap is None:
+        return f"{level.name}: {amount(level.value)}, no bound proved"
+    return f"{level.name}: {amount(level.value)}, no plan can do it under {amount(level.bound)}, gap {level.gap:.1%}"
 
 
 def jobs(assignments: tuple[Assignment, ...], *, wide: bool = False) -> Table:

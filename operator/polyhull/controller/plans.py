@@ -14,7 +14,7 @@ from polyhull.api.conditions import instant
 from polyhull.api.status import decimal
 from polyhull.controller import approval
 from polyhull.delivery.base import HUB, Action, Apply, Delete, PutStatus
-from polyhull.domain.decision import Assignment, Decision, Footprint, Price
+from polyhull.domain.decision import Assignment, Decision, Footprint, LevelReport, Price
 from polyhull.domain.snapshot import Mode
 from polyhull.domain.workloads import Key
 from polyhull.kube.resources import PLACEMENT_PLANS, Manifest, Ref, ref_of, uid_of
@@ -118,6 +118,8 @@ def plan_status(decision: Decision, record: str, before: Mapping[Key, str], now:
         "boundKind": decision.bound_kind.value,
         "gap": None if gap is None else decimal(gap),
         "objective": list(decision.objective)[:5],
+        "levels": [_level(level) for level in decision.levels][:5] or None,
+        "late": sum(one.late_seconds > 0.0 for one in decision.assignments) or None,
         "placed": len(decision.assignments) + len(decision.services),
         "unplaced": len(decision.unplaced),
         "cost": _decimal_or_none(decision.footprint.cost),
@@ -133,6 +135,14 @@ def plan_status(decision: Decision, record: str, before: Mapping[Key, str], now:
         "moves": moves[:MOST_MOVES] or None,
     }
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _level(level: LevelReport) -> dict[str, Any]:
+    body = {"name": level.name, "unit": level.unit, "value": decimal(level.value)}
+    for name, value in (("bound", level.bound), ("gap", level.gap)):
+        if value is not None:
+            body[name] = decimal(value)
+    return body
 
 
 def _move(one: Assignment, before: str | None) -> dict[str, Any]:

@@ -200,6 +200,23 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelReport:
+    """What one level of the objective came to, over all placed jobs; `bound` None: nothing is proved of it."""
+
+    name: str
+    unit: str
+    value: float
+    bound: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """value / bound - 1; None where nothing was proved."""
+        if self.bound is None or self.bound <= 0.0:
+            return 0.0 if self.bound is not None and self.value <= 0.0 else None
+        return max(0.0, self.value / self.bound - 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Baselines:
     """What other ways of thinking reach, through the same ordering and simulation; None if they place nothing."""
 
@@ -229,6 +246,8 @@ class Decision:
     lower_bound_seconds: float = 0.0
     bound_kind: BoundKind = BoundKind.NONE
     objective: tuple[str, ...] = ("Makespan",)
+    levels: tuple[LevelReport, ...] = ()
+    """One for each name of `objective`, in its order."""
     pool_prices: tuple[Price, ...] = ()
     link_prices: tuple[Price, ...] = ()
     baselines: Baselines = Baselines()

@@ -15,6 +15,8 @@ from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
 from polyhull.planning.explain import explain
 from polyhull.planning.footprint import footprint
+from polyhull.planning.levels import Levelled, later_levels, level_reports
+from polyhull.planning.objectives import makespan_first
 from polyhull.planning.promise import keep, replaces
 from polyhull.planning.prove import prove_and_improve
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
@@ -43,16 +45,18 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     left_out = frozenset(job.key for job, slot in zip(instance.jobs, fresh.slots, strict=True) if slot is None)
     bound, kind = bound_without(snapshot, columns, guide, reserved.services, left_out)
     status = "Feasible"
-    if prove is not None and 0 < len(instance.jobs) <= limits.exact_jobs:
+    if prove is not None and makespan_first(snapshot) and 0 < len(instance.jobs) <= limits.exact_jobs:
         proved = prove_and_improve(reserved, columns, fresh, bound, prove)
         reserved, fresh, status = proved.reserved, proved.schedule, proved.status
         if proved.lower_bound_seconds > bound:
             bound, kind = proved.lower_bound_seconds, BoundKind.EXACT_WHOLE_COPY
 
+    levelled = later_levels(reserved.instance, fresh)
     present = keep(reserved.instance)
-    if present is not None and not replaces(reserved.instance, fresh, present.schedule):
-        fresh, status = present.schedule, f"{status}, present plan kept"
-    return _decision(reserved, fresh, guide, (bound, kind), baselines, SolverReport(0.0, status, steps))
+    if present is not None and not replaces(reserved.instance, levelled.schedule, present.schedule):
+        levelled, status = replace(levelled, schedule=present.schedule), f"{status}, present plan kept"
+    report = SolverReport(0.0, status, steps + levelled.steps)
+    return _decision(reserved, levelled, guide, (bound, kind), baselines, report)
 
 
 def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int]:
@@ -74,18 +78,18 @@ def quick(snapshot: Snapshot) -> Decision:
     present = keep(reserved.instance)
     schedule = present.schedule if present is not None else first_schedules(reserved.instance, None)[0]
     report = SolverReport(0.0, "Inserted into the present plan" if present is not None else "Feasible", 0)
-    return _decision(reserved, schedule, guide, (0.0, BoundKind.NONE), Baselines(), report)
+    return _decision(reserved, Levelled(schedule), guide, (0.0, BoundKind.NONE), Baselines(), report)
 
 
 def _decision(
     reserved: Reserved,
-    schedule: Schedule,
+    found: Levelled,
     guide: Guide,
     proved: tuple[float, BoundKind],
     baselines: Baselines,
     report: SolverReport,
 ) -> Decision:
-    instance = reserved.instance
+    instance, schedule = reserved.instance, found.schedule
     assigned = assignments(reserved, schedule, explain(instance, schedule))
     moved = transfers(instance, schedule)
     decision = Decision(
@@ -98,6 +102,7 @@ def _decision(
         lower_bound_seconds=proved[0],
         bound_kind=proved[1] if proved[0] > 0.0 else BoundKind.NONE,
         objective=instance.snapshot.policy.objective,
+        levels=level_reports(instance, found, proved[0]),
         pool_prices=guide.pool_prices,
         link_prices=guide.link_prices,
         baselines=baselines,

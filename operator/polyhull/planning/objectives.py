@@ -57,6 +57,8 @@ class Level:
     unit: str
     value: Callable[[Outcome], float]
     bound: Bound = unproved
+    of_column: Callable[[Instance, int, int], float] | None = None
+    """What job j's column g alone adds, where that tells something: the search tries the least first."""
     slack: float = 0.0
     """What a later level may cost this one beyond `RELATIVE_TOLERANCE` of its best: one second for times."""
 
@@ -88,6 +90,11 @@ LEVELS: Mapping[str, Level] = {level.name: level for level in (MAKESPAN, WEIGHTE
 def levels_of(names: Sequence[str]) -> tuple[Level, ...]:
     """The levels of a policy, in its order."""
     return tuple(LEVELS[name] for name in names)
+
+
+def makespan_first(snapshot: Snapshot) -> bool:
+    """Only then the makespan's own search and the exact solver's proof of it are worth their time."""
+    return snapshot.policy.objective[0] == MAKESPAN.name
 
 
 def whole(value: float) -> int:

@@ -6,6 +6,7 @@ from polyhull.domain.decision import (
     Assignment,
     Decision,
     Explanation,
+    LevelReport,
     Price,
     ServicePlan,
     Transfer,
@@ -25,6 +26,7 @@ def document(decision: Decision) -> Document:
         "boundKind": decision.bound_kind.value,
         "gap": None if gap is None else round(gap, 6),
         "objective": list(decision.objective),
+        "levels": [_level(level) for level in decision.levels],
         "assignments": [_assignment(assignment) for assignment in decision.assignments],
         "services": [_service(plan) for plan in decision.services],
         "transfers": [_transfer(transfer) for transfer in decision.transfers],
@@ -96,6 +98,17 @@ def _key(key: Key) -> Document:
 
 def _nodes(nodes: tuple[tuple[str, int], ...]) -> list[Document]:
     return [{"name": name, "pods": pods} for name, pods in nodes]
+
+
+def _level(level: LevelReport) -> Document:
+    gap = level.gap
+    return {
+        "name": level.name,
+        "unit": level.unit,
+        "value": round(level.value, 6),
+        "bound": None if level.bound is None else round(level.bound, 6),
+        "gap": None if gap is None else round(gap, 6),
+    }
 
 
 def _assignment(assignment: Assignment) -> Document:

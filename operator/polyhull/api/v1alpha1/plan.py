@@ -60,6 +60,17 @@ class MoveStatus(Model):
     to_pool: PoolName | None = None
 
 
+class LevelStatus(Model):
+    """What one level of the objective came to, in its unit, beside what no plan can go below."""
+
+    name: Annotated[str, Field(max_length=32)]
+    unit: Annotated[str, Field(max_length=32)]
+    value: Decimal
+    bound: Decimal | None = None
+    """Absent where nothing is proved of it."""
+    gap: Decimal | None = None
+
+
 class PlacementPlanStatus(Status):
     """Summary; at most 64 KiB. Full records are files, never objects."""
 
@@ -72,6 +83,10 @@ class PlacementPlanStatus(Status):
     gap: Decimal | None = None
     """makespan over bound, less one."""
     objective: Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=5)] | None = None
+    levels: Annotated[list[LevelStatus], Field(max_length=5)] | None = None
+    """One for each name of `objective`."""
+    late: Count | None = None
+    """Jobs that are expected to miss their deadline."""
     placed: Count | None = None
     unplaced: Count | None = None
     cost: Decimal | None = None
