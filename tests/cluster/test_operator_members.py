@@ -56,7 +56,7 @@ clusters:
 """
 PATIENCE = "Patience(unbound=5.0, stuck=4.0, podless=2.0, back_off=20.0, tombstone=3.0)"
 TEMPO = "Tempo(probe=0.5, silence=2.0, discovery=60.0)"
-VOLUME = {"volume": {"storageClassName": "standard", "capacity": "10Gi"}}
+VOLUME = {"volume": {"storageClassName": "ground", "capacity": "10Gi"}}
 Space = Callable[[str], str]
 BUCKET = {"bucket": {"url": "s3://copies", "secretName": "copies-s3"}}
 
@@ -150,6 +150,50 @@ def test_data_moves_first_and_then_the_job_starts(
     wait_for("the copy's Job is removed", lambda: len(listed(cloud, "jobs", name)) == 1)
     finish_pods(cloud, name)
     wait_for("succeeded", lambda: condition(get(hub, "trainingjob", name, "learn"), "Succeeded")[0] == "True")
+
+
+def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("full")
+    edge = fleet.clusters["edge"]
+
+    def data(entry: str) -> dict[str, Any]:
+        home = {"site": "cloud", "url": f"s3://cloud/{entry}", "secretName": "cloud-s3"}
+        return {
+            "apiVersion": "polyhull.io/v1alpha1",
+            "kind": "DataSet",
+            "metadata": {"name": entry, "namespace": name},
+            "spec": {"size": "6Gi", "replicas": [home]},
+        }
+
+    def stored(entry: str) -> list[str]:
+        copies = ((get(hub, "dataset", name, entry) or {}).get("status") or {}).get("copies") or ()
+        return [str(copy["store"]) for copy in copies]
+
+    def claims() -> list[str]:
+        return [one["metadata"]["labels"]["polyhull.io/name"] for one in listed(edge, "pvc", name)]
+
+    def succeeded(entry: str) -> bool:
+        return condition(get(hub, "trainingjob", name, entry), "Succeeded")[0] == "True"
+
+    def finishing(look: Callable[[], bool]) -> bool:
+        finish_pods(edge, name)
+        return look()
+
+    hub.kubectl("patch", "site", "edge", "--type=merge", "-p", '{"spec": {"labels": {"place": "edge"}}}')
+    for entry in ("first", "second"):
+        reads = [{"name": "input", "dataSetRef": {"name": entry}}]
+        learn = job(name, f"reads-{entry}", option("cpu", devices=1), data=reads)
+        learn["spec"]["placement"] = {"sites": {"matchLabels": {"place": "edge"}}}
+        hub.kubectl("apply", "-f", "-", stdin=[data(entry), learn])
+        done = f"reads-{entry}"
+        wait_for(
+            "the copy is recorded", lambda entry=entry: finishing(lambda: stored(entry) == ["cluster:edge"]), 60.0
+        )
+        wait_for("succeeded", lambda done=done: finishing(lambda: succeeded(done)), 60.0)
+    assert stored("first") == []
+    wait_for("only the second's claim is left", lambda: claims() == ["second"])
 
 
 def test_a_pod_that_misses_its_secret_is_taken_back_and_the_job_runs_elsewhere(

@@ -17,7 +17,7 @@ from polyhull.controller.jobs import HubJob, State, Verdict, child_of
 from polyhull.controller.observe import View
 from polyhull.controller.renders import Renderer
 from polyhull.delivery.base import Action, Apply, Finalizer, PutStatus
-from polyhull.domain.decision import Assignment, Decision, Transfer
+from polyhull.domain.decision import Assignment, Decision, Eviction, Transfer
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key
@@ -223,6 +223,7 @@ class _Steps:
             if job is not None and _state(verdicts, why.job) is State.WAITING:
                 self._tell(job, reports.unplaced(job, why, self.view.now))
         self._start_copies(decision, moving)
+        self._clear_copies(decision, moving)
 
     def undecided(self, waiting: Iterable[HubJob], trouble: str) -> None:
         """Deciding failed: nothing is released, nothing is taken back, and whoever waits is told."""
@@ -245,14 +246,27 @@ class _Steps:
         self._tell(job, reports.waiting(job, one, order, decision, mode, now))
 
     def _start_copies(self, decision: Decision, moving: Mapping[Key, transfers.Verdict]) -> None:
+        """Copies whose turn is now. Where a store is full, what makes room goes first; they start after that."""
         begin: dict[Key, list[Transfer]] = {}
+        leave: dict[Key, set[str]] = {}
+        full: dict[str, list[Eviction]] = {}
+        for one in decision.evictions:
+            full.setdefault(one.store, []).append(one)
         for moved in decision.transfers:
             blocked = self.memory.transfer_blocked.get((moved.data_set, moved.store), 0.0) > self.view.now
             if moved.active or moved.start_seconds > 0.0 or blocked or not self._takes(moved.cluster):
                 continue
             if not self.approval.covers_copy(moved, decision):
                 continue
-            begin.setdefault(moved.data_set, []).append(moved)
+            for one in full.get(moved.store, ()):
+                leave.setdefault(one.data_set, set()).add(one.store)
+            if moved.store not in full:
+                begin.setdefault(moved.data_set, []).append(moved)
+        for key, stores in leave.items():
+            held = self.view.data_sets.get(key)
+            if held is not None and key in moving and not moving[key].actions and not moving[key].deleting:
+                made = transfers.evict(held, stores, self.view.transfers.get(key, ()), self.view.now)
+                self.urgent.append(Step(ref_of(held.raw), made, "evict", held.uid))
         for key, moves in begin.items():
             held, verdict = self.view.data_sets.get(key), moving.get(key)
             if held is None or verdict is None or verdict.actions or verdict.deleting:
@@ -268,6 +282,23 @@ class _Steps:
                 logger.warning("copy of %s is not started: %s", key, error)
                 continue
             self.urgent.append(Step(ref_of(held.raw), made, "transfer", held.uid))
+
+    def _clear_copies(self, decision: Decision, moving: Mapping[Key, transfers.Verdict]) -> None:
+        """Claims of copies that were evicted, or that failed and are wanted no more."""
+        if self.snapshot.policy.mode is Mode.OBSERVE:
+            return
+        stepped = {step.owner for step in self.urgent}
+        wanted: dict[Key, set[str]] = {}
+        for moved in decision.transfers:
+            wanted.setdefault(moved.data_set, set()).add(moved.store)
+        for key, verdict in moving.items():
+            held = self.view.data_sets[key]
+            if verdict.actions or verdict.deleting or ref_of(held.raw) in stepped:
+                continue
+            active = self.view.transfers.get(key, ())
+            made = transfers.unrecorded(held, wanted.get(key, ()), active, self.view.members)
+            if made:
+                self.urgent.append(Step(ref_of(held.raw), made, uid=held.uid))
 
     def _takes(self, cluster: str) -> bool:
         found = self.snapshot.fleet.cluster(cluster)

@@ -4,7 +4,7 @@ A copy's Job is recorded in `DataSet.status.transfers` before it is made, and in
 is seen; only then is the Job removed. rclone skips what is there already, so making the Job again is harmless.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,41 @@ def judge(
         tuple(lost),
         tuple(failed),
         due_at=min(dues) if dues else None,
+    )
+
+
+def evict(
+    data_set: HubDataSet, stores: Collection[str], active: Sequence[ActiveTransfer], now: float
+) -> tuple[Action, ...]:
+    """The copies leave the record; their claims are then nobody's and go (`unrecorded`)."""
+    copies = (data_set.raw.get("status") or {}).get("copies") or ()
+    places = [f"{copy['site']} ({copy['cluster']})" for copy in copies if copy["store"] in stores]
+    if not places:
+        return ()
+    text = f"The copy at {', '.join(places)} makes room: no unfinished job reads it"
+    news = Announce(ref_of(data_set.raw), data_set.uid, "Normal", "Evicted", text)
+    return (*_put(data_set, [copy for copy in copies if copy["store"] not in stores], active, now), news)
+
+
+def unrecorded(
+    data_set: HubDataSet, wanted: Collection[str], active: Sequence[ActiveTransfer], members: Mapping[str, Member]
+) -> tuple[Action, ...]:
+    """Deletes of claims that are no recorded copy, no running transfer, and in no store that the plan `wanted`.
+
+    What a failed transfer left stays while the plan wants it there: the next attempt goes on from it.
+    """
+    owner = naming.Owner.of(data_set.value.key, data_set.uid)
+    copies = (data_set.raw.get("status") or {}).get("copies") or ()
+    stores = {*wanted, *(copy["store"] for copy in copies), *(one.store for one in active)}
+    known = {rendering.copy_name(owner, store) for store in stores}
+    return deletes(
+        [
+            (member.name, body)
+            for member in members.values()
+            if member.reachable
+            for body in member.children.get(data_set.uid, ())
+            if body.get("kind") == "PersistentVolumeClaim" and body["metadata"]["name"] not in known
+        ]
     )
 
 

@@ -51,6 +51,15 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Eviction:
+    """A copy that nobody needs any more and that must go before a transfer to its store can start."""
+
+    data_set: Key
+    store: str
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alternative:
     """Another column and how much later (or what it needs) the job would finish there."""
 
@@ -240,6 +249,7 @@ class Decision:
     taken_at: float
     assignments: tuple[Assignment, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+    evictions: tuple[Eviction, ...] = ()
     services: tuple[ServicePlan, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
     makespan_seconds: float = 0.0

@@ -116,7 +116,10 @@ class Admission:
     ) -> Refusal | None:
         """Site, confidentiality and back-off."""
         if not self.site_allowed(selector, pool.site):
-            return Refusal("SiteSelector", f"site {pool.site} does not match placement.sites; widen the selector")
+            text = (
+                f"the labels of site {pool.site} do not match placement.sites; widen the selector or its spec.labels"
+            )
+            return Refusal("SiteSelector", text)
         if confidential and not pool.confidential:
             return Refusal("Confidential", f"pool {pool.name} is not confidential and the job requires it")
         for exclusion in exclusions:

@@ -13,6 +13,7 @@ from polyhull.optimize.exact import Prove
 from polyhull.planning.assemble import assignments, plan_hash, transfers, unplaced
 from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
+from polyhull.planning.evict import evictions
 from polyhull.planning.explain import explain
 from polyhull.planning.footprint import footprint
 from polyhull.planning.levels import Levelled, later_levels, level_reports
@@ -96,6 +97,7 @@ def _decision(
         taken_at=instance.snapshot.taken_at,
         assignments=assigned,
         transfers=moved,
+        evictions=evictions(instance.snapshot, moved),
         services=reserved.services,
         unplaced=unplaced(reserved, schedule, guide.unplaced),
         makespan_seconds=schedule.makespan,

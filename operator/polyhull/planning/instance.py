@@ -14,6 +14,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
 from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.paths import Network
+from polyhull.planning.evict import idle_copies
 from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
 from polyhull.planning.urgency import deadline, weight
 
@@ -276,7 +277,10 @@ def _moves(
 
 
 class _Budgets:
-    """Limits that moves draw on: copies of a data set, bytes of a store, less what is there or on its way."""
+    """Limits that moves draw on: copies of a data set, bytes of a store, less what is there or on its way.
+
+    A copy that may be evicted takes no room.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.left: list[int] = []
@@ -289,13 +293,14 @@ class _Budgets:
             if data.max_copies is not None:
                 self._copies[data.key] = len(self.left)
                 self.left.append(max(0, data.max_copies - sum(key == data.key for key, _ in held)))
+        idle = {(one.data_set, one.store) for one in idle_copies(snapshot)}
         limits: dict[str, int] = {}
         for cluster in snapshot.fleet.clusters:
             capacity = cluster.storage.capacity_bytes
             if capacity is not None:
                 limits[cluster.store] = min(capacity, limits.get(cluster.store, capacity))
         for store in sorted(limits):
-            used = sum(sizes.get(key, 0) for key, where in held if where == store)
+            used = sum(sizes.get(key, 0) for key, where in held - idle if where == store)
             self._stores[store] = len(self.left)
             self.left.append(max(0, limits[store] - used))
 

@@ -16,6 +16,7 @@ from polyhull.domain.fleet import AcceleratorType, Cluster, Fleet, Link, Node, P
 from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
+from polyhull.planning.validate_stores import stores
 
 SLACK_SECONDS = Fraction(1, 1000)
 LINK_SLACK = Fraction(1, 10**6)
@@ -60,7 +61,7 @@ class _Checker:
                 yield from self._service(service, plan)
         yield from self._nodes()
         yield from self._links()
-        yield from self._stores()
+        yield from stores(self.snapshot, self.decision)
 
     # -- one place per job, and honest totals ---------------------------------------------------------------------
 
@@ -283,30 +284,6 @@ class _Checker:
             yield f"{what} is run in {t.cluster}, whose store it is not"
         if not t.links and Fraction(t.rate_bytes_per_second) > IN_SITE_BYTES_PER_SECOND * (1 + LINK_SLACK):
             yield f"{what} stays inside a site and is faster than the 10 Gbit/s assumed there"
-
-    def _stores(self) -> Iterator[str]:
-        """Copies in number and in bytes."""
-        new = [t for t in self.decision.transfers if not t.active]
-        for data in self.snapshot.data_sets:
-            made = {copy.store for copy in data.copies}
-            made |= {t.store for t in self.snapshot.transfers if t.data_set == data.key}
-            more = {t.store for t in new if t.data_set == data.key} - made
-            if data.max_copies is not None and more and len(made) + len(more) > data.max_copies:
-                yield f"{data.key} would have {len(made) + len(more)} copies; {data.max_copies} are allowed"
-        for store in sorted({t.store for t in new}):
-            limits = [c.storage.capacity_bytes for c in self.clusters.values() if c.store == store]
-            limit = min((value for value in limits if value is not None), default=None)
-            if limit is None:
-                continue
-            held = {data.key: data.size_bytes for data in self.snapshot.data_sets if self._stored(data, store)}
-            held |= {t.data_set: t.transfer_bytes for t in new if t.store == store}
-            if sum(held.values()) > limit:
-                yield f"{store} would hold {sum(held.values())} bytes of {limit}"
-
-    def _stored(self, data: DataSet, store: str) -> bool:
-        return any(copy.store == store for copy in data.copies) or any(
-            t.data_set == data.key and t.store == store for t in self.snapshot.transfers
-        )
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

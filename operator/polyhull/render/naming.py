@@ -37,8 +37,6 @@ ACCEPT = "polyhull.io/accept"
 SERVICE_ACCOUNTS = "polyhull.io/service-accounts"
 """Annotation beside it: comma-separated ServiceAccounts that templates may name there."""
 
-COMPLETE = "polyhull.io/complete"
-"""Annotation on a copy's claim: the copy was observed to be whole."""
 
 APPROVES = "polyhull.io/approves"
 """Annotation on a PlacementPlan: digests of the assignments that approving it approves."""

@@ -74,11 +74,10 @@ def copy_as_data(entry: str, owner: Owner, store: str, storage: Storage, mount_p
     return Data(entry, url=copy_url(owner, storage), secret_name=storage.secret_name, mount_path=mount_path)
 
 
-def claim(copying: Copying, complete: bool = False) -> Manifest | None:
+def claim(copying: Copying) -> Manifest | None:
     """The ReadWriteMany claim of a copy in volume storage, None for a bucket.
 
-    Its size is the data's plus a twentieth for the file system, rounded up to whole MiB. `complete` marks one whose
-    Job was observed to succeed: the mark outlives the Job.
+    Its size is the data's plus a twentieth for the file system, rounded up to whole MiB.
     """
     if copying.storage.kind is not StorageKind.VOLUME:
         return None
@@ -90,10 +89,7 @@ def claim(copying: Copying, complete: bool = False) -> Manifest | None:
             "name": copying.name,
             "namespace": copying.owner.namespace,
             "labels": _labels(copying, "copy"),
-            "annotations": {
-                naming.TRANSFER_BYTES: str(copying.transfer.transfer_bytes),
-                **({naming.COMPLETE: "true"} if complete else {}),
-            },
+            "annotations": {naming.TRANSFER_BYTES: str(copying.transfer.transfer_bytes)},
         },
         "spec": without_empty(
             {

@@ -167,13 +167,10 @@ def test_a_claim_is_whole_mebibytes_and_roomy_enough(size: int) -> None:
     assert int(asked.removesuffix("Mi")) == max(1, math.ceil(wanted / 2**20))
 
 
-def test_a_claim_is_shared_and_marked_when_whole() -> None:
-    claim, done = transfer.claim(TO_VOLUME), transfer.claim(TO_VOLUME, complete=True)
+def test_a_claim_is_shared() -> None:
+    claim = transfer.claim(TO_VOLUME)
     assert claim is not None
-    assert done is not None
     assert (claim["spec"]["accessModes"], claim["spec"]["storageClassName"]) == (["ReadWriteMany"], "shared")
-    assert naming.COMPLETE not in claim["metadata"]["annotations"]
-    assert done["metadata"]["annotations"][naming.COMPLETE] == "true"
     assert transfer.claim(TO_BUCKET) is None
 
 
