@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import live, planning
+from benchmarks import live, planning, roofline
 from benchmarks.figures import Figure, SkipBenchmark
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "example-plan": planning.example_plan,
     "plan-1000": planning.plan_1000,
     "joint-vs-baselines": planning.joint_vs_baselines,
+    "roofline": roofline.roofline,
     "arrival-latency": live.arrival,
     "requests-per-placement": live.arrival,  # one run measures both
 }

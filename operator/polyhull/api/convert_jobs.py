@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from polyhull.api.estimate import Served, served, with_rates
 from polyhull.api.parse import parse, where_of
 from polyhull.api.podtemplate import pod_requests, service_account
 from polyhull.api.results import Converted, Findings, created_at, part
@@ -10,12 +11,13 @@ from polyhull.api.status import read_active_transfers, read_copies, read_exclusi
 from polyhull.api.status import read_serving as serving_of
 from polyhull.api.v1alpha1.common import LabelSelector, Object
 from polyhull.api.v1alpha1.dataset import DataSet as DataSetObject
-from polyhull.api.v1alpha1.inference import InferenceJob, VariantSpec
+from polyhull.api.v1alpha1.inference import InferenceJob, InferenceJobSpec, VariantSpec
 from polyhull.api.v1alpha1.template import PodTemplate
-from polyhull.api.v1alpha1.training import MANAGED_BY, DataEntry, OptionSpec, Placement
+from polyhull.api.v1alpha1.training import MANAGED_BY, DataEntry, OptionSpec, Placement, Work
 from polyhull.api.v1alpha1.training import TrainingJob as TrainingJobObject
 from polyhull.domain.fleet import AcceleratorType, Evidence
 from polyhull.domain.labels import Requirement, Selector, labels_of
+from polyhull.domain.roofline import UnitWork
 from polyhull.domain.workloads import (
     Access,
     ActiveTransfer,
@@ -103,10 +105,15 @@ def training_job(
     quantity = found.decimal(spec.work.quantity)
     _refuse_not_built(spec, found)
     inputs = tuple(_input(entry, index, job.namespace, found) for index, entry in enumerate(spec.data or ()))
-    options = tuple(
-        _option(entry, index, spec.template, quantity, _cpu_names(accelerators), found)
-        for index, entry in enumerate(spec.options)
+    options = with_rates(
+        [
+            _option(entry, index, spec.template, _cpu_names(accelerators), found)
+            for index, entry in enumerate(spec.options)
+        ],
+        _unit_work(spec.work, found),
+        {kind.name: kind for kind in accelerators},
     )
+    _check_lengths("options", options, quantity, found)
     _check_mounts(spec.template, [entry.mount_path for entry in spec.data or ()], found)
     return found.done(_finite(job, key, quantity, options, inputs, default_priority, found))
 
@@ -131,10 +138,16 @@ def batch_job(
     quantity = found.decimal(spec.requests)
     _refuse_not_built(spec, found)
     _refuse_differing_models(spec.variants, found)
-    options = tuple(
-        _batch_option(entry, index, spec.template, spec.min_replicas, quantity, _cpu_names(accelerators), found)
-        for index, entry in enumerate(spec.variants)
+    kinds = {kind.name: kind for kind in accelerators}
+    options = with_rates(
+        [
+            _batch_option(served(entry, kinds), entry, index, spec, _cpu_names(accelerators), found)
+            for index, entry in enumerate(spec.variants)
+        ],
+        None,
+        kinds,
     )
+    _check_lengths("variants", options, quantity, found)
     model = _model_input(spec.variants[0], job.namespace)
     return found.done(
         _finite(job, key, quantity, options, () if model is None else (model,), default_priority, found)
@@ -200,8 +213,9 @@ def online_service(
         for index, entry in enumerate(spec.demand or ())
     )
     latency_seconds = spec.objective.latency_milliseconds / 1000
+    kinds = {kind.name: kind for kind in accelerators}
     variants = tuple(
-        _variant(entry, index, spec.template, job.namespace, latency_seconds, _cpu_names(accelerators), found)
+        _variant(served(entry, kinds), entry, index, job, latency_seconds, _cpu_names(accelerators), found)
         for index, entry in enumerate(spec.variants)
     )
     return found.done(
@@ -271,10 +285,6 @@ def _confidential(placement: Placement | None) -> bool:
     return placement is not None and placement.confidential == "Required"
 
 
-def _evidence(name: str) -> Evidence:
-    return Evidence(name)
-
-
 def _refuse_not_built(spec: Any, found: Findings) -> None:
     """Fields of both kinds of job that nothing acts on yet. docs say when they come."""
     crossing = spec.placement.cross_site if spec.placement else None
@@ -318,25 +328,31 @@ def _model_input(entry: VariantSpec, namespace: str) -> DataInput | None:
     return DataInput(key, mounted=entry.model.mount_path is not None)
 
 
+def _unit_work(work: Work, found: Findings) -> UnitWork | None:
+    """What one unit needs; None where nobody said."""
+    flops = found.whole("spec.work.flopsPerUnit", work.flops_per_unit, most=10**30)
+    moved = found.whole("spec.work.bytesPerUnit", work.bytes_per_unit, most=10**30)
+    return UnitWork(float(flops), float(moved), work.precision or "") if flops or moved else None
+
+
+def _check_lengths(part: str, options: Sequence[Option], quantity: float, found: Findings) -> None:
+    for index, option in enumerate(options):
+        rate = option.rate_per_second
+        if rate is not None and rate > 0.0 and quantity / rate > LONGEST_SECONDS:
+            years = quantity / rate / (365 * 86_400)
+            remedy = "check how much work there is and the rate"
+            found.invalid(f"spec.{part}[{index}].rate", f"it would run {years:.3g} years", remedy)
+
+
 def _option(
-    entry: OptionSpec,
-    index: int,
-    template: PodTemplate | None,
-    quantity: float,
-    cpu_names: frozenset[str],
-    found: Findings,
+    entry: OptionSpec, index: int, template: PodTemplate | None, cpu_names: frozenset[str], found: Findings
 ) -> Option:
-    field = f"spec.options[{index}]"
-    rate = None if entry.rate is None else found.decimal(entry.rate)
-    if rate is not None and quantity / rate > LONGEST_SECONDS:
-        years = quantity / rate / (365 * 86_400)
-        found.invalid(f"{field}.rate", f"it would run {years:.3g} years", "check work.quantity and rate")
     pod = pod_requests(
         template,
         entry.template,
         entry.devices_per_replica,
         class_cpu=entry.accelerator in cpu_names,
-        field=f"{field}.template",
+        field=f"spec.options[{index}].template",
         found=found,
     )
     return Option(
@@ -344,53 +360,50 @@ def _option(
         entry.accelerator,
         entry.replicas,
         entry.devices_per_replica,
-        rate,
+        None if entry.rate is None else found.decimal(entry.rate),
         pod,
-        _evidence(entry.rate_evidence),
+        Evidence(entry.rate_evidence),
         service_account(template, entry.template),
     )
 
 
 def _batch_option(
-    entry: VariantSpec,
-    index: int,
-    template: PodTemplate | None,
-    replicas: int,
-    quantity: float,
-    cpu_names: frozenset[str],
-    found: Findings,
+    serves: Served, entry: VariantSpec, index: int, spec: InferenceJobSpec, cpu_names: frozenset[str], found: Findings
 ) -> Option:
-    field = f"spec.variants[{index}]"
-    rate = found.decimal(entry.rate) * replicas
-    if quantity / rate > LONGEST_SECONDS:
-        years = quantity / rate / (365 * 86_400)
-        found.invalid(f"{field}.rate", f"it would run {years:.3g} years", "check requests, rate and minReplicas")
     pod = pod_requests(
-        template,
+        spec.template,
         entry.template,
         entry.devices_per_replica,
         class_cpu=entry.accelerator in cpu_names,
-        field=f"{field}.template",
+        field=f"spec.variants[{index}].template",
         found=found,
     )
-    evidence = _evidence(entry.rate_evidence)
-    account = service_account(template, entry.template)
-    return Option(entry.name, entry.accelerator, replicas, entry.devices_per_replica, rate, pod, evidence, account)
+    return Option(
+        entry.name,
+        entry.accelerator,
+        spec.min_replicas,
+        entry.devices_per_replica,
+        None if serves.rate is None else serves.rate * spec.min_replicas,
+        pod,
+        serves.evidence,
+        service_account(spec.template, entry.template),
+    )
 
 
 def _variant(
+    serves: Served,
     entry: VariantSpec,
     index: int,
-    template: PodTemplate | None,
-    namespace: str,
+    job: InferenceJob,
     latency_seconds: float,
     cpu_names: frozenset[str],
     found: Findings,
 ) -> Variant:
-    field = f"spec.variants[{index}]"
-    service_seconds = (entry.service_milliseconds or 0) / 1000
-    if service_seconds >= latency_seconds:
+    field, template = f"spec.variants[{index}]", job.spec.template
+    if serves.seconds >= latency_seconds:
         problem = "serving alone takes as long as objective.latencyMilliseconds allows"
+        if serves.evidence is Evidence.ESTIMATED:
+            problem += f" (estimated: {serves.seconds:.3g} s)"
         found.invalid(f"{field}.serviceMilliseconds", problem, "raise the objective, or take the variant out")
     pod = pod_requests(
         template,
@@ -404,12 +417,12 @@ def _variant(
         name=entry.name,
         accelerator=entry.accelerator,
         devices_per_replica=entry.devices_per_replica,
-        rate_per_second=found.decimal(entry.rate),
-        service_seconds=service_seconds,
+        rate_per_second=serves.rate or 0.0,
+        service_seconds=serves.seconds,
         quality=found.decimal(entry.quality),
         pod=pod,
-        model=_model_input(entry, namespace),
-        rate_evidence=_evidence(entry.rate_evidence),
+        model=_model_input(entry, job.namespace),
+        rate_evidence=serves.evidence,
         service_account=service_account(template, entry.template),
     )
 

@@ -16,6 +16,7 @@ from polyhull.domain.workloads import (
     Option,
     Placed,
     TrainingJob,
+    Variant,
 )
 from polyhull.optimize.admission import (
     IN_SITE_BYTES_PER_SECOND,
@@ -95,6 +96,7 @@ class Column:
     fixed: bool = False
     energy_joules: float = 0.0
     """Of its devices for its length, for comparisons too."""
+    carbon_grams: float = 0.0
 
     @property
     def devices(self) -> int:
@@ -131,9 +133,6 @@ class ColumnSet:
 
 LONGEST_SECONDS = 1e15
 """Nothing that would take longer is a choice; it also keeps every sum finite."""
-
-_PRECISIONS = ("bf16", "fp16", "fp8", "int8", "tf32", "fp32", "fp64")
-"""Which peak is compared first when a rate is scaled from one accelerator to another."""
 
 
 def build_columns(snapshot: Snapshot) -> ColumnSet:
@@ -182,7 +181,7 @@ class _Builder:
                 )
                 self._refuse(job.key, option.name, "", Refusal("NoPool", text))
                 continue
-            compute, evidence = compute_seconds(job, option, self.kinds)
+            compute, evidence = compute_seconds(job, option)
             for pool in pools:
                 self._candidate(job, option, pool, compute, evidence, data)
 
@@ -200,6 +199,7 @@ class _Builder:
                     self.admission.member(service.key.namespace, pool.cluster, variant.service_account)
                     or self.admission.place(pool, service.site_selector, service.confidential, service.exclusions)
                     or self.admission.fits(variant.pod, 1, pool)
+                    or (None if variant.rate_per_second > 0.0 else _nothing_known(variant))
                 )
                 answer = refusal or self._needs(inputs, self.admission.clusters[pool.cluster])
                 if isinstance(answer, Refusal):
@@ -268,6 +268,7 @@ class _Builder:
                 price=self.tariffs.price(pool.name, devices * (startup + compute)),
                 evidence=evidence,
                 energy_joules=self.tariffs.joules(pool.name, devices, startup, compute),
+                carbon_grams=self.tariffs.grams(pool.name, devices, startup, compute),
             )
         )
 
@@ -355,7 +356,7 @@ class _Builder:
         option = named or (job.options[0] if job.options else None)
         pool = self.admission.pools.get(placed.pool)
         cluster = self.admission.clusters.get(placed.cluster)
-        compute, evidence = (0.0, Evidence.ASSUMED) if option is None else compute_seconds(job, option, self.kinds)
+        compute, evidence = (0.0, Evidence.ASSUMED) if option is None else compute_seconds(job, option)
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
         compute *= max(1.0, pool.slowdown) if pool else 1.0
@@ -387,6 +388,7 @@ class _Builder:
             evidence=evidence,
             fixed=True,
             energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
+            carbon_grams=self.tariffs.grams(placed.pool, replicas * devices, startup, compute),
         )
 
     def _fixed_needs(self, job: TrainingJob, cluster: Cluster | None, site: str) -> tuple[Need, ...]:
@@ -402,39 +404,24 @@ class _Builder:
         self.inadmissible.append(Inadmissible(job, option, pool, refusal.reason, refusal.message))
 
 
-def compute_seconds(job: TrainingJob, option: Option, kinds: dict[str, AcceleratorType]) -> tuple[float, Evidence]:
-    """Seconds of compute of a job by an option and how sure that is; 0 where no rate is known or can be scaled.
-
-    An option without a rate takes that of the first sibling (by name) that has one, times the quotient of the
-    two gangs' peak FLOP/s at the first precision that both accelerators state.
-    """
+def compute_seconds(job: TrainingJob, option: Option) -> tuple[float, Evidence]:
+    """Seconds of compute of a job by an option and how sure that is; 0 where no rate is known."""
     rate, evidence = option.rate_per_second, option.rate_evidence
-    if rate is None:
-        rate, evidence = _scaled_rate(job, option, kinds), Evidence.ESTIMATED
     if rate is None or not (math.isfinite(rate) and rate > 0.0) or not job.work_quantity > 0.0:
         return 0.0, evidence
     seconds = min(job.work_quantity / rate, math.inf)
     return max(seconds, 1e-9), evidence
 
 
-def _scaled_rate(job: TrainingJob, option: Option, kinds: dict[str, AcceleratorType]) -> float | None:
-    mine = kinds.get(option.accelerator)
-    for sibling in sorted(job.options, key=lambda one: one.name):
-        other = kinds.get(sibling.accelerator)
-        if sibling.rate_per_second is None or mine is None or other is None:
-            continue
-        have, want = dict(other.peak_flops), dict(mine.peak_flops)
-        shared = [name for name in (*_PRECISIONS, *sorted(have)) if have.get(name, 0) > 0 and want.get(name, 0) > 0]
-        devices = sibling.replicas * sibling.devices_per_replica
-        if shared and devices > 0:
-            gang = want[shared[0]] * option.replicas * option.devices_per_replica
-            return sibling.rate_per_second * gang / (have[shared[0]] * devices)
-    return None
+def _nothing_known(variant: Variant) -> Refusal:
+    text = f"variant {variant.name} has no rate, and nothing to estimate one from on {variant.accelerator}"
+    return Refusal("NoRate", f"{text} (or its weights are larger than the devices' memory); write variants[].rate")
 
 
 def _no_rate(option: Option) -> Refusal:
     if option.rate_per_second is None:
-        text = f"option {option.name} has no rate and no sibling's can be scaled by peak FLOP/s; write options[].rate"
+        text = f"option {option.name} has no rate, and the data sheet of {option.accelerator} gives no ground for one"
+        text += "; write its rate, that of a sibling, or work.flopsPerUnit"
         return Refusal("NoRate", text)
     text = f"work divided by rate {option.rate_per_second:g}/s is no time between 0 and {LONGEST_SECONDS:g} s"
     return Refusal("NoRate", f"{text}; correct work.quantity or options[].rate")

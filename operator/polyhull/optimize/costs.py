@@ -42,6 +42,7 @@ class Tariffs:
         known = self._of.values()
         self._price = max((one.price_per_second for one in known if one.price_per_second is not None), default=0.0)
         self._watts = max((one.active_watts for one in known if one.active_watts is not None), default=0.0)
+        self._grams = max((one.grams_per_joule for one in known if one.grams_per_joule is not None), default=0.0)
         self._egress = max(
             (link.price_per_gigabyte for link in fleet.links if link.price_per_gigabyte is not None), default=0.0
         )
@@ -60,6 +61,12 @@ class Tariffs:
         active = self._watts if tariff.active_watts is None else tariff.active_watts
         idle = active * IDLE_SHARE if tariff.idle_watts is None else tariff.idle_watts
         return devices * (idle * idle_seconds + active * active_seconds)
+
+    def grams(self, pool: str, devices: int, idle_seconds: float, active_seconds: float) -> float:
+        """What devices emit, for comparisons."""
+        known = self.of(pool).grams_per_joule
+        joules = self.joules(pool, devices, idle_seconds, active_seconds)
+        return joules * (self._grams if known is None else known)
 
     def egress(self, links: tuple[str, ...], transfer_bytes: float) -> float:
         """What bytes over a path of links cost, for comparisons."""

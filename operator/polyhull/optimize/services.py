@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from polyhull.domain.decision import Explanation, Route, ServicePlan, ServingPlan, Unplaced
-from polyhull.domain.fleet import Node
+from polyhull.domain.fleet import Evidence, Node
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.units import format_seconds
@@ -241,7 +241,10 @@ class Serving:
             where = ", ".join(f"{origin} {rate:.3g}/s" for origin, rate in missing.items())
             binds = f"{served:.3g} of {asked:.3g} requests/s are served; not: {where} (no further replica fits)"
         routes.sort(key=lambda one: (one.origin, one.pool, one.variant))
-        return ServicePlan(service.key, replicas, tuple(routes), served, asked, Explanation(binds))
+        names = {part.variant for part in replicas}
+        told = [one.rate_evidence for one in service.variants if one.name in names]
+        evidence = max(told, key=list(Evidence).index, default=Evidence.MEASURED)
+        return ServicePlan(service.key, replicas, tuple(routes), served, asked, Explanation(binds, evidence=evidence))
 
     def _take(
         self, service: InferenceService, one: Candidate, left: dict[str, float], can: int

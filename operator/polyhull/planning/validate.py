@@ -161,33 +161,11 @@ class _Checker:
             yield f"{who} is confidential and {pool.name} is not"
 
     def _length(self, job: TrainingJob, option: Option, pool: Pool) -> Fraction | None:
-        """Start-up and compute from the rate, slower on confidential nodes; a rate that had to be estimated is
-        scaled by peak FLOP/s."""
+        """Start-up and compute from the rate, slower on confidential nodes."""
         rate = None if option.rate_per_second is None else Fraction(option.rate_per_second)
-        if rate is None:
-            rate = self._estimate(job, option)
         if rate is None or rate <= 0:
             return None
         return self._startup() + Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
-
-    def _estimate(self, job: TrainingJob, option: Option) -> Fraction | None:
-        mine = dict(self.kinds[option.accelerator].peak_flops) if option.accelerator in self.kinds else {}
-        for other in sorted(job.options, key=lambda one: one.name):
-            if other.rate_per_second is None or other.accelerator not in self.kinds:
-                continue
-            theirs = dict(self.kinds[other.accelerator].peak_flops)
-            for precision in ("bf16", "fp16", "fp8", "int8", "tf32", "fp32", "fp64", *sorted(theirs)):
-                if mine.get(precision, 0) > 0 and theirs.get(precision, 0) > 0:
-                    gangs = Fraction(
-                        option.replicas * option.devices_per_replica, other.replicas * other.devices_per_replica
-                    )
-                    return (
-                        Fraction(other.rate_per_second)
-                        * Fraction(mine[precision])
-                        / Fraction(theirs[precision])
-                        * gangs
-                    )
-        return None
 
     def _provisioning(self, pool: Pool, a: Assignment, start: Fraction) -> Fraction:
         """Seconds its pods wait for growth nodes that nobody asked for before."""

@@ -158,20 +158,6 @@ def test_taints_count_unless_the_accelerator_tolerates_them() -> None:
     assert reasons(build_columns(b.snapshot(closed, jobs))) == {"NodesUnavailable"}
 
 
-def test_a_rate_is_scaled_from_a_sibling_by_peak_flops() -> None:
-    fleet = b.fleet([b.pool("a", "v100"), b.pool("a", "npu")])
-    kinds = tuple(
-        dataclasses.replace(kind, peak_flops=(("fp16", 1e14 if kind.name == "v100" else 3e14),))
-        for kind in fleet.accelerators
-    )
-    job = b.job("j", [b.option("v100", 2.0), b.option("npu", None)], 120)
-    found = build_columns(b.snapshot(dataclasses.replace(fleet, accelerators=kinds), [job]))
-    assert {(one.accelerator, one.compute_seconds, str(one.evidence)) for one in found.columns} == {
-        ("v100", 60.0, "Measured"),
-        ("npu", 20.0, "Estimated"),
-    }
-
-
 @pytest.mark.parametrize(
     ("started", "left"),
     [(None, 102.0), (b.NOW - 40, 60.0), (b.NOW - 99, 1.0), (b.NOW - 150, 5.0), (b.NOW + 9, 100.0)],

@@ -23,7 +23,14 @@ from polyhull.api.v1alpha1.common import (
 )
 from polyhull.api.v1alpha1.jobstatus import EvidenceName, JobStatus, NodeShare
 from polyhull.api.v1alpha1.template import DataRef, PodTemplate
-from polyhull.api.v1alpha1.training import MANAGED_BY, DevicesPerReplica, ManagedBy, Placement, Priority
+from polyhull.api.v1alpha1.training import (
+    MANAGED_BY,
+    DevicesPerReplica,
+    ManagedBy,
+    Placement,
+    Precision,
+    Priority,
+)
 
 
 class DemandEntry(Model):
@@ -42,6 +49,21 @@ class ServiceObjective(Model):
     percentile: Annotated[int, Field(ge=1, le=99)] = 99
 
 
+class TokenEstimate(Model):
+    """What a request to a language model needs: rate and service time are estimated from the device's data sheet."""
+
+    parameters: Quantity
+    """Of the model, such as 8G."""
+    prompt_tokens: Annotated[int, Field(ge=0, le=10_000_000)]
+    """Of a typical request."""
+    output_tokens: Annotated[int, Field(ge=0, le=10_000_000)]
+    """Of a typical answer."""
+    precision: Precision | None = None
+    """Of the weights; unset: 16 bits."""
+    batch: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Requests that a replica works on side by side."""
+
+
 class VariantSpec(Model):
     """One model on one kind of device that may serve."""
 
@@ -49,11 +71,13 @@ class VariantSpec(Model):
     accelerator: Name
     """Name of an AcceleratorType."""
     devices_per_replica: DevicesPerReplica
-    rate: PositiveDecimal
-    """Requests per second of one replica."""
+    rate: PositiveDecimal | None = None
+    """Requests per second of one replica; estimated where absent, see estimate."""
+    estimate: TokenEstimate | None = None
+    """Where there is no rate: what it is estimated from."""
     rate_evidence: EvidenceName = "Measured"
     service_milliseconds: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
-    """Time to serve one request without waiting; needed when mode is Online."""
+    """Time to serve one request without waiting; needed when mode is Online, unless there is an estimate."""
     quality: Decimal | None = None
     model: DataRef | None = None
     template: PodTemplate | None = None
@@ -75,9 +99,10 @@ class InferenceJobSpec(Model):
                 "mode Batch needs requests, and no demand",
             ),
             (
-                "self.mode != 'Online' || self.variants.all(v, has(v.serviceMilliseconds))",
-                "mode Online needs serviceMilliseconds in every variant",
+                "self.mode != 'Online' || self.variants.all(v, has(v.serviceMilliseconds) || has(v.estimate))",
+                "mode Online needs serviceMilliseconds (or an estimate) in every variant",
             ),
+            ("self.variants.all(v, has(v.rate) || has(v.estimate))", "set rate or estimate in every variant"),
             *immutable("mode", "managedBy"),
             *immutable("retryLimit", "variants", "minReplicas", when="self.mode == 'Batch'"),
             *immutable("requests", "placement", "template", optional=True, when="self.mode == 'Batch'"),
@@ -119,6 +144,9 @@ class InferenceJobSpec(Model):
 
     @model_validator(mode="after")
     def _mode(self) -> "InferenceJobSpec":
+        for variant in self.variants:
+            if variant.rate is None and variant.estimate is None:
+                raise fail("rate", f"variant {variant.name} has neither rate nor estimate", "set one of them")
         if self.mode == "Online":
             self._check_online()
         elif self.requests is None or self.demand is not None:
@@ -132,7 +160,7 @@ class InferenceJobSpec(Model):
         if self.suspend:
             raise fail("mode", "suspend is for mode Batch", "take suspend out, or delete the job")
         for variant in self.variants:
-            if variant.service_milliseconds is None:
+            if variant.service_milliseconds is None and variant.estimate is None:
                 problem = f"variant {variant.name} has no serviceMilliseconds"
                 raise fail("mode", problem, "set serviceMilliseconds, which mode Online needs")
 

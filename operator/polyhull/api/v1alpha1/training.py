@@ -22,6 +22,7 @@ from polyhull.api.v1alpha1.jobstatus import EvidenceName, JobStatus
 from polyhull.api.v1alpha1.template import DataSetRef, PodTemplate
 
 MANAGED_BY = "polyhull.io/operator"
+Precision = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"]
 Replicas = Annotated[int, Field(ge=1, le=4096)]
 DevicesPerReplica = Annotated[int, Field(ge=1, le=1024)]
 Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
@@ -34,6 +35,13 @@ class Work(Model):
     quantity: PositiveDecimal
     unit: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Z][A-Za-z0-9]*$")] = "Steps"
     """What is counted: Steps, Samples, Tokens, Epochs …"""
+    flops_per_unit: Quantity | None = None
+    """Floating-point operations of one unit, such as 6 x parameters x tokens for a step of a transformer; options
+    without a rate are then estimated from data sheets."""
+    bytes_per_unit: Quantity | None = None
+    """Bytes that one unit moves through device memory, where that may bind."""
+    precision: Precision | None = None
+    """What it computes in; unset: bf16 or what the device has nearest."""
 
 
 class OptionSpec(Model):
@@ -46,7 +54,7 @@ class OptionSpec(Model):
     devices_per_replica: DevicesPerReplica
     """For class CPU a device is a core and sets requests.cpu."""
     rate: PositiveDecimal | None = None
-    """Work units per second of the whole gang; estimated from data sheets where absent."""
+    """Work units per second of the whole gang; estimated from a sibling's or from data sheets where absent."""
     rate_evidence: EvidenceName = "Measured"
     template: PodTemplate | None = None
     """Replaces the job's template field by field, lists whole."""

@@ -1,0 +1,74 @@
+"""Money, energy and carbon of a simulated schedule: values to compare schedules by, and what none goes below.
+
+Unknown prices and watts count as the dearest known (costs.py), so these are for comparisons; `footprint.py` reports.
+Devices are paid while held, provisioning included; transfers by the bytes they put on links, once for all readers.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Key
+from polyhull.optimize.columns import Column, ColumnSet
+from polyhull.optimize.costs import Tariffs
+
+if TYPE_CHECKING:
+    from polyhull.planning.objectives import Outcome
+
+_DOWN = 1.0 - 1e-9
+
+
+def cost(outcome: "Outcome") -> float:
+    """What the jobs that count cost: their devices, and the bytes that are moved for them."""
+    instance = outcome.instance
+    tariffs = Tariffs(instance.snapshot.fleet)
+    total = 0.0
+    moves: set[int] = set()
+    for j in outcome.jobs:
+        slot = outcome.slots[j]
+        if slot is None:
+            continue
+        choice = instance.choices[j][slot.choice]
+        total += choice.column.price
+        if slot.waits > 0.0:
+            total += tariffs.price(choice.column.pool, choice.column.devices * slot.waits)
+        moves.update(choice.moves)
+    for move in sorted(moves):
+        if move in outcome.moved and move not in instance.made:
+            total += instance.moves[move].ways[outcome.moved[move][0]].route.price
+    return total
+
+
+def energy(outcome: "Outcome") -> float:
+    """Joules of the jobs that count."""
+    slots, choices = outcome.slots, outcome.instance.choices
+    return sum(choices[j][slot.choice].column.energy_joules for j in outcome.jobs if (slot := slots[j]) is not None)
+
+
+def carbon(outcome: "Outcome") -> float:
+    """Grams of the jobs that count."""
+    slots, choices = outcome.slots, outcome.instance.choices
+    return sum(choices[j][slot.choice].column.carbon_grams for j in outcome.jobs if (slot := slots[j]) is not None)
+
+
+def least_cost(snapshot: Snapshot, columns: ColumnSet) -> float:
+    """Every job by its cheapest column, its bytes for nothing."""
+    return _least(columns, lambda column: column.price)
+
+
+def least_energy(snapshot: Snapshot, columns: ColumnSet) -> float:
+    """Every job by its most frugal column."""
+    return _least(columns, lambda column: column.energy_joules)
+
+
+def least_carbon(snapshot: Snapshot, columns: ColumnSet) -> float:
+    """Every job by its cleanest column."""
+    return _least(columns, lambda column: column.carbon_grams)
+
+
+def _least(columns: ColumnSet, value: Callable[[Column], float]) -> float:
+    best: dict[Key, float] = {}
+    for column in columns.columns:
+        if not column.fixed:
+            best[column.job] = min(best.get(column.job, value(column)), value(column))
+    return sum(best[key] for key in sorted(best)) * _DOWN
