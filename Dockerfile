@@ -17,7 +17,10 @@ RUN python3 -m venv /opt/build \
  && awk '/^[a-z]/ {keep = /^(hatchling|packaging|pathspec|pluggy|tomli|trove-classifiers)==/} keep' requirements/dev.txt > build.txt \
  && /opt/build/bin/python -m pip install --require-hashes --only-binary=:all: -r build.txt
 
-COPY pyproject.toml README.md LICENSE ./
+# The search kernel is C; its compiler stays behind as well.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY operator/ operator/
 RUN /opt/build/bin/python -m hatchling build -t wheel -d dist \
  && /opt/polyhull/bin/python -m pip install --no-deps --no-index dist/*.whl \

@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KERNELS := operator/polyhull/planning/kernels
 DATA ?= ../shared/data
 EXAMPLE := examples/edge-to-cloud
 
@@ -23,7 +24,10 @@ $(STAMP): requirements/dev.txt requirements/debian.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-setup: $(STAMP) ## The Python environment, from the hash-locked requirements
+$(KERNELS)/_kernel.so: $(STAMP) hatch_build.py $(wildcard $(KERNELS)/*.[ch]) $(KERNELS)/source.py
+	@$(BIN)/python hatch_build.py
+
+setup: $(STAMP) $(KERNELS)/_kernel.so ## The Python environment, from the hash-locked requirements
 
 check: setup ## Format, lint, types, import contract, fast tests: seconds
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
@@ -70,4 +74,4 @@ lock: ## Lock the dependencies anew, with hashes and without index addresses
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements/dev.txt
 
 clean: ## Remove what was built here (the binaries' cache stays)
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(KERNELS)/_kernel.so build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -42,6 +42,7 @@ from polyhull.kube.lease import Elector, Timing
 from polyhull.kube.members import Members, Tempo, Wanted
 from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref, ref_of
 from polyhull.kube.trims import metadata_only
+from polyhull.planning import kernels
 from polyhull.render.transfer import IMAGE as TRANSFER_IMAGE
 from polyhull.telemetry import logs
 from polyhull.telemetry.metrics import Metrics
@@ -92,6 +93,8 @@ class Settings:
 def run(settings: Settings) -> int:
     """Run until told to stop. Exit code 0 after SIGTERM or Ctrl-C, 3 when the Lease was lost, 2 for no way in."""
     logs.configure(settings.log_level)
+    if kernels.library() is None:
+        logger.warning(kernels.NOT_BUILT)
     try:
         return asyncio.run(Operator(settings).run())
     except PolyhullError as error:

@@ -23,6 +23,7 @@ class Board:
         """Of each move: the jobs on the board that wait for it."""
         self._settled = frozenset(state.moved)
         self._births: dict[int, tuple[tuple[int, float], ...]] = {}
+        """Of a job's seats those on nodes it brought up, and since when they are up."""
         self.begin()
 
     def begin(self) -> None:
@@ -30,6 +31,7 @@ class Board:
         self._links: dict[int, LinkSteps] = {}
         self._moved: dict[int, Moved | None] = {}
         self._slots: dict[int, Slot | None] = {}
+        self._born_for: dict[int, tuple[tuple[int, float], ...]] = {}
         self._left = self.state.left[:]
         self._born = self.state.born[:]
 
@@ -78,11 +80,11 @@ class Board:
         for node, _ in slot.nodes:
             if node < there:
                 self._keep_node(pool, node)
+        self._set(j, slot)
         hold(instance.pools[pool], state, pool, choice.pod, slot.start, slot.end, slot.nodes)
         if slot.nodes and slot.nodes[-1][0] >= there:
             begin = slot.start + instance.pools[pool].provision_seconds
             self._births[j] = tuple((node, begin) for node, _ in slot.nodes if node >= there)
-        self._set(j, slot)
 
     def remove(self, j: int) -> None:
         """Take job j off, and moves that nobody else waits for."""
@@ -92,12 +94,12 @@ class Board:
             return
         choice = instance.choices[j][slot.choice]
         pool, pod = choice.pool, choice.pod
+        self._set(j, None)
         births = dict(self._births.pop(j, ()))
         for node, pods in slot.nodes:
             self._keep_node(pool, node)
             amount = -pod * pods if isinstance(pod, int) else tuple(-value * pods for value in pod)
             take_units(state.nodes[pool][node], births.get(node, slot.start), slot.end, amount)
-        self._set(j, None)
         for move in choice.moves:
             if self.readers[move] or move in self._settled:
                 continue
@@ -112,7 +114,9 @@ class Board:
 
     def _set(self, j: int, slot: Slot | None) -> None:
         before = self.slots[j]
-        self._slots.setdefault(j, before)
+        if j not in self._slots:
+            self._slots[j] = before
+            self._born_for[j] = self._births.get(j, ())
         self._register(j, before, slot)
 
     def _register(self, j: int, before: Slot | None, slot: Slot | None) -> None:
@@ -156,4 +160,5 @@ class Board:
                 state.moved[move] = moved
         for j, slot in self._slots.items():
             self._register(j, self.slots[j], slot)
+            self._births[j] = self._born_for[j]
         self.begin()

@@ -16,6 +16,7 @@ from polyhull.planning.deadlines import fewest_late
 from polyhull.planning.evict import evictions
 from polyhull.planning.explain import explain
 from polyhull.planning.footprint import footprint
+from polyhull.planning.kernels import NOT_BUILT, library
 from polyhull.planning.levels import Levelled, later_levels, level_reports
 from polyhull.planning.objectives import makespan_first
 from polyhull.planning.promise import keep, replaces
@@ -56,6 +57,8 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     present = keep(reserved.instance)
     if present is not None and not replaces(reserved.instance, levelled.schedule, present.schedule):
         levelled, status = replace(levelled, schedule=present.schedule), f"{status}, present plan kept"
+    if library() is None:
+        status = f"{status}; {NOT_BUILT}"
     report = SolverReport(0.0, status, steps + levelled.steps)
     return _decision(reserved, levelled, guide, (bound, kind), baselines, report)
 

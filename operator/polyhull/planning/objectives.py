@@ -12,7 +12,7 @@ from math import isfinite
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.columns import ColumnSet
 from polyhull.planning.instance import Instance
-from polyhull.planning.schedule import Moved, Slot
+from polyhull.planning.schedule import Moved, Schedule, Slot
 
 Score = tuple[int, ...]
 
@@ -114,6 +114,17 @@ def score(instance: Instance, slots: Sequence[Slot | None], moved: Mapping[int, 
         out.append(whole(late_weight(outcome)))
         out.extend(whole(level.value(outcome)) for level in levels)
     out.append(whole(sum(instance.weights[j] * slot.end for j, slot in enumerate(slots) if slot is not None)))
+    return tuple(out)
+
+
+def makespan_score(instance: Instance, schedule: Schedule) -> Score:
+    """What the makespan's search goes by: jobs left out, then per tier late weight and last finish only."""
+    running = max((fixed.column.length_seconds for fixed in instance.fixed), default=0.0)
+    out = [sum(slot is None for slot in schedule.slots)]
+    for tier in sorted(set(instance.tiers), reverse=True):
+        jobs = [j for j, its in enumerate(instance.tiers) if its == tier]
+        outcome = Outcome(instance, schedule.slots, schedule.moves, running, jobs)
+        out.extend((whole(late_weight(outcome)), whole(makespan(outcome))))
     return tuple(out)
 
 

@@ -11,10 +11,13 @@ where fewer stopped, so they are never worse. Higher tiers are searched first an
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, log
+from typing import Protocol
 
 from polyhull.planning.board import Board
 from polyhull.planning.dice import Dice
 from polyhull.planning.instance import Choice, Instance
+from polyhull.planning.kernels import CompiledTierSearch, Simulator, library
+from polyhull.planning.objectives import makespan_score
 from polyhull.planning.schedule import Schedule
 from polyhull.planning.simulate import State, place, run
 
@@ -48,14 +51,20 @@ def improve(
         ranking = tuple(tuple(range(len(options))) for options in instance.choices)
     best, taken = start, 0
     tiers = sorted(set(instance.tiers), reverse=True)
-    searches: dict[int, _Search] = {}
+    compiled = library()
+    simulator = Simulator(instance, compiled) if compiled is not None else None
+    searches: dict[int, InTier] = {}
     chunk = steps if len(tiers) == 1 else _CHUNK
     running = list(tiers)
     while taken < steps and running:
         for tier in list(running):
             at = searches.get(tier)
-            if at is None or at.stale(best):
-                at = searches[tier] = _Search(instance, tier, best, ranking, seed + tier, lower_bound)
+            if at is None or _stale(instance, tier, at.best, best):
+                if simulator is None:
+                    at = TierSearch(instance, tier, best, ranking, seed + tier, lower_bound)
+                else:
+                    at = CompiledTierSearch(simulator, tier, best, ranking, seed + tier, lower_bound)
+                searches[tier] = at
             taken += at.search(min(chunk, steps - taken))
             best = min(best, at.best, key=lambda schedule: schedule.objective)
             if at.done:
@@ -63,6 +72,11 @@ def improve(
     polished = _polish(instance, best)
     # All but the sum of finishes must be what the steps reached, or fewer steps could end better by luck.
     return (polished if polished.objective[:-1] == best.objective[:-1] else best), taken
+
+
+def _stale(instance: Instance, tier: int, then: Schedule, now: Schedule) -> bool:
+    """Has a higher tier moved since?"""
+    return any(then.slots[j] != now.slots[j] for j in now.order if instance.tiers[j] > tier)
 
 
 def _polish(instance: Instance, schedule: Schedule) -> Schedule:
@@ -125,17 +139,31 @@ def _executed(instance: Instance, before: Schedule, board: Board) -> Schedule:
     for key in (start, first):
         order = sorted(before.order, key=lambda j: (-instance.tiers[j], key(j), place_of[j]))
         schedule = run(instance, order, columns)
-        if found is None or schedule.objective < found.objective:
+        if found is None or makespan_score(instance, schedule) < makespan_score(instance, found):
             found = schedule
-        if schedule.objective < before.objective:
+        if makespan_score(instance, schedule) < makespan_score(instance, before):
             break
     assert found is not None
     return found
 
 
+class InTier(Protocol):
+    """The search of one tier, in Python or compiled: goes on where it stopped."""
+
+    done: bool
+
+    @property
+    def best(self) -> Schedule: ...
+
+    def search(self, steps: int) -> int: ...
+
+
 @dataclass(slots=True)
-class _Search:
-    """The search of one tier: jobs of higher tiers stand, those of lower ones come after."""
+class TierSearch:
+    """The search of one tier: jobs of higher tiers stand, those of lower ones come after.
+
+    kernels/search.c is its compiled twin: every change is made in both, and a test holds them equal.
+    """
 
     instance: Instance
     tier: int
@@ -178,10 +206,6 @@ class _Search:
         self.lower_bound = max(alone, self.lower_bound if len(set(instance.tiers)) == 1 else 0.0)
         self._resisted = self.lower_bound
         self._first_target()
-
-    def stale(self, best: Schedule) -> bool:
-        """Has a higher tier moved since?"""
-        return any(self.best.slots[j] != best.slots[j] for j in best.order if self.instance.tiers[j] > self.tier)
 
     def search(self, steps: int) -> int:
         """Take up to `steps` steps; how many were taken. What goes through all jobs counts as many."""
@@ -265,7 +289,7 @@ class _Search:
     def _success(self) -> None:
         """The bank is empty: a schedule; then on to the next target."""
         candidate = self._schedule()
-        if candidate.objective < self.best.objective:
+        if makespan_score(self.instance, candidate) < makespan_score(self.instance, self.best):
             self.best = candidate
         else:
             candidate = self.best
