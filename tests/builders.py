@@ -11,6 +11,7 @@ from polyhull.domain.fleet import (
     Link,
     Node,
     Pool,
+    Power,
     Site,
     Storage,
     StorageKind,
@@ -34,6 +35,7 @@ from polyhull.domain.workloads import (
 
 NOW = 1_800_000_000.0
 GIB = 2**30
+WATTS = {"v100": 300.0, "p100": 250.0, "k80": 150.0, "npu": 72.0, "cpu": 4.4}
 CLASSES = {"cpu": "CPU", "v100": "GPU", "k80": "GPU", "p100": "GPU", "npu": "NPU"}
 
 
@@ -79,7 +81,9 @@ def growth(nodes: int, devices: int = 8, provision: float = 60.0) -> Growth:
 def accelerator(name: str, tolerations: Sequence[Toleration] = ()) -> AcceleratorType:
     kind = CLASSES.get(name, "GPU")
     resource = "" if kind == "CPU" else f"example.com/{name}"
-    return AcceleratorType(name, kind, resource, memory_bytes=32 * GIB, tolerations=tuple(tolerations))
+    return AcceleratorType(
+        name, kind, resource, memory_bytes=32 * GIB, tolerations=tuple(tolerations), peak_watts=WATTS.get(name)
+    )
 
 
 def fleet(
@@ -223,4 +227,8 @@ def random_snapshot(
         ]  # fmt: skip
         data = [dice.choice(sets).key.name] if dice.random() < 0.9 else []
         work.append(job(f"job-{i:04d}", options, dice.uniform(500, 40_000), data))
-    return snapshot(fleet(made, links), work, sets, policy=policy)
+    powered = [
+        Site(name, power=Power(pue=1.1 + 0.2 * i, carbon_grams_per_kilowatt_hour=100.0 * (i + 1)))
+        for i, name in enumerate(names)
+    ]
+    return snapshot(fleet(made, links, sites=powered), work, sets, policy=policy)

@@ -11,6 +11,7 @@ from math import isfinite
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.columns import ColumnSet
+from polyhull.planning import spending
 from polyhull.planning.instance import Instance
 from polyhull.planning.schedule import Moved, Schedule, Slot
 
@@ -83,7 +84,11 @@ def weighted_completion(outcome: Outcome) -> float:
 MAKESPAN = Level("Makespan", "s", makespan, slack=1.0)
 WEIGHTED_COMPLETION = Level("WeightedCompletion", "s", weighted_completion, slack=1.0)
 
-LEVELS: Mapping[str, Level] = {level.name: level for level in (MAKESPAN, WEIGHTED_COMPLETION)}
+COST = Level("Cost", "currency", spending.cost, spending.least_cost, spending.cost_of_column)
+ENERGY = Level("Energy", "J", spending.energy, spending.least_energy, spending.energy_of_column)
+CARBON = Level("Carbon", "g", spending.carbon, spending.least_carbon, spending.carbon_of_column)
+
+LEVELS: Mapping[str, Level] = {level.name: level for level in (MAKESPAN, WEIGHTED_COMPLETION, COST, ENERGY, CARBON)}
 """Every level there is; a name that is not here is refused by the border."""
 
 

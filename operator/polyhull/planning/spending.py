@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import Column, ColumnSet
-from polyhull.optimize.costs import Tariffs
 
 if TYPE_CHECKING:
+    from polyhull.planning.instance import Instance
     from polyhull.planning.objectives import Outcome
 
 _DOWN = 1.0 - 1e-9
@@ -21,7 +21,6 @@ _DOWN = 1.0 - 1e-9
 def cost(outcome: "Outcome") -> float:
     """What the jobs that count cost: their devices, and the bytes that are moved for them."""
     instance = outcome.instance
-    tariffs = Tariffs(instance.snapshot.fleet)
     total = 0.0
     moves: set[int] = set()
     for j in outcome.jobs:
@@ -31,7 +30,7 @@ def cost(outcome: "Outcome") -> float:
         choice = instance.choices[j][slot.choice]
         total += choice.column.price
         if slot.waits > 0.0:
-            total += tariffs.price(choice.column.pool, choice.column.devices * slot.waits)
+            total += choice.column.price * slot.waits / choice.column.length_seconds
         moves.update(choice.moves)
     for move in sorted(moves):
         if move in outcome.moved and move not in instance.made:
@@ -49,6 +48,21 @@ def carbon(outcome: "Outcome") -> float:
     """Grams of the jobs that count."""
     slots, choices = outcome.slots, outcome.instance.choices
     return sum(choices[j][slot.choice].column.carbon_grams for j in outcome.jobs if (slot := slots[j]) is not None)
+
+
+def cost_of_column(instance: "Instance", j: int, g: int) -> float:
+    """Its devices, and its bytes by the cheapest way."""
+    choice = instance.choices[j][g]
+    ways = (min((way.route.price for way in instance.moves[move].ways), default=0.0) for move in choice.moves)
+    return choice.column.price + sum(ways)
+
+
+def energy_of_column(instance: "Instance", j: int, g: int) -> float:
+    return instance.choices[j][g].column.energy_joules
+
+
+def carbon_of_column(instance: "Instance", j: int, g: int) -> float:
+    return instance.choices[j][g].column.carbon_grams
 
 
 def least_cost(snapshot: Snapshot, columns: ColumnSet) -> float:

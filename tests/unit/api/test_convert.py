@@ -121,7 +121,7 @@ REFUSED_ELSEWHERE: list[tuple[str, str, tuple[str, ...], Any]] = [
     ),
     ("ComputePool", "ascend-310p", ("spec", "autoscaling"), {"maxNodes": 3, "hook": {"type": "CapacityBuffer"}}),
     ("AcceleratorType", "ascend-310p", ("spec", "deviceClassName"), "npu.huawei.com"),
-    ("PlacementPolicy", "default", ("spec", "objective"), ["Cost", "Makespan"]),
+    ("PlacementPolicy", "default", ("spec", "objective"), ["MaxMinFairness", "Makespan"]),
     ("PlacementPolicy", "default", ("spec", "overlapChunks"), 4),
     ("PlacementPolicy", "default", ("spec", "stabilisation"), {"moveBudget": 4}),
     ("PlacementPolicy", "default", ("spec", "stabilisation"), {"coolDownSeconds": 4}),

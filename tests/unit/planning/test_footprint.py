@@ -84,7 +84,7 @@ def test_an_unknown_price_compares_as_the_dearest_and_unknown_idle_watts_as_a_sh
     where = b.fleet(
         [b.pool("a", "v100", price_per_device_hour=7.2), b.pool("b", "k80")],
         [b.link("a", "b", price_per_gigabyte=0.02), b.link("b", "a")],
-        kinds=[replace(V100, idle_watts=None)],
+        kinds=[replace(V100, idle_watts=None), AcceleratorType("k80", "GPU", "example.com/k80")],
     )
     tariffs = Tariffs(where)
     assert tariffs.of("b/k80").price_per_second is None

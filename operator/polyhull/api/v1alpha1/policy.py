@@ -20,7 +20,7 @@ from polyhull.api.v1alpha1.common import (
 from polyhull.api.v1alpha1.training import Priority
 
 ModeName = Literal["Observe", "Recommend", "Enforce"]
-ObjectiveName = Literal["Makespan", "WeightedCompletion", "Cost", "Energy", "MaxMinFairness"]
+ObjectiveName = Literal["Makespan", "WeightedCompletion", "Cost", "Energy", "Carbon", "MaxMinFairness"]
 
 
 class Stabilisation(Model):
