@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import live, planning, roofline
+from benchmarks import gavel, live, melange, planning, roofline
 from benchmarks.figures import Figure, SkipBenchmark
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
@@ -19,6 +19,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "plan-1000": planning.plan_1000,
     "joint-vs-baselines": planning.joint_vs_baselines,
     "roofline": roofline.roofline,
+    "gavel-makespan": gavel.gavel_makespan,
+    "gavel-max-min": gavel.gavel_max_min,
+    "melange": melange.melange,
     "arrival-latency": live.arrival,
     "requests-per-placement": live.arrival,  # one run measures both
 }
