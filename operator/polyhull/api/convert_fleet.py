@@ -222,7 +222,8 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             found.invalid(
                 f"spec.{name}", "does not belong into the policy named default", "put it into another policy"
             )
-    gain = spec.stabilisation.minimum_gain if spec.stabilisation else None
+    calm = spec.stabilisation or policy.Stabilisation()
+    gain, cool_down = calm.minimum_gain, calm.cool_down_seconds
     return found.done(
         Policy(
             mode=Mode(spec.mode or "Enforce"),
@@ -232,6 +233,8 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             else plain.bandwidth_margin,
             startup_seconds=plain.startup_seconds if spec.startup_seconds is None else float(spec.startup_seconds),
             minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
+            move_budget=calm.move_budget,
+            cool_down_seconds=plain.cool_down_seconds if cool_down is None else float(cool_down),
             solver=_limits(spec.solver),
         )
     )
@@ -364,11 +367,6 @@ def _shape(spec: compute.ComputePoolSpec, found: Findings) -> Resources | None:
 def _refuse_calm(spec: policy.PlacementPolicySpec, found: Findings) -> None:
     if spec.overlap_chunks is not None:
         found.refuse("spec.overlapChunks", "data is copied whole so far; leave it out")
-    calm = spec.stabilisation
-    if calm is not None and calm.move_budget is not None:
-        found.refuse("spec.stabilisation.moveBudget", "started jobs are never moved so far; leave it out")
-    if calm is not None and calm.cool_down_seconds is not None:
-        found.refuse("spec.stabilisation.coolDownSeconds", "there is no cool-down yet; leave it out")
 
 
 def _limits(spec: policy.Solver | None) -> SolverLimits:

@@ -5,6 +5,7 @@ Times in decisions count from `Decision.taken_at`; in status they are instants i
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from polyhull.api.conditions import Reason, Type, condition_status, get_condition, instant
@@ -127,6 +128,8 @@ def job_status(
         "estimatedCompletionTime": instant(taken_at + assignment.end_seconds),
         "explanation": explanation_status(assignment.explanation),
     }
+    if assignment.promise is not None and (told := promise_status(assignment.promise)):
+        out["promise"] = told
     read = {key for key, _ in assignment.data}
     listed = [
         transfer_status(transfer, taken_at)
@@ -136,6 +139,20 @@ def job_status(
     if listed:
         out["transfers"] = listed[:16]
     return settle_estimates(old, out, taken_at)
+
+
+def promise_status(promise: Promise) -> dict[str, Any]:
+    """`status.promise`; empty for one that promises nothing."""
+    if promise.due_at is None:
+        return {}
+    out: dict[str, Any] = {
+        "completionTime": instant(promise.due_at),
+        "givenTime": instant(promise.given_at),
+        "slips": promise.slips,
+    }
+    if promise.moved_at is not None and promise.left is not None:
+        out |= {"movedTime": instant(promise.moved_at), "leftPool": promise.left[0], "leftOption": promise.left[1]}
+    return out
 
 
 def settle_estimates(before: Raw, after: Raw, now: float) -> dict[str, Any]:
@@ -265,13 +282,19 @@ def read_promise(status: JobStatus | None) -> Promise | None:
     if status.estimated_start_time is None or status.estimated_completion_time is None:
         return None
     entry: AssignmentStatus = status.assignment
-    return Promise(
-        entry.cluster,
-        entry.pool,
-        entry.option,
-        entry.order,
-        parse_instant(status.estimated_start_time),
-        parse_instant(status.estimated_completion_time),
+    start, finish = parse_instant(status.estimated_start_time), parse_instant(status.estimated_completion_time)
+    promise = Promise(entry.cluster, entry.pool, entry.option, entry.order, start, finish)
+    told = status.promise
+    if told is None:
+        return promise
+    left = None if told.left_pool is None or told.left_option is None else (told.left_pool, told.left_option)
+    return replace(
+        promise,
+        due_at=parse_instant(told.completion_time),
+        given_at=parse_instant(told.given_time),
+        slips=told.slips,
+        moved_at=None if told.moved_time is None else parse_instant(told.moved_time),
+        left=left,
     )
 
 

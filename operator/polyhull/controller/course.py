@@ -136,7 +136,7 @@ class Course:
         carried = carrying(snapshot, found)
         renewed = await self.planner.insert(carried)
         taken = decision
-        if renewed is not None and gains(decision, renewed, 0.0):
+        if renewed is not None and gains(decision, renewed):
             taken, asked = renewed, carried
         bounded = replace(
             taken,

@@ -17,7 +17,9 @@ from polyhull.domain.units import format_seconds
 
 ACCEPTED: Said = (Type.ACCEPTED, True, Reason.VALID, "every field is understood and acted on")
 NOT_ENDED: Said = (Type.SUCCEEDED, None, Reason.PENDING, "it has not started")
-_PLAN_FIELDS = ("assignment", "planHash", "transfers", "estimatedStartTime", "estimatedCompletionTime", "explanation")
+_PLAN_FIELDS = (
+    "assignment", "planHash", "transfers", "estimatedStartTime", "estimatedCompletionTime", "explanation", "promise",
+)  # fmt: skip
 _UNPLANNED = dict.fromkeys(_PLAN_FIELDS)
 
 

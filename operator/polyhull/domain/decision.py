@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from polyhull.domain.fleet import Evidence
-from polyhull.domain.workloads import Key
+from polyhull.domain.workloads import Key, Promise
 
 
 class BoundKind(StrEnum):
@@ -138,6 +138,8 @@ class Assignment:
     use: Use = Use()
     deadline_seconds: float | None = None
     """Seconds from `taken_at` to its deadline, negative when that is over; None without one."""
+    promise: Promise | None = None
+    """What this plan says of a job that waits, to be remembered; None for a fixed one."""
     remedy: str = ""
     """For a late job: what would help, tried in the same simulation."""
 

@@ -43,7 +43,12 @@ class Policy:
     startup_seconds: float = 2.0
     """Image and rendezvous: from release to running. Measured on the proving ground; see docs/benchmarks.md."""
     minimum_gain: float = 0.02
-    """A new full plan replaces the present one only if its makespan is shorter by this share."""
+    """A new full plan replaces the present one only if a level is better by this share, and so again each time that
+    the number of jobs it moves doubles."""
+    move_budget: int | None = None
+    """At most so many waiting jobs change their place from one plan to the next; None: no limit."""
+    cool_down_seconds: float = 600.0
+    """A waiting job that changed its place keeps it for so long."""
     solver: SolverLimits = field(default_factory=SolverLimits)
 
 

@@ -83,6 +83,16 @@ class Promise:
     order: int
     start_at: float
     finish_at: float
+    due_at: float | None = None
+    """P: the finish that was promised, first or after the last slip; None before anything was."""
+    given_at: float = 0.0
+    """When that was said."""
+    slips: int = 0
+    """How often a later plan had to go beyond it."""
+    moved_at: float | None = None
+    """When its column last changed."""
+    left: tuple[str, str] | None = None
+    """(pool, option) it was moved away from last; it does not go back there."""
 
 
 @dataclass(frozen=True, slots=True)

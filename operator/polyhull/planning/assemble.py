@@ -13,6 +13,7 @@ from polyhull.planning.footprint import use
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import Reserved, named
 from polyhull.planning.schedule import Schedule
+from polyhull.planning.urgency import renewed
 
 
 def queue(schedule: Schedule) -> tuple[int, ...]:
@@ -44,7 +45,9 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
         because, times = why.get(j, Explanation("")), (slot.start, slot.end)
         placed = _assignment(instance.jobs[j], choice.column, nodes, position + 1, times, because, now)
         spent = _use(tariffs, choice.column, slot.end - slot.start, slot.waits)
-        out.append(replace(placed, remedy=remedies.get(j, ""), use=spent))
+        place = (placed.cluster, placed.pool, placed.option)
+        told = renewed(instance.jobs[j].promise, now, place, placed.order, times)
+        out.append(replace(placed, remedy=remedies.get(j, ""), use=spent, promise=told))
     return tuple(sorted(out, key=lambda assignment: assignment.job))
 
 

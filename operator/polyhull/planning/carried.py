@@ -9,16 +9,11 @@ from polyhull.domain.workloads import Key, Promise, Serving
 
 
 def promises_of(decision: Decision) -> dict[Key, Promise]:
-    """Column and place of every job that waits."""
+    """Column, place and what was promised of every job that waits."""
+    now = decision.taken_at
     return {
-        one.job: Promise(
-            one.cluster,
-            one.pool,
-            one.option,
-            one.order,
-            decision.taken_at + one.start_seconds,
-            decision.taken_at + one.end_seconds,
-        )
+        one.job: one.promise
+        or Promise(one.cluster, one.pool, one.option, one.order, now + one.start_seconds, now + one.end_seconds)
         for one in decision.assignments
         if not one.fixed
     }

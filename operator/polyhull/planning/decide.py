@@ -11,6 +11,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import Prove
 from polyhull.planning.assemble import assignments, plan_hash, transfers, unplaced
+from polyhull.planning.calm import adopted
 from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
 from polyhull.planning.evict import evictions
@@ -19,7 +20,7 @@ from polyhull.planning.footprint import footprint
 from polyhull.planning.kernels import NOT_BUILT, library
 from polyhull.planning.levels import Levelled, later_levels, level_reports
 from polyhull.planning.objectives import makespan_first
-from polyhull.planning.promise import keep, replaces
+from polyhull.planning.promise import keep
 from polyhull.planning.prove import prove_and_improve
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
@@ -54,19 +55,20 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
             bound, kind = proved.lower_bound_seconds, BoundKind.EXACT_WHOLE_COPY
 
     levelled = later_levels(reserved.instance, fresh)
-    present = keep(reserved.instance)
-    if present is not None and not replaces(reserved.instance, levelled.schedule, present.schedule):
-        levelled, status = replace(levelled, schedule=present.schedule), f"{status}, present plan kept"
+    schedule, kept = adopted(reserved.instance, levelled.schedule)
+    status += kept
     if library() is None:
         status = f"{status}; {NOT_BUILT}"
     report = SolverReport(0.0, status, steps + levelled.steps)
-    return _decision(reserved, levelled, guide, (bound, kind), baselines, report)
+    return _decision(reserved, replace(levelled, schedule=schedule), guide, (bound, kind), baselines, report)
 
 
 def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int]:
     """The best schedule around what is reserved, the baselines there, and the steps it took."""
     instance, limits = reserved.instance, reserved.instance.snapshot.policy.solver
     start, baselines = first_schedules(instance, guide.choice)
+    present = keep(instance)
+    start = start if present is None else min(start, present.schedule, key=lambda one: one.objective)
     start, settled = fewest_late(instance, start, limits.search_steps, limits.seed)
     ranking = ranked(instance, guide.choice, guide.ranking)
     found, steps = improve(instance, start, limits.search_steps, limits.seed, ranking, guide.lower_bound_seconds)

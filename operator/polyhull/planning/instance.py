@@ -16,7 +16,7 @@ from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.paths import Network
 from polyhull.planning.evict import idle_copies
 from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
-from polyhull.planning.urgency import deadline, weight
+from polyhull.planning.urgency import deadline, promised, settled, weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +114,21 @@ class Instance:
     born: tuple[int, ...]
     """Growth nodes that fixed jobs and services already asked for, per pool; they stand behind the real ones."""
     tiers: tuple[int, ...] = ()
-    """Priority of each job; higher ones are placed first."""
+    """Higher ones are placed first: twice the priority, and one more where the start is fixed."""
     budgets: tuple[int, ...] = ()
     """Copies that data sets may still have and bytes that stores may still take, where limited."""
     weights: tuple[float, ...] = ()
     """What a second of each job's finish counts; grows with its age."""
     deadlines: tuple[float, ...] = ()
     """Seconds from now by which each job should end; inf without a deadline."""
+    promised: tuple[float, ...] = ()
+    """Seconds from now until which its promise is kept; inf without one."""
     made: Mapping[int, tuple[int, float, float]] = field(default_factory=dict)
     """Moves that are settled before any job: running ones and models of services; (way, start, end)."""
+
+    def due(self, j: int) -> float:
+        """By when job j must end to be on time and as promised."""
+        return min(self.deadlines[j], self.promised[j])
 
 
 def usable(fleet: Fleet, pool: Pool) -> list[bool]:
@@ -238,10 +244,11 @@ def compile_instance(
         tuple(tuple(([0.0], [free]) for free in pool.capacity) for pool in pools),
         base_links,
         tuple(0 for _ in pools),
-        tuple(job.priority for job in jobs),
+        tuple(2 * job.priority + settled(job) for job in jobs),
         tuple(budgets.left),
         tuple(weight(job, snapshot.taken_at) for job in jobs),
         tuple(deadline(job, snapshot.taken_at) for job in jobs),
+        tuple(promised(job, snapshot.taken_at) for job in jobs),
         {i: (0, 0.0, move.active_until) for i, move in enumerate(moves) if move.active_until is not None},
     )
 

@@ -160,17 +160,15 @@ class _Goal:
         return last if all(value <= cap for value, cap in zip(before, held, strict=True)) else None
 
     def _limits(self, board: Board, mine: Sequence[int]) -> dict[int, float]:
-        """By when each must end: a deadline that is met stays met, and so does a makespan that comes first."""
+        """By when each must end: a deadline or promise that is met stays met, a makespan that comes first too."""
         last = inf
         for k, level in enumerate(self.levels[:-1]):
             if level is MAKESPAN:
                 last = self.caps[self.at - len(self.levels) + 1 + k] / PER_UNIT
-        deadlines = self.instance.deadlines
         out = {}
         for j in mine:
-            slot = board.slots[j]
-            met = slot is not None and slot.end <= deadlines[j]
-            out[j] = min(last, deadlines[j]) if met else last
+            slot, due = board.slots[j], self.instance.due(j)
+            out[j] = min(last, due) if slot is not None and slot.end <= due else last
         return out
 
     def _put(self, board: Board, j: int, limit: float, dice: Dice) -> bool:

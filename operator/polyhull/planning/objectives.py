@@ -1,8 +1,8 @@
 """What better means: whole numbers of a simulated schedule, compared in order, and the levels a policy may list.
 
 A score is read from the left: jobs left out; then for each tier, the highest first, the weight of missed deadlines
-and the levels of `PlacementPolicy.spec.objective` in their order; last the weighted sum of finishes, which only
-decides between equals. Adding a level: docs/how-to/add-an-objective.md.
+(and of broken promises, a thousandth) and the levels of `PlacementPolicy.spec.objective` in their order; last the
+weighted sum of finishes, which only decides between equals. Adding a level: docs/how-to/add-an-objective.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +21,8 @@ PER_UNIT = 1_000_000
 """Scores are whole millionths: the last bits of a float decide nothing."""
 RELATIVE_TOLERANCE = 0.005
 """A later level may cost an earlier one so much of its own best, and the level's `slack` more."""
+BROKEN_PROMISE = 1e-3
+"""A promise that is not kept, in missed deadlines of the same weight."""
 _MOST = 1e24
 
 
@@ -153,6 +155,11 @@ def clearly_better(fresh: Score, present: Score, levels: Sequence[Level], minimu
 
 
 def late_weight(outcome: Outcome) -> float:
-    """Weight of the jobs that end after their deadline."""
-    deadlines, weights = outcome.instance.deadlines, outcome.instance.weights
-    return sum(weights[j] for j, end in outcome.ends() if end > deadlines[j])
+    """Weight of the jobs that end after their deadline, and a thousandth of those that end later than promised."""
+    instance, late = outcome.instance, 0.0
+    for j, end in outcome.ends():
+        if end > instance.deadlines[j]:
+            late += instance.weights[j]
+        if end > instance.promised[j]:
+            late += BROKEN_PROMISE * instance.weights[j]
+    return late

@@ -1,4 +1,4 @@
-"""The present plan as its jobs remember it, and when a fresh one may replace it.
+"""The present plan as its jobs remember it.
 
 A job's promise (column and place in the queue) is the only memory of a plan, so a restart makes the same plan again.
 Arrivals are put behind what was promised, at their earliest finish: they backfill and delay no promise.
@@ -7,7 +7,6 @@ Arrivals are put behind what was promised, at their earliest finish: they backfi
 from dataclasses import dataclass
 
 from polyhull.planning.instance import Instance
-from polyhull.planning.objectives import clearly_better, levels_of
 from polyhull.planning.order import Order, Prescribed
 from polyhull.planning.schedule import Schedule
 from polyhull.planning.simulate import run
@@ -48,12 +47,6 @@ def arrivals_behind(instance: Instance, prescribed: Prescribed) -> Order:
         return (-instance.tiers[j], 0, promise.order, job.created_at, job.key)
 
     return tuple(sorted(range(len(instance.jobs)), key=rank))
-
-
-def replaces(instance: Instance, fresh: Schedule, present: Schedule) -> bool:
-    """Is the fresh plan enough better than the present one (`objectives.clearly_better`)?"""
-    policy = instance.snapshot.policy
-    return clearly_better(fresh.objective, present.objective, levels_of(policy.objective), policy.minimum_gain)
 
 
 def _column(instance: Instance, j: int) -> int | None:

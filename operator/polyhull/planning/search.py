@@ -273,8 +273,8 @@ class TierSearch:
         instance = self.instance
         for j in self.jobs:
             limit, slot = self._target, self.best.slots[j]
-            if slot is not None and slot.end <= instance.deadlines[j]:
-                limit = min(limit, instance.deadlines[j])
+            if slot is not None and slot.end <= instance.due(j):
+                limit = min(limit, instance.due(j))
             self._latest[j] = limit
             options = instance.choices[j]
             self._allowed[j] = tuple(i for i in self.ranking[j] if options[i].soonest <= limit)[:COLUMNS]

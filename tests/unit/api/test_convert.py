@@ -123,8 +123,6 @@ REFUSED_ELSEWHERE: list[tuple[str, str, tuple[str, ...], Any]] = [
     ("AcceleratorType", "ascend-310p", ("spec", "deviceClassName"), "npu.huawei.com"),
     ("PlacementPolicy", "default", ("spec", "objective"), ["MaxMinFairness", "Makespan"]),
     ("PlacementPolicy", "default", ("spec", "overlapChunks"), 4),
-    ("PlacementPolicy", "default", ("spec", "stabilisation"), {"moveBudget": 4}),
-    ("PlacementPolicy", "default", ("spec", "stabilisation"), {"coolDownSeconds": 4}),
     ("PlacementPolicy", "team-a", ("spec", "deviceLimits"), [{"accelerator": "cpu", "devices": 3}]),
     ("PlacementPolicy", "team-a", ("spec", "mode"), "Observe"),
 ]

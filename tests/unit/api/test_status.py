@@ -15,7 +15,7 @@ from polyhull.api.v1alpha1.inference import InferenceJobStatus
 from polyhull.api.v1alpha1.jobstatus import JobStatus
 from polyhull.domain.decision import Alternative, Assignment, Explanation, Route, ServicePlan, ServingPlan, Transfer
 from polyhull.domain.fleet import Evidence
-from polyhull.domain.workloads import ActiveTransfer, Copy, Exclusion, Key, Serving
+from polyhull.domain.workloads import ActiveTransfer, Copy, Exclusion, Key, Promise, Serving
 
 NOW = 1_800_000_000.0
 DATA = Key("team-a", "imagenet", "DataSet")
@@ -182,3 +182,11 @@ def test_decimals_have_no_exponent(value: float) -> None:
     text = api.decimal(value)
     assert set(text) <= set("0123456789.")
     assert float(text) == pytest.approx(value, abs=1e-6, rel=1e-9)
+
+
+def test_what_was_promised_survives_a_restart() -> None:
+    place = ("edge-a", "edge-a/ascend-310p", "npu")
+    told = Promise(*place, 3, NOW + 100, NOW + 1000, NOW + 1500, NOW - 30, 2, NOW - 10, ("a/b", "y"))
+    body = api.job_status(replace(ASSIGNMENT, promise=told), [], NOW, "hash")
+    assert api.read_promise(_model(body)) == told
+    assert api.promise_status(replace(told, due_at=None)) == {}

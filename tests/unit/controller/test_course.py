@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from polyhull.controller.course import Course
 from polyhull.controller.planner import Planner, gains, problem_of
-from polyhull.domain.decision import Assignment, Decision
+from polyhull.domain.decision import Assignment, Decision, LevelReport
 from polyhull.domain.errors import SolverFailed
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.snapshot import Snapshot
@@ -141,6 +141,23 @@ def test_a_plan_that_the_checker_refused_or_with_nonsense_is_not_one() -> None:
 
 def test_more_placed_counts_before_sooner() -> None:
     one, two = plan(snapshot("one")), plan(snapshot("one", "two"), makespan=500.0)
-    assert gains(one, two, 0.02)
-    assert not gains(two, one, 0.02)
-    assert not gains(one, plan(snapshot("one"), makespan=99.0), 0.02)
+    assert gains(one, two)
+    assert not gains(two, one)
+
+
+def test_levels_count_in_their_order_and_within_their_tolerance() -> None:
+    def levelled(makespan: float, mean: float) -> Decision:
+        levels = (LevelReport("Makespan", "s", makespan), LevelReport("WeightedCompletion", "s", mean))
+        return replace(plan(snapshot("one"), makespan=makespan), levels=levels)
+
+    assert gains(levelled(1000.0, 500.0), levelled(990.0, 600.0))
+    assert gains(levelled(1000.0, 500.0), levelled(1004.0, 400.0))
+    assert not gains(levelled(1000.0, 500.0), levelled(1000.0, 500.0))
+    assert not gains(levelled(1000.0, 500.0), levelled(1010.0, 400.0))
+
+
+def test_fewer_late_jobs_count_before_every_level() -> None:
+    one, two = plan(snapshot("one"), makespan=100.0), plan(snapshot("one"), makespan=90.0)
+    late = replace(two, assignments=tuple(replace(a, deadline_seconds=50.0) for a in two.assignments))
+    assert gains(late, one)
+    assert not gains(one, late)

@@ -104,6 +104,21 @@ class ExclusionStatus(Model):
     until_time: Instant
 
 
+class PromiseStatus(Model):
+    """When the job was promised to end. Later plans keep to it within 10 % of its span, at least 10 minutes."""
+
+    completion_time: Instant
+    given_time: Instant
+    slips: Count = 0
+    """How often a plan had to go beyond it (capacity or durations changed, a higher tier came); after 3 its start is
+    fixed."""
+    moved_time: Instant | None = None
+    """When the plan last changed its place while it waited."""
+    left_pool: PoolName | None = None
+    """Where it was moved away from then; it does not go back there."""
+    left_option: Name | None = None
+
+
 class JobStatus(Status):
     """Status of a job that runs to its end."""
 
@@ -112,6 +127,7 @@ class JobStatus(Status):
     transfers: Annotated[list[TransferStatus], Field(max_length=16)] | None = None
     estimated_start_time: Instant | None = None
     estimated_completion_time: Instant | None = None
+    promise: PromiseStatus | None = None
     explanation: ExplanationStatus | None = None
     exclusions: Annotated[list[ExclusionStatus], Field(max_length=16)] | None = None
     start_time: Instant | None = None

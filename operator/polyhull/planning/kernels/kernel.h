@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#define BROKEN_PROMISE 1e-3 /* planning/objectives.py: in missed deadlines of the same weight */
 #define DIMS 5 /* Resources.as_tuple: devices, cpu, memory, ephemeral storage, pods */
 
 /* planning/instance.py Instance; filled by kernels/tables.py, field by field in this order. `x_of` arrays are offsets:
@@ -19,6 +20,7 @@ typedef struct {
     const int32_t *choice_of;  /* jobs + 1 */
     const int32_t *tier;       /* 0 is the highest */
     const double *deadline;    /* seconds from now; inf: none */
+    const double *promised;    /* until when its promise is kept, likewise */
     const double *weight;      /* of being late */
     const int32_t *choice_pool, *replicas, *devices, *move_of; /* per choice; devices of the whole gang; + 1 */
     const double *length, *head, *soonest;

@@ -52,6 +52,7 @@ static void rate(Schedule *schedule, const Instance *in) {
         }
         double end = schedule->end[j], *tier = score + 1 + 2 * in->tier[j];
         if (end > in->deadline[j]) tier[0] += in->weight[j];
+        if (end > in->promised[j]) tier[0] += BROKEN_PROMISE * in->weight[j];
         if (end > tier[1]) tier[1] = end;
     }
     for (int64_t k = 1; k < numbers(in); k++) score[k] = whole(score[k]);

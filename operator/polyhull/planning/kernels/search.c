@@ -64,8 +64,8 @@ static void limits(Search *s) {
     const Instance *in = s->in;
     for (int32_t i = 0; i < s->count; i++) {
         int32_t j = s->jobs[i], n = 0;
-        double limit = s->target, deadline = in->deadline[j];
-        if (s->best.column[j] >= 0 && s->best.end[j] <= deadline && deadline < limit) limit = deadline;
+        double limit = s->target, due = fmin(in->deadline[j], in->promised[j]);
+        if (s->best.column[j] >= 0 && s->best.end[j] <= due && due < limit) limit = due;
         s->latest[j] = limit;
         for (int32_t c = in->choice_of[j]; c < in->choice_of[j + 1] && n < COLUMNS; c++)
             if (in->soonest[in->choice_of[j] + s->ranking[c]] <= limit) s->allowed[j * COLUMNS + n++] = s->ranking[c];

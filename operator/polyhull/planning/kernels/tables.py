@@ -14,7 +14,7 @@ from polyhull.planning.timeline import Units
 _COUNTS = ("jobs", "choices", "pools", "links", "moves", "ways", "budgets", "tiers")
 _NUMBERS = ("running",)
 _ARRAYS = {
-    "choice_of": "i", "tier": "i", "deadline": "d", "weight": "d",
+    "choice_of": "i", "tier": "i", "deadline": "d", "promised": "d", "weight": "d",
     "choice_pool": "i", "replicas": "i", "devices": "i", "move_of": "i",
     "length": "d", "head": "d", "soonest": "d", "moved_bytes": "q", "pod": "q", "needs": "i",
     "dims": "i", "unborn": "i", "node_of": "i", "shape": "q", "provision": "d",
@@ -82,6 +82,7 @@ def _values(instance: Instance) -> dict[str, Any]:
         "choice_of": _offsets(len(options) for options in instance.choices),
         "tier": [rank[tier] for tier in instance.tiers],
         "deadline": instance.deadlines,
+        "promised": instance.promised,
         "weight": instance.weights,
         "choice_pool": [choice.pool for choice in choices],
         "replicas": [choice.replicas for choice in choices],
