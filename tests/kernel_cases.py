@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from polyhull.domain.fleet import Power, Site
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import ActiveTransfer, InferenceService, Key, Promise
@@ -37,7 +38,7 @@ from tests.builders import (
 
 def everything(seed: int) -> Snapshot:
     """A bit of all that an instance may hold: gangs over nodes, several binding resources, growth, shared and running
-    transfers, relays, limits on copies and bytes, services, running jobs, tiers, deadlines, promises."""
+    transfers, relays, limits on copies and bytes, power caps, services, running jobs, tiers, deadlines, promises."""
     dice = Random(seed)
     names = ["east", "north", "west", "edge"][: dice.randint(2, 4)]
     cores = dice.choice([[96], [6, 96]])
@@ -87,7 +88,11 @@ def everything(seed: int) -> Snapshot:
         running.append(
             ActiveTransfer(moved, over.target, store, over.source, over.target, (over.name,), rate, NOW - 4.0)
         )
-    return snapshot(fleet(pools, links, clusters), work, sets, services, transfers=tuple(running))
+    sites = [
+        Site(name, power=Power(cap_watts=dice.choice([None, None, 700.0, 1300.0]), pue=dice.choice([None, 1.1, 1.3])))
+        for name in names
+    ]
+    return snapshot(fleet(pools, links, clusters, sites), work, sets, services, transfers=tuple(running))
 
 
 def instance_of(seed: int) -> Instance:

@@ -289,8 +289,6 @@ _SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicyS
 def _power(spec: topology.Power | None, found: Findings) -> Power:
     if spec is None:
         return Power()
-    if spec.cap_watts is not None:
-        found.refuse("spec.power.capWatts", "power is reported but not capped yet; leave it out")
     pue = found.maybe_decimal(spec.pue)
     if pue is not None and not 1.0 <= pue <= 100.0:
         found.invalid(

@@ -14,6 +14,7 @@ from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.units import format_bytes
 from polyhull.domain.workloads import ActiveTransfer, DataInput, DataSet, Exclusion, Key
+from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Allowed, Network
 
 IN_SITE_BYTES_PER_SECOND = 10e9 / 8
@@ -69,6 +70,7 @@ class Admission:
         self.active: dict[tuple[Key, str], ActiveTransfer] = {}
         for transfer in sorted(snapshot.transfers, key=lambda one: (one.data_set, one.store, one.source_site)):
             self.active.setdefault((transfer.data_set, transfer.store), transfer)
+        self.tariffs = Tariffs(fleet)
         self._tolerations = {kind.name: kind.tolerations for kind in fleet.accelerators}
         self._allowed: dict[Selector, Allowed] = {}
         self._matches: dict[tuple[Selector, str], bool] = {}
@@ -127,6 +129,21 @@ class Admission:
                 left = exclusion.until - self.now
                 text = f"{exclusion.reason} at {exclusion.pool or exclusion.cluster}: {exclusion.message}"
                 return Refusal("Excluded", f"{text}; tried again in {left:.0f} s")
+        return None
+
+    def power(self, pool: Pool, devices: int) -> Refusal | None:
+        """Would so many devices at their peak stay below the site's cap if nothing else ran there?"""
+        cap, peak = self.tariffs.cap(pool.site), self.tariffs.of(pool.name).peak_watts
+        if cap is None:
+            return None
+        if peak is None:
+            text = f"site {pool.site} is capped at {cap:g} W and nobody says what {pool.accelerator} draws"
+            return Refusal("PowerUnknown", f"{text}; write peakWatts of that AcceleratorType")
+        if devices * peak > cap * (1.0 + 1e-9):
+            text = (
+                f"{devices} x {pool.accelerator} draw {devices * peak:g} W at their peak, {pool.site} has {cap:g} W"
+            )
+            return Refusal("PowerCap", f"{text}; raise power.capWatts of the Site, or use fewer devices")
         return None
 
     # -- nodes ------------------------------------------------------------------------------------------------

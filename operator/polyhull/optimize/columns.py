@@ -27,7 +27,6 @@ from polyhull.optimize.admission import (
     remaining_seconds,
     usable_rate,
 )
-from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Network
 
 
@@ -157,7 +156,7 @@ def build_columns(snapshot: Snapshot) -> ColumnSet:
 class _Builder:
     def __init__(self, snapshot: Snapshot, admission: Admission) -> None:
         self.snapshot, self.admission = snapshot, admission
-        self.tariffs = Tariffs(snapshot.fleet)
+        self.tariffs = admission.tariffs
         self.kinds: dict[str, AcceleratorType] = {kind.name: kind for kind in snapshot.fleet.accelerators}
         self.pools: dict[str, list[Pool]] = {}
         for pool in sorted(snapshot.fleet.pools, key=lambda pool: pool.name):
@@ -199,6 +198,7 @@ class _Builder:
                     self.admission.member(service.key.namespace, pool.cluster, variant.service_account)
                     or self.admission.place(pool, service.site_selector, service.confidential, service.exclusions)
                     or self.admission.fits(variant.pod, 1, pool)
+                    or self.admission.power(pool, variant.devices_per_replica)
                     or (None if variant.rate_per_second > 0.0 else _nothing_known(variant))
                 )
                 answer = refusal or self._needs(inputs, self.admission.clusters[pool.cluster])
@@ -227,6 +227,7 @@ class _Builder:
             admission.member(job.key.namespace, pool.cluster, option.service_account)
             or admission.place(pool, job.site_selector, job.confidential, job.exclusions)
             or admission.fits(option.pod, option.replicas, pool)
+            or admission.power(pool, option.replicas * option.devices_per_replica)
             or (_no_rate(option) if not 0.0 < compute <= LONGEST_SECONDS else None)
         )
         if refusal is not None:

@@ -39,6 +39,7 @@ class Tariffs:
             pool.name: _tariff(pool, kinds.get(pool.accelerator), power.get(pool.site)) for pool in fleet.pools
         }
         self._links = {link.name: link for link in fleet.links}
+        self._caps = {name: one.cap_watts for name, one in power.items() if one.cap_watts is not None}
         known = self._of.values()
         self._price = max((one.price_per_second for one in known if one.price_per_second is not None), default=0.0)
         self._watts = max((one.active_watts for one in known if one.active_watts is not None), default=0.0)
@@ -49,6 +50,10 @@ class Tariffs:
 
     def of(self, pool: str) -> Tariff:
         return self._of.get(pool, _NOTHING)
+
+    def cap(self, site: str) -> float | None:
+        """Watts that devices held at a site may draw at their peak; None: no cap."""
+        return self._caps.get(site)
 
     def price(self, pool: str, device_seconds: float) -> float:
         """What holding devices costs, for comparisons."""

@@ -43,6 +43,8 @@ class PoolData:
     """[fixed group] pods in the group."""
     fixed_seconds: Floats
     """[fixed group] remaining time."""
+    watts: float = 0.0
+    """Of one device at its peak, at the meter; 0 where nobody says."""
 
     @property
     def capacity(self) -> Floats:
@@ -56,6 +58,28 @@ class PoolData:
         if self.growth_nodes > 0:
             shapes.append(self.growth_shape[None, :])
         return np.max(np.vstack(shapes), axis=0) if shapes else np.zeros(DIMENSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerCap:
+    """One site whose power is capped: the watts, its pools, and (peak watts, remaining seconds) of running jobs."""
+
+    site: str
+    watts: float
+    pools: tuple[int, ...]
+    fixed: tuple[tuple[float, float], ...]
+
+    def running(self, shares: Floats, seconds: float) -> float:
+        """Seconds of the whole cap that running jobs take within `seconds` from now; `shares` of each, at no instant
+        counted above 1 together."""
+        total, before = 0.0, 0.0
+        for until in sorted({left for _, left in self.fixed}):
+            end = min(until, seconds)
+            if end > before:
+                now = sum(float(share) for share, (_, left) in zip(shares, self.fixed, strict=True) if left > before)
+                total += min(1.0, now) * (end - before)
+                before = end
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +171,7 @@ class ModelData:
     serving: tuple[ServingOption, ...]
     fixed_seconds: float
     """The longest remaining time of what already runs: no schedule ends earlier."""
+    caps: tuple[PowerCap, ...] = ()
 
     @property
     def earliest(self) -> Floats:
@@ -206,6 +231,7 @@ def model_data(
         need_set=needs[:, 1].copy(),
         need_site=needs[:, 2].copy(),
         pools=tuple(_pool(pool, admission, fixed, jobs) for pool in pools),
+        caps=_caps(admission, pools, fixed),
         links=links,
         link_source=tuple(network.links[name].source for name in links),
         link_target=tuple(network.links[name].target for name in links),
@@ -281,6 +307,23 @@ def _active(admission: Admission, position: dict[str, int]) -> tuple[tuple[tuple
     return tuple(found)
 
 
+def _caps(admission: Admission, pools: Sequence[Pool], fixed: Sequence[Column]) -> tuple[PowerCap, ...]:
+    tariffs = admission.tariffs
+    at = {column.pool: pool.site for pool in pools for column in fixed if column.pool == pool.name}
+    found = []
+    for site in sorted({pool.site for pool in pools}):
+        cap = tariffs.cap(site)
+        if cap is not None:
+            mine = tuple(p for p, pool in enumerate(pools) if pool.site == site)
+            running = tuple(
+                ((tariffs.of(column.pool).peak_watts or 0.0) * column.devices, column.length_seconds)
+                for column in fixed
+                if at.get(column.pool) == site
+            )
+            found.append(PowerCap(site, cap, mine, running))
+    return tuple(found)
+
+
 def _pool(pool: Pool, admission: Admission, fixed: list[Column], jobs: dict[Key, TrainingJob]) -> PoolData:
     usable = admission.usable_nodes(pool)
     free = {node.name: np.array(node.free.as_tuple(), dtype=np.float64) for node in usable}
@@ -310,4 +353,5 @@ def _pool(pool: Pool, admission: Admission, fixed: list[Column], jobs: dict[Key,
         fixed_pods=np.array(pods, dtype=np.float64).reshape(-1, DIMENSIONS),
         fixed_counts=np.array(counts, dtype=np.float64),
         fixed_seconds=np.array(seconds, dtype=np.float64),
+        watts=admission.tariffs.of(pool.name).peak_watts or 0.0,
     )

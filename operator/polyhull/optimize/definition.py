@@ -1,11 +1,12 @@
 """The programme written down once more, row by row, in cvxpy: the definition that programme.py is tested against.
 
 Slow, small instances only, never on the production path (import it where it is needed: cvxpy takes a second).
-It covers rows (1) to (5) of docs/model.md at a fixed T, as the light programme
+It covers rows (1) to (6) of docs/model.md at a fixed T, as the light programme
 scales them, and the rate programme; the strengthening rows only remove
 schedules' relaxations, so they are tested against brute force instead.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import cvxpy as cp
@@ -39,6 +40,7 @@ def largest_share(data: ModelData, seconds: float, rates: bool = False) -> float
     flows, used = _flows(data, T, Y, rho, rates)
     rows += flows
     rows += _links(data, T, x, used, rates)
+    rows += _power(data, T, Y, n, rho, rates)
     for v, one in enumerate(data.serving):
         slopes = dict(one.per_request)
         load = sum(slopes[i] * x[v, i] for i in slopes)
@@ -79,6 +81,32 @@ def _pools(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> 
             else:
                 busy = float((held * np.minimum(pool.fixed_seconds, T)).sum())
                 rows.append(used / offered <= max(0.0, 1 - busy / offered))
+    return rows
+
+
+def _power(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> list[Any]:
+    """(6): joules at their peak of what holds devices at a capped site, against the cap until T."""
+    rows = []
+    for cap in data.caps:
+        mine = [g for g in range(len(data.columns)) if data.pool[g] in cap.pools]
+        used: Any = sum(
+            float(data.replicas[g] * data.pods[g, 0] * data.pools[data.pool[g]].watts * data.length[g]) * Y[g]
+            for g in mine
+        )
+        for v, one in enumerate(data.serving):
+            if one.pool in cap.pools:
+                used = used + T * float(one.pod.devices * data.pools[one.pool].watts) * n[v]
+        if isinstance(used, int | float):
+            continue
+        times = sorted({0.0, *(left for _, left in cap.fixed)})
+        spans = [(a, b if rates else min(b, T)) for a, b in pairwise(times)]
+        busy = sum(
+            max(0.0, b - a) * min(cap.watts, sum(watts for watts, left in cap.fixed if left > a)) for a, b in spans
+        )
+        if rates:
+            rows.append(used / (cap.watts * T) + rho * (busy / (cap.watts * T)) <= 1)
+        else:
+            rows.append(used / (cap.watts * T) <= max(0.0, 1 - busy / (cap.watts * T)))
     return rows
 
 

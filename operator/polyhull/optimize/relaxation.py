@@ -180,7 +180,8 @@ def _order(choice: dict[Key, Column], data: ModelData) -> tuple[Key, ...]:
 _STAGES = (
     "NoPool", "MemberUnknown", "MemberUnreachable", "Fenced", "Draining", "NamespaceNotAccepted",
     "ServiceAccountNotAllowed", "SiteSelector",
-    "Confidential", "Excluded", "PoolTooSmall", "NodesUnavailable", "Taint", "NoRate", "DataSetUnknown", "Residency",
+    "Confidential", "Excluded", "PoolTooSmall", "NodesUnavailable", "Taint", "PowerUnknown", "PowerCap",
+    "NoRate", "DataSetUnknown", "Residency",
     "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "NoReachableReplica",
 )  # fmt: skip
 """Rules in the order they are checked: the refusal that came latest was nearest to a yes."""

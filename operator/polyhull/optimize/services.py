@@ -319,6 +319,13 @@ class _Room:
             for node, count in placed.nodes:
                 at = (placed.pool, node)
                 used[at] = used.get(at, Resources()) + option.pod.times(count)
+        tariffs, sites = serving.admission.tariffs, {pool.name: pool.site for pool in serving.pools}
+        caps = {site: tariffs.cap(site) for site in sites.values()}
+        self.watts: dict[str, float] = {site: cap for site, cap in caps.items() if cap is not None}
+        """Left at sites whose power is capped."""
+        for (pool_name, _), held in used.items():
+            if sites.get(pool_name) in self.watts:
+                self.watts[sites[pool_name]] -= held.devices * (tariffs.of(pool_name).peak_watts or 0.0)
         self.free: dict[str, list[Resources]] = {}
         for pool in serving.pools:
             nodes: tuple[Node, ...] = serving.admission.usable_nodes(pool)
@@ -329,10 +336,20 @@ class _Room:
 
     def count(self, one: Candidate) -> int:
         pod = one.variant.pod
-        return sum(pod.copies_in(free) for free in self.free[one.pool])
+        fit = sum(pod.copies_in(free) for free in self.free[one.pool])
+        each = self._watts(one)
+        if one.site not in self.watts or each <= 0.0:
+            return fit
+        return max(0, min(fit, int(self.watts[one.site] / each + 1e-9)))
+
+    def _watts(self, one: Candidate) -> float:
+        """Of one replica at its peak."""
+        return one.variant.devices_per_replica * (self.serving.admission.tariffs.of(one.pool).peak_watts or 0.0)
 
     def take(self, one: Candidate, count: int) -> None:
         pod, free = one.variant.pod, self.free[one.pool]
+        if one.site in self.watts:
+            self.watts[one.site] -= count * self._watts(one)
         for at in sorted(range(len(free)), key=lambda n: (pod.copies_in(free[n]), n)):
             here = min(count, pod.copies_in(free[at]))
             free[at] = free[at] - pod.times(here)

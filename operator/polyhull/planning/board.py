@@ -82,6 +82,9 @@ class Board:
                 self._keep_node(pool, node)
         self._set(j, slot)
         hold(instance.pools[pool], state, pool, choice.pod, slot.start, slot.end, slot.nodes)
+        if choice.line >= 0:
+            self._keep_link(choice.line)
+            take_rate(state.links[choice.line], slot.start, slot.end, choice.watts)
         if slot.nodes and slot.nodes[-1][0] >= there:
             begin = slot.start + instance.pools[pool].provision_seconds
             self._births[j] = tuple((node, begin) for node, _ in slot.nodes if node >= there)
@@ -100,6 +103,9 @@ class Board:
             self._keep_node(pool, node)
             amount = -pod * pods if isinstance(pod, int) else tuple(-value * pods for value in pod)
             take_units(state.nodes[pool][node], births.get(node, slot.start), slot.end, amount)
+        if choice.line >= 0:
+            self._keep_link(choice.line)
+            take_rate(state.links[choice.line], slot.start, slot.end, -choice.watts)
         for move in choice.moves:
             if self.readers[move] or move in self._settled:
                 continue

@@ -49,6 +49,11 @@ def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -
     column = choice.column
     if slot.start > slot.ready:
         free = _free_at(instance, schedule, choice, slot.ready)
+        if choice.line >= 0 and free >= column.devices:
+            return (
+                f"Site {column.site} has no {choice.watts:.4g} W left under its power cap "
+                f"until {format_seconds(slot.start)} from now."
+            )
         return (
             f"Pool {column.pool} is short by {max(1, column.devices - free)} of {column.devices} devices "
             f"until {format_seconds(slot.start)} from now."

@@ -13,6 +13,7 @@ from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
 from polyhull.optimize.columns import Column, ColumnSet, Route
+from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Network
 from polyhull.planning.evict import idle_copies
 from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
@@ -65,6 +66,10 @@ class Choice:
     moves: tuple[int, ...]
     soonest: float
     moved_bytes: int
+    line: int = -1
+    """Where the site's power is capped: the line of `base_links` that the column draws from; else -1."""
+    watts: float = 0.0
+    """What it draws there from its start to its end."""
 
     @property
     def name(self) -> tuple[str, str]:
@@ -96,7 +101,10 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Read-only; `base_nodes` and `base_links` are copied by every simulation."""
+    """Read-only; `base_nodes` and `base_links` are copied by every simulation.
+
+    Behind the links stands a line for each site whose power is capped: watts are taken like bytes per second.
+    """
 
     snapshot: Snapshot
     columns: ColumnSet
@@ -125,6 +133,8 @@ class Instance:
     """Seconds from now until which its promise is kept; inf without one."""
     made: Mapping[int, tuple[int, float, float]] = field(default_factory=dict)
     """Moves that are settled before any job: running ones and models of services; (way, start, end)."""
+    power: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """Of pools at sites whose power is capped: (line, peak watts of one device at the meter)."""
 
     def due(self, j: int) -> float:
         """By when job j must end to be on time and as promised."""
@@ -191,6 +201,18 @@ def pool_models(snapshot: Snapshot, columns: ColumnSet) -> tuple[PoolModel, ...]
     return tuple(models)
 
 
+def _power_lines(
+    snapshot: Snapshot, first: int
+) -> tuple[tuple[tuple[str, float], ...], dict[str, tuple[int, float]]]:
+    """Capped sites with their watts, sorted, and `Instance.power`; the k-th site has line `first` + k."""
+    tariffs = Tariffs(snapshot.fleet)
+    capped = {site.name: tariffs.cap(site.name) for site in snapshot.fleet.sites}
+    caps = tuple((name, watts) for name, watts in sorted(capped.items()) if watts is not None)
+    line = {name: first + k for k, (name, _) in enumerate(caps)}
+    pools = [pool for pool in snapshot.fleet.pools if pool.site in line]
+    return caps, {pool.name: (line[pool.site], tariffs.of(pool.name).peak_watts or 0.0) for pool in pools}
+
+
 def link_capacity(snapshot: Snapshot, traffic: Mapping[str, float]) -> dict[str, float]:
     """Bytes per second the plan counts on, per link, less what services send."""
     network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
@@ -206,7 +228,10 @@ def compile_instance(
     capacity = link_capacity(snapshot, traffic)
     names = tuple(sorted(capacity))
     link_index = {name: i for i, name in enumerate(names)}
+    caps, power = _power_lines(snapshot, len(names))
     base_links: tuple[LinkSteps, ...] = tuple(([0.0], [capacity[name]]) for name in names)
+    base_links += tuple(([0.0], [watts]) for _, watts in caps)
+    names += tuple(f"watts of {site}" for site, _ in caps)
     pools = pool_models(snapshot, columns)
     pool_index = {pool.name: i for i, pool in enumerate(pools)}
     budgets = _Budgets(snapshot)
@@ -220,7 +245,7 @@ def compile_instance(
     for column in columns.columns:
         by_job.setdefault(column.job, []).append(column)
     jobs, choices, fixed = [], [], []
-    choose = _Chooser(pools, pool_index, moves, move_index)
+    choose = _Chooser(pools, pool_index, moves, move_index, power)
     for job in sorted(snapshot.jobs, key=lambda j: j.key):
         mine = by_job.get(job.key, [])
         stuck = next((column for column in mine if column.fixed), None)
@@ -250,6 +275,7 @@ def compile_instance(
         tuple(deadline(job, snapshot.taken_at) for job in jobs),
         tuple(promised(job, snapshot.taken_at) for job in jobs),
         {i: (0, 0.0, move.active_until) for i, move in enumerate(moves) if move.active_until is not None},
+        power=power,
     )
 
 
@@ -329,7 +355,9 @@ class _Chooser:
         pool_index: Mapping[str, int],
         moves: tuple[Move, ...],
         move_index: Mapping[tuple[Key, str], int],
+        power: Mapping[str, tuple[int, float]],
     ) -> None:
+        self._power = power
         self._pools, self._pool_index, self._move_index = pools, pool_index, move_index
         self._seconds = [move.seconds for move in moves]
         self._bytes = [move.missing_bytes for move in moves]
@@ -357,7 +385,9 @@ class _Chooser:
             pod = self._pods[pool, column.pod] = units(column.pod, model.dimensions)
         head, length = _head(column, model), column.length_seconds
         soonest = max(head, transfer) + length
-        return Choice(column, pool, length, head, column.replicas, pod, tuple(sorted(indexes)), soonest, missing)
+        line, watts = self._power.get(column.pool, (-1, 0.0))
+        needs, drawn = tuple(sorted(indexes)), watts * column.devices
+        return Choice(column, pool, length, head, column.replicas, pod, needs, soonest, missing, line, drawn)
 
 
 def _head(column: Column, pool: PoolModel) -> float:

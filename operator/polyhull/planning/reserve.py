@@ -23,7 +23,7 @@ from polyhull.planning.simulate import (
     hold,
     with_growth,
 )
-from polyhull.planning.timeline import Units, copies
+from polyhull.planning.timeline import Units, copies, take_rate
 
 FOREVER = inf
 
@@ -63,6 +63,8 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
     """The instance that jobs are planned into. Plans come with counts and routes; they leave with nodes and times."""
     instance = compile_instance(snapshot, columns, service_traffic(snapshot, plans))
     state = State.of(instance)
+    for fixed in instance.fixed:
+        _draw(instance, state, fixed.column.pool, fixed.column.devices, fixed.column.length_seconds)
     fixed_nodes = tuple(_hold_fixed(instance, state, i) for i in range(len(instance.fixed)))
     services = {service.key: service for service in snapshot.services}
     out = [
@@ -78,6 +80,13 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
         made=dict(state.moved),
     )
     return Reserved(base, fixed_nodes, tuple(sorted(out, key=lambda plan: plan.service)))
+
+
+def _draw(instance: Instance, state: State, pool: str, devices: int, seconds: float) -> None:
+    """Watts of what runs in a pool from now on."""
+    line, watts = instance.power.get(pool, (-1, 0.0))
+    if line >= 0:
+        take_rate(state.links[line], 0.0, seconds, watts * devices)
 
 
 def node_name(model: PoolModel, index: int) -> str:
@@ -171,6 +180,7 @@ def _place_replicas(
         begin = max(begin, slot.start + slot.waits)
         for name, pods in named(model, slot.nodes):
             where[name] = where.get(name, 0) + pods
+    _draw(instance, state, serving.pool, sum(where.values()) * serving.devices_per_replica, FOREVER)
     return replace(serving, replicas=sum(where.values()), nodes=tuple(sorted(where.items())), ready_seconds=begin)
 
 

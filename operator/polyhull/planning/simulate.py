@@ -112,15 +112,13 @@ def try_choice(
         return None, ()
     model = instance.pools[choice.pool]
     nodes = state.nodes[choice.pool]
-    start, where = earliest_gang(
-        nodes, choice.pod, choice.replicas, ready, choice.length, 0, 0, limit - choice.length
-    )
+    start, where = _earliest(state, choice, ready, choice.length, 0, 0, limit - choice.length)
     waits = 0.0
     unborn = model.growth - state.born[choice.pool]
     if unborn > 0 and start > ready:
         per_node = copies(model.shape, choice.pod)
         longer = choice.length + model.provision_seconds
-        later, there = earliest_gang(nodes, choice.pod, choice.replicas, ready, longer, unborn, per_node)
+        later, there = _earliest(state, choice, ready, longer, unborn, per_node, inf)
         if later + longer < start + choice.length:
             start, where, waits = later, with_growth(there, nodes, choice.replicas, per_node), model.provision_seconds
     if start == inf:
@@ -128,9 +126,27 @@ def try_choice(
     return Slot(index, start, ready, start + waits + choice.length, where, waits), plan
 
 
+def _earliest(
+    state: State, choice: Choice, ready: float, length: float, unborn: int, per_node: int, latest: float
+) -> tuple[float, tuple[tuple[int, int], ...]]:
+    """`earliest_gang`, with the watts that it draws where its site's power is capped."""
+    nodes = state.nodes[choice.pool]
+    start, where = earliest_gang(nodes, choice.pod, choice.replicas, ready, length, unborn, per_node, latest)
+    while choice.line >= 0 and start < inf:
+        powered = earliest_rate([state.links[choice.line]], choice.watts, start, length)
+        if powered == start:
+            break
+        if powered == inf or powered > latest:
+            return inf, ()
+        start, where = earliest_gang(nodes, choice.pod, choice.replicas, powered, length, unborn, per_node, latest)
+    return start, where
+
+
 def commit(instance: Instance, state: State, choice: Choice, slot: Slot, plan: tuple[tuple[int, Moved], ...]) -> None:
     commit_moves(instance, state, plan)
     hold(instance.pools[choice.pool], state, choice.pool, choice.pod, slot.start, slot.end, slot.nodes)
+    if choice.line >= 0:
+        take_rate(state.links[choice.line], slot.start, slot.end, choice.watts)
 
 
 def commit_moves(instance: Instance, state: State, plan: tuple[tuple[int, Moved], ...]) -> None:

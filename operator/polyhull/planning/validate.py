@@ -16,6 +16,7 @@ from polyhull.domain.fleet import AcceleratorType, Cluster, Fleet, Link, Node, P
 from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
+from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_stores import stores
 
 SLACK_SECONDS = Fraction(1, 1000)
@@ -61,6 +62,7 @@ class _Checker:
                 yield from self._service(service, plan)
         yield from self._nodes()
         yield from self._links()
+        yield from watts(self.snapshot, self.decision)
         yield from stores(self.snapshot, self.decision)
 
     # -- one place per job, and honest totals ---------------------------------------------------------------------

@@ -111,7 +111,6 @@ def test_what_is_not_acted_on_is_refused_by_field(field: str, spec: dict[str, An
 
 
 REFUSED_ELSEWHERE: list[tuple[str, str, tuple[str, ...], Any]] = [
-    ("Site", "edge-a", ("spec", "power"), {"capWatts": 5000}),
     ("Link", "edge-a-cloud-b", ("spec", "medium"), "InfiniBand"),
     (
         "MemberCluster",

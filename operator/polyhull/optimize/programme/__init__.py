@@ -20,6 +20,7 @@ from polyhull.optimize.programme.jobs import job_rows, rate_rows
 from polyhull.optimize.programme.links import link_rows
 from polyhull.optimize.programme.matrix import Programme
 from polyhull.optimize.programme.pools import pool_rows
+from polyhull.optimize.programme.power import power_rows
 from polyhull.optimize.programme.services import service_rows
 from polyhull.optimize.programme.shapes import shape_rows
 
@@ -35,6 +36,7 @@ ROWS: tuple[Callable[[Frame], None], ...] = (
     link_rows,
     cut_rows,
     service_rows,
+    power_rows,
     rate_rows,
 )
 

@@ -221,6 +221,7 @@ static void commit(Board *board, int32_t job, const Trial *trial) {
         if (trial->seat[i].node < there) keep_node(board, pool, trial->seat[i].node);
         else slot->births++;
     }
+    if (in->line[trial->choice] >= 0) keep_link(board, in->line[trial->choice]);
     hold(state, trial->choice, trial->start, trial->end, trial->seat, trial->seats);
     register_job(board, job, 1);
 }
@@ -271,6 +272,8 @@ void board_remove(Board *board, int32_t job) {
         take_units(state->node + state->base[pool] + slot->seat[i].node, in->dims[pool], begin, slot->end,
                    in->pod + (int64_t)choice * DIMS, -(int64_t)slot->seat[i].pods);
     }
+    if (in->line[choice] >= 0) keep_link(board, in->line[choice]);
+    draw(state, choice, slot->start, slot->end, -in->watts[choice]);
     keep_slot(board, job);
     register_job(board, job, 0);
     slot->choice = -1;

@@ -23,6 +23,8 @@ typedef struct {
     const double *promised;    /* until when its promise is kept, likewise */
     const double *weight;      /* of being late */
     const int32_t *choice_pool, *replicas, *devices, *move_of; /* per choice; devices of the whole gang; + 1 */
+    const int32_t *line;                               /* of `link_time`: what caps its watts, -1: nothing */
+    const double *watts;                               /* what it draws there from its start to its end */
     const double *length, *head, *soonest;
     const int64_t *moved_bytes, *pod;                  /* pod: choices x DIMS */
     const int32_t *needs;                              /* moves of a choice, ascending */
@@ -118,6 +120,7 @@ void state_close(State *state);
 void trial_open(Trial *trial, const Instance *in);
 void trial_close(Trial *trial);
 int try_choice(State *state, int32_t choice, double limit, Trial *out);
+void draw(State *state, int32_t choice, double start, double end, double watts);
 int best(State *state, int32_t job, int32_t prescribed, Trial *out);
 void commit_moves(State *state, const Trial *trial);
 void hold(State *state, int32_t choice, double start, double end, const Seat *seat, int32_t seats);

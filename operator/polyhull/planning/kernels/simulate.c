@@ -261,7 +261,7 @@ static double earliest_single(
     return start;
 }
 
-static double earliest_gang(
+static double earliest_unpowered(
     State *state, int32_t choice, double ready, double length, int32_t unborn, int64_t per_node, double latest, Trial *out
 ) {
     const Instance *in = state->in;
@@ -293,6 +293,22 @@ static double earliest_gang(
         if (later == INFINITY || later > latest) return INFINITY;
         start = later;
     }
+}
+
+/* simulate._earliest: with the watts that it draws where its site's power is capped. */
+static double earliest_gang(
+    State *state, int32_t choice, double ready, double length, int32_t unborn, int64_t per_node, double latest, Trial *out
+) {
+    const Instance *in = state->in;
+    double start = earliest_unpowered(state, choice, ready, length, unborn, per_node, latest, out);
+    while (in->line[choice] >= 0 && start < INFINITY) {
+        Steps *line = state->link + in->line[choice];
+        double powered = earliest_rate(&line, 1, in->watts[choice], start, length);
+        if (powered == start) break;
+        if (powered == INFINITY || powered > latest) return INFINITY;
+        start = earliest_unpowered(state, choice, powered, length, unborn, per_node, latest, out);
+    }
+    return start;
 }
 
 static void with_growth(const State *state, int32_t choice, int64_t per_node, Trial *out) {
@@ -389,7 +405,13 @@ static void bear(State *state, int32_t pool, double begin) {
     }
 }
 
-/* Occupy nodes; a growth node that is named for the first time is born `provision` after `start`. */
+/* Watts of a job where its site's power is capped; negative to give them back. */
+void draw(State *state, int32_t choice, double start, double end, double watts) {
+    int32_t line = state->in->line[choice];
+    if (line >= 0) take_rate(state->link + line, start, end, watts);
+}
+
+/* Occupy nodes, and draw watts; a growth node that is named for the first time is born `provision` after `start`. */
 void hold(State *state, int32_t choice, double start, double end, const Seat *seat, int32_t seats) {
     const Instance *in = state->in;
     int32_t pool = in->choice_pool[choice];
@@ -402,4 +424,5 @@ void hold(State *state, int32_t choice, double start, double end, const Seat *se
         Steps *s = state->node + state->base[pool] + seat[i].node;
         take_units(s, in->dims[pool], begin, end, in->pod + (int64_t)choice * DIMS, seat[i].pods);
     }
+    draw(state, choice, start, end, in->watts[choice]);
 }

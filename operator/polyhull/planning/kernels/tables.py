@@ -16,6 +16,7 @@ _NUMBERS = ("running",)
 _ARRAYS = {
     "choice_of": "i", "tier": "i", "deadline": "d", "promised": "d", "weight": "d",
     "choice_pool": "i", "replicas": "i", "devices": "i", "move_of": "i",
+    "line": "i", "watts": "d",
     "length": "d", "head": "d", "soonest": "d", "moved_bytes": "q", "pod": "q", "needs": "i",
     "dims": "i", "unborn": "i", "node_of": "i", "shape": "q", "provision": "d",
     "node_step_of": "i", "node_time": "d", "node_free": "q",
@@ -88,6 +89,8 @@ def _values(instance: Instance) -> dict[str, Any]:
         "replicas": [choice.replicas for choice in choices],
         "devices": [choice.column.devices for choice in choices],
         "move_of": _offsets(len(choice.moves) for choice in choices),
+        "line": [choice.line for choice in choices],
+        "watts": [choice.watts for choice in choices],
         "length": [choice.length for choice in choices],
         "head": [choice.head for choice in choices],
         "soonest": [choice.soonest for choice in choices],

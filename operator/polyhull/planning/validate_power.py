@@ -1,0 +1,54 @@
+"""The checker's page on watts: sites whose power is capped, at every instant of the plan.
+
+Like validate.py it shares no code with what made the plan.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from math import isfinite
+
+from polyhull.domain.decision import Decision
+from polyhull.domain.snapshot import Snapshot
+
+SLACK = Fraction(1, 10**6)
+
+Held = tuple[Fraction, Fraction | None, Fraction, bool]
+"""From, until (None: for ever), watts, whether it was released before the plan."""
+
+
+def watts(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
+    """Violations as sentences: devices held, at their peak, times the PUE. Running jobs are counted, never blamed."""
+    caps = {site.name: site.power for site in snapshot.fleet.sites if site.power.cap_watts is not None}
+    if not caps:
+        return
+    pools = {pool.name: pool for pool in snapshot.fleet.pools}
+    peaks = {kind.name: kind.peak_watts for kind in snapshot.fleet.accelerators}
+    uses: dict[str, list[Held]] = {}
+    for name, devices, start, end, fixed in _held(decision):
+        pool = pools.get(name)
+        if pool is None or pool.site not in caps:
+            continue
+        peak, pue = peaks.get(pool.accelerator), caps[pool.site].pue
+        if peak is not None:
+            drawn = devices * Fraction(peak) * Fraction(1.0 if pue is None else pue)
+            uses.setdefault(pool.site, []).append((start, end, drawn, fixed))
+        elif not fixed:
+            yield f"{name} gets work at capped site {pool.site}, and nobody says what its devices draw"
+    for site, entries in sorted(uses.items()):
+        cap = Fraction(caps[site].cap_watts or 0.0)
+        for instant in sorted({entry[0] for entry in entries}):
+            now = [one for one in entries if one[0] <= instant and (one[1] is None or instant < one[1])]
+            total = sum((one[2] for one in now), Fraction(0))
+            if total > cap * (1 + SLACK) and not all(one[3] for one in now):
+                yield f"site {site} draws {float(total):.6g} W of {float(cap):.6g} at {float(instant)} s"
+
+
+def _held(decision: Decision) -> Iterator[tuple[str, int, Fraction, Fraction | None, bool]]:
+    """(pool, devices, from, until, running already)."""
+    for one in decision.assignments:
+        if isfinite(one.start_seconds) and isfinite(one.end_seconds):
+            devices = one.replicas * one.devices_per_replica
+            yield one.pool, devices, Fraction(one.start_seconds), Fraction(one.end_seconds), one.fixed
+    for plan in decision.services:
+        for part in plan.replicas:
+            yield part.pool, part.replicas * part.devices_per_replica, Fraction(0), None, False
