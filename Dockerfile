@@ -5,6 +5,10 @@ ARG BASE_IMAGE=python:3.13-slim-trixie
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# pip's own settings, for a mirror or a mounted folder of wheels (hack/image does the latter).
+ARG PIP_INDEX_URL
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
 WORKDIR /src
 
 # Everything that runs, at locked versions with their hashes, before any source: this layer changes rarely.
@@ -14,8 +18,7 @@ RUN python3 -m venv /opt/polyhull \
 
 # The build backend, locked as well, in an environment that stays behind.
 RUN python3 -m venv /opt/build \
- && awk '/^[a-z]/ {keep = /^(hatchling|packaging|pathspec|pluggy|tomli|trove-classifiers)==/} keep' requirements/dev.txt > build.txt \
- && /opt/build/bin/python -m pip install --require-hashes --only-binary=:all: -r build.txt
+ && /opt/build/bin/python -m pip install --require-hashes --only-binary=:all: -r requirements/build.txt
 
 # The search kernel is C; its compiler stays behind as well.
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*

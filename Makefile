@@ -45,7 +45,7 @@ test: setup ## Everything, the tests against real control planes included
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m hack.ground build
-	@$(BIN)/pytest tests -n 2 --dist loadfile --durations=15
+	@$(BIN)/pytest tests -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 unit: setup ## The tests that need no cluster
 	@$(BIN)/pytest -q -m "not cluster" tests
@@ -72,6 +72,7 @@ fuzz: setup ## The properties on ten thousand instances
 lock: ## Lock the dependencies anew, with hashes and without index addresses
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements/dev.txt
+	@echo 'hatchling>=1.27' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --constraints requirements/dev.txt - -o requirements/build.txt
 
 clean: ## Remove what was built here (the binaries' cache stays)
 	@rm -rf $(VENV) $(KERNELS)/_kernel.so build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -34,7 +34,7 @@ from polyhull.telemetry.record import SUFFIX, read
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "edge-to-cloud"
 FLEET = ROOT / "examples" / "demo" / "fleet.yaml"
-PLAN_LIMIT_SECONDS = 60.0
+PLAN_LIMIT_SECONDS = 120.0
 RUN_LIMIT_SECONDS = 300.0
 CALM_SECONDS = 3.0
 Say = Callable[[str], None]

@@ -71,31 +71,54 @@ class Cluster:
         except ValueError:
             return done.stdout
 
-    def install_crds(self, folder: Path, limit_seconds: float = 30.0) -> None:
-        """Apply every CRD of `folder`; returns when each kind is served. Raises GroundError.
-
-        Established alone is not enough: for a moment after it the API server may still answer 404 for the kind.
-        """
+    def install_crds(self, folder: Path) -> None:
+        """Apply every CRD of `folder`; returns when each kind can be used. Raises GroundError."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(folder))
-        documents = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
-        limit = time.monotonic() + limit_seconds
-        for spec in (document["spec"] for document in documents):
-            path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
-            while not self._serves(path):
-                if time.monotonic() > limit:
-                    raise GroundError(
-                        f"{self.name}: {path} is not served {limit_seconds:g} s after its CRD was applied"
-                    )
-                time.sleep(0.05)
+        self.await_crds(folder)
+
+    def await_crds(self, folder: Path, limit_seconds: float = 60.0) -> None:
+        """Return when every kind of `folder` is served and kubectl can find it. Raises GroundError.
+
+        Established alone is not enough: for a moment after it the API server may still answer 404 for the kind, and
+        discovery, by which kubectl finds a kind, is yet another moment behind.
+        """
+        specs = [yaml.safe_load(path.read_text())["spec"] for path in sorted(folder.glob("*.yaml"))]
+        names = {f"{spec['names']['plural']}.{spec['group']}" for spec in specs}
+        paths = [f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}" for spec in specs]
+
+        def known() -> bool:
+            if not all(self._serves(f"{path}?limit=1") for path in paths):
+                return False
+            found = {name for group in {spec["group"] for spec in specs} for name in self._api_resources(group)}
+            return names <= found
+
+        if not wait_until(known, limit_seconds):
+            raise GroundError(
+                f"{self.name}: {', '.join(sorted(names))}: not all are served after {limit_seconds:g} s"
+            )
+
+    def _api_resources(self, group: str) -> list[str]:
+        return str(self.kubectl("api-resources", f"--api-group={group}", "-oname", check=False)).split()
 
     def _serves(self, path: str) -> bool:
         try:
-            self.client.get(path, limit="1")
+            self.client.get(path)
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return False
             raise
         return True
+
+    def create_namespace(
+        self, name: str, labels: Mapping[str, str] | None = None, limit_seconds: float = 60.0
+    ) -> None:
+        """Returns when pods can be made in it: until it has its default service account, each is refused."""
+        self.client.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": dict(labels or {})}})
+        account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+        if not wait_until(lambda: self._serves(account), limit_seconds):
+            raise GroundError(
+                f"{self.name}: namespace {name} has no default service account after {limit_seconds:g} s"
+            )
 
     def add_node(self, pool: Pool, index: int, site: str = "") -> str:
         """One more node while the cluster runs; returns its name (delete it with kubectl)."""

@@ -99,17 +99,27 @@ def wait_until(condition: Callable[[], bool], limit_seconds: float, step_seconds
     return True
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, below the range the kernel gives outgoing connections (so none is lost before use)."""
+def reserve_ports(count: int) -> list[socket.socket]:
+    """Sockets bound to ports that nobody else has, below the range the kernel gives outgoing connections.
+
+    While one is open, nobody who asks in this way gets its port, but a server that listens with SO_REUSEADDR (all of
+    Go's do) may: so grounds that start side by side never choose the same.
+    """
     candidates = random.SystemRandom().sample(range(20000, 32000), 2000)
-    ports: list[int] = []
+    held: list[socket.socket] = []
     for port in candidates:
-        if len(ports) == count:
+        if len(held) == count:
             break
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            ports.append(port)
-    return ports
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            holder.close()
+            continue
+        # Only now: bound with it, two such sockets could share a port.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.append(holder)
+    return held
 
 
 def listening(port: int) -> bool:

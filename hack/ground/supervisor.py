@@ -21,7 +21,7 @@ from pathlib import Path
 
 from hack.ground.controlplane import ControlPlane
 from hack.ground.fleet import load_fleet
-from hack.ground.processes import Identity, free_ports, listening, spawn, stop_all, wait_until
+from hack.ground.processes import Identity, listening, reserve_ports, spawn, stop_all, wait_until
 
 START_LIMIT_SECONDS = 180.0
 STOP_LIMIT_SECONDS = 5.0
@@ -41,7 +41,8 @@ class Supervisor:
         self.scratch = _scratch()
         fleet = load_fleet(state / "fleet.yaml")
         binaries = {name: Path(str(path)) for name, path in dict(request["binaries"]).items()}  # type: ignore[call-overload]
-        ports = iter(free_ports(3 * len(fleet.clusters)))
+        self.reserved = reserve_ports(3 * len(fleet.clusters))
+        ports = iter([holder.getsockname()[1] for holder in self.reserved])
         self.planes = [
             ControlPlane(
                 spec, binaries, state / spec.name, self.scratch / spec.name, (next(ports), next(ports), next(ports))

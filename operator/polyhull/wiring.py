@@ -41,6 +41,7 @@ from polyhull.kube.inventory import SELECTIONS
 from polyhull.kube.lease import Elector, Timing
 from polyhull.kube.members import Members, Tempo, Wanted
 from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref, ref_of
+from polyhull.kube.served import list_all
 from polyhull.kube.trims import metadata_only
 from polyhull.planning import kernels
 from polyhull.render.transfer import IMAGE as TRANSFER_IMAGE
@@ -117,6 +118,7 @@ class Operator:
         self.elector: Elector
         self.echo = Echo(time.monotonic)
         self.ready = False
+        self._starting = "starting"
         self._beat = time.monotonic()
         self._hub_id = ""
         self._memo = Memo()
@@ -302,10 +304,10 @@ class Operator:
         self.trigger.mark()
 
     async def _relist(self) -> None:
-        bodies: list[Manifest] = []
-        for resource in OUR_KINDS:
-            bodies += await self.hub.list(resource)
-        self.store.replace_all(bodies)
+        self.store.replace_all(await list_all(self.hub, OUR_KINDS, self._wait_for))
+
+    def _wait_for(self, problem: str) -> None:
+        self._starting = problem or "starting"
 
     async def _relists(self) -> None:
         while True:
@@ -387,7 +389,8 @@ class Operator:
     def _unready(self) -> str:
         if self._unhealthy():
             return self._unhealthy()
-        return "" if self.ready or not getattr(self, "_leading", None) or not self._leading.is_set() else "starting"
+        fine = self.ready or not getattr(self, "_leading", None) or not self._leading.is_set()
+        return "" if fine else self._starting
 
 
 def _selections() -> list[Selection]:

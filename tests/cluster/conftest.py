@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
             # The first session on a machine builds the control plane: minutes, but not the test's own.
-            item.add_marker(pytest.mark.timeout(300, func_only=True))
+            item.add_marker(pytest.mark.timeout(600, func_only=True))
 
 
 @pytest.fixture(scope="session")
@@ -73,8 +73,7 @@ def namespace(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Callab
         name = f"{stem}-{secrets.token_hex(3)}"
         made.append(name)
         for cluster in ground.clusters.values():
-            body = {"metadata": {"name": name, "labels": {"polyhull.io/accept": "true"}}}
-            cluster.client.post("/api/v1/namespaces", body)
+            cluster.create_namespace(name, {"polyhull.io/accept": "true"})
         return name
 
     yield make

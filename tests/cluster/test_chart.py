@@ -27,7 +27,9 @@ from polyhull.render.naming import Owner
 from polyhull.render.training import Gang
 from tests.unit.render.render_values import CPU, DATA, GPU, OWNER, TEMPLATE
 
-CHART = Path(__file__).parents[2] / "charts" / "polyhull"
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "polyhull"
+CRDS = ROOT / "crds"
 SYSTEM = "polyhull-system"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:polyhull"
 FLEET = """
@@ -112,6 +114,7 @@ def installed(offline: Helm, cluster: Cluster) -> Helm:
     """The chart installed as anybody would."""
     live = replace(offline, cluster=cluster)
     live("install", "polyhull", str(CHART), "-n", SYSTEM, "--create-namespace")
+    cluster.await_crds(CRDS)
     return live
 
 
@@ -133,12 +136,12 @@ def operator(installed: Helm, cluster: Cluster) -> As:
 def team(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of its own for a test."""
     name = f"team-{naming.digest(request.node.name)}"
-    cluster.client.post("/api/v1/namespaces", {"metadata": {"name": name}})
+    cluster.create_namespace(name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def until(holds: Callable[[], bool], limit_seconds: float = 30.0) -> None:
+def until(holds: Callable[[], bool], limit_seconds: float = 120.0) -> None:
     end = time.monotonic() + limit_seconds
     while not holds():
         assert time.monotonic() < end, "did not come true in time"
@@ -256,7 +259,7 @@ def test_what_was_installed_is_there(installed: Helm, cluster: Cluster) -> None:
     ours = {crd["spec"]["names"]["kind"] for crd in crds if crd["spec"]["group"] == naming.GROUP}
     assert ours == {kind.name for kind in KINDS}
     assert cluster.kubectl("get", "placementpolicies")["items"][0]["metadata"]["name"] == "default"
-    catalogue = Path(__file__).parents[2] / "operator" / "polyhull" / "api" / "catalogue"
+    catalogue = ROOT / "operator" / "polyhull" / "api" / "catalogue"
     documents = [one for path in catalogue.glob("*.yaml") for one in yaml.safe_load_all(path.read_text()) if one]
     served = {one["metadata"]["name"]: one["spec"] for one in cluster.kubectl("get", "acceleratortypes")["items"]}
     assert set(served) == {one["metadata"]["name"] for one in documents}

@@ -10,7 +10,7 @@ from rich.console import Console
 from hack.demo import play
 from hack.demo.compare import Outcome
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)]
 
 KEPT = ("gate-features", "clinic-notes-lm", "web-lm", "sensor-transformer", "lidar-night-cyclegan")
 SLOW = "clinic-notes-lm"
@@ -38,6 +38,12 @@ def late_by(outcome: Outcome, name: str) -> float:
     return row.ended_seconds - row.planned.finish_seconds
 
 
+def longer_by(outcome: Outcome, name: str) -> float:
+    row = next(row for row in outcome.rows if row.planned.job.endswith(f"/{name}"))
+    assert row.begun_seconds is not None and row.ended_seconds is not None
+    return (row.ended_seconds - row.begun_seconds) - (row.planned.finish_seconds - row.planned.start_seconds)
+
+
 def test_every_job_ran_where_the_plan_said(outcome: Outcome) -> None:
     assert outcome.finished
     assert [row.planned.job for row in outcome.rows if not row.where_planned] == []
@@ -50,6 +56,7 @@ def test_the_job_whose_truth_is_wrong_is_seen_to_be_late(outcome: Outcome) -> No
     assert late_by(outcome, SLOW) > 0.6 * believed, "twice the run time must show, five per cent of noise aside"
 
 
-def test_the_others_keep_their_times(outcome: Outcome) -> None:
+def test_the_others_run_as_long_as_planned(outcome: Outcome) -> None:
+    """Their runs, not their ends: when each could begin depends on how busy this machine is."""
     others = [name for name in KEPT if name != SLOW]
-    assert max(abs(late_by(outcome, name)) for name in others) < 0.6 * late_by(outcome, SLOW)
+    assert max(abs(longer_by(outcome, name)) for name in others) < 0.6 * longer_by(outcome, SLOW)

@@ -97,7 +97,7 @@ def _direct(cluster: Any) -> Subject:
         return made
 
     namespace = f"contract-{uuid.uuid4().hex[:6]}"
-    cluster.client.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    cluster.create_namespace(namespace)
     return Subject(deliver, get, put, namespace)
 
 

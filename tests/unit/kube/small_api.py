@@ -21,12 +21,12 @@ QUICK = Limits(
 )
 
 
-def run(work: Coroutine[Any, Any, None], seconds: float = 30.0) -> None:
+def run(work: Coroutine[Any, Any, None], seconds: float = 120.0) -> None:
     """Run a test's coroutine; hanging is failing."""
     asyncio.run(asyncio.wait_for(work, seconds))
 
 
-async def eventually(holds: Callable[[], object], seconds: float = 10.0) -> None:
+async def eventually(holds: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until `holds()`; fails with what it last said."""
     end = asyncio.get_running_loop().time() + seconds
     while not (said := holds()):
