@@ -1,4 +1,4 @@
-"""Layer placements: what flows is a maximum flow; no better than brute force or the bound, no worse than the obvious."""
+"""Layer placements: what flows is a maximum flow, never above brute force or bound, never below the obvious."""
 
 import itertools
 import os
