@@ -12,13 +12,14 @@ from polyhull.api.catalogue import catalogue_with
 from polyhull.api.conditions import Reason
 from polyhull.api.convert_fleet import NamespaceRule
 from polyhull.api.inventory import DeclaredPool
+from polyhull.api.observations import bounded, observation, unmeasured
 from polyhull.api.results import Converted, Refusal, created_at, part
 from polyhull.api.status import ended
 from polyhull.domain.errors import InvalidInput
-from polyhull.domain.fleet import AcceleratorType, Cluster, Link, Site
+from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Link, Site
 from polyhull.domain.labels import Labels
 from polyhull.domain.snapshot import Policy
-from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, TrainingJob
+from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, Key, Observation, TrainingJob
 
 Raw = Mapping[str, Any]
 LOCAL = "local"
@@ -90,7 +91,14 @@ class World:
     transfers: tuple[ActiveTransfer, ...] = ()
     jobs: tuple[TrainingJob, ...] = ()
     services: tuple[InferenceService, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    """What finished and running jobs tell of rates that nobody measured."""
+    signatures: Mapping[tuple[Key, str], str] = field(default_factory=dict)
+    """Of those of `jobs` for whose options that is worth something."""
     verdicts: Mapping[Ref, Verdict] = field(default_factory=dict)
+
+
+Told = tuple[Raw, Mapping[str, str], Observation | None]
 
 
 class Memo:
@@ -104,11 +112,22 @@ class Memo:
         self._kinds: Sequence[AcceleratorType] = ()
         self._last: dict[int, tuple[Raw, int, Converted[Any]]] = {}
         self._present: dict[int, tuple[Raw, int, Converted[Any]]] = {}
+        self._told_last: dict[int, Told] = {}
+        self._told: dict[int, Told] = {}
 
     def begin(self, accelerators: Sequence[AcceleratorType]) -> None:
         """A look begins. Conversions depend on all accelerators."""
         self._last = self._present if accelerators == self._kinds else {}
         self._present, self._kinds = {}, accelerators
+        self._told_last, self._told = self._told, {}
+
+    def told(self, raw: Raw) -> tuple[Mapping[str, str], Observation | None]:
+        """Signatures of options whose rate is not measured, and what the job itself tells of one."""
+        found = self._told_last.get(id(raw))
+        if found is None or found[0] is not raw:
+            found = (raw, unmeasured(raw), observation(raw))
+        self._told[id(raw)] = found
+        return found[1], found[2]
 
     def converted(self, raw: Raw, priority: int, convert_it: Callable[[], Converted[Any]]) -> Converted[Any]:
         """`priority`: the default that the namespace's rule gives."""
@@ -194,6 +213,7 @@ class _Builder:
         jobs, services = self._jobs(known, accelerators)
         for raw in self._of("PlacementScenario"):
             self._note(ref_of(raw), convert.scenario_refusal(raw))
+        observations, signatures = self._observations(jobs)
         transfers = [entry for raw in self._of("DataSet") for entry in convert.active_transfers(raw)]
         return World(
             sites=tuple(sorted(sites, key=lambda place: place.name)),
@@ -207,6 +227,8 @@ class _Builder:
             transfers=tuple(transfers),
             jobs=tuple(sorted(jobs, key=lambda job: job.key)),
             services=tuple(sorted(services, key=lambda service: service.key)),
+            observations=observations,
+            signatures=signatures,
             verdicts={
                 ref: Verdict(ref, tuple(self.problems[ref]), tuple(self.refusals[ref])) for ref in self.problems
             },
@@ -311,6 +333,28 @@ class _Builder:
             [job for job in left if isinstance(job, TrainingJob)],
             [job for job in left if isinstance(job, InferenceService)],
         )
+
+    def _observations(
+        self, jobs: Sequence[TrainingJob]
+    ) -> tuple[tuple[Observation, ...], dict[tuple[Key, str], str]]:
+        """Only where some unfinished job's rate is not measured; else nobody asks."""
+        asking = {job.key for job in jobs if any(one.rate_evidence is not Evidence.MEASURED for one in job.options)}
+        if not asking:
+            return (), {}
+        signatures: dict[tuple[Key, str], str] = {}
+        runs = []
+        for raw in self._of("TrainingJob") + self._of("InferenceJob"):
+            if convert.is_online(raw) or not convert.managed_by_us(raw):
+                continue
+            names, run = self.memo.told(raw)
+            key = convert.key_of(raw)
+            if key in asking:
+                signatures |= {(key, name): sign for name, sign in names.items()}
+            if run is not None:
+                runs.append(run)
+        wanted = set(signatures.values())
+        found = [one for one in runs if one.signature in wanted]
+        return bounded(found), signatures
 
     def _job(
         self, raw: Raw, known: check.Known, accelerators: Sequence[AcceleratorType]

@@ -24,6 +24,7 @@ from polyhull.kube.cache import Cache
 from polyhull.kube.members import Member as Connection
 from polyhull.kube.members import MemberState
 from polyhull.kube.resources import DEPLOYMENTS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES, Manifest
+from polyhull.optimize.learn import with_learnt
 from polyhull.render import naming
 
 _CHILD_KINDS = (JOBS, DEPLOYMENTS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
@@ -209,7 +210,7 @@ def snapshot_of(
         )
         for service in seen.world.services
     ]
-    return Snapshot(
+    snapshot = Snapshot(
         taken_at=seen.now,
         fleet=replace(fleet, pools=pools),
         jobs=tuple(jobs),
@@ -218,6 +219,7 @@ def snapshot_of(
         transfers=tuple(sorted(seen.world.transfers, key=lambda one: (one.data_set, one.store))),
         policy=seen.world.policy,
     )
+    return with_learnt(snapshot, seen.world.observations, seen.world.signatures)
 
 
 def _planned(

@@ -39,10 +39,34 @@ class DataInput:
 
 
 @dataclass(frozen=True, slots=True)
+class Observation:
+    """One run of a job: of what kind, on what, where, how much work since when. `ended_at` None: it still runs."""
+
+    signature: str
+    accelerator: str
+    site: str
+    pool: str
+    work_quantity: float
+    started_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """An option's rate as runs of its kind taught it; `site` "": over all sites."""
+
+    site: str
+    rate_per_second: float
+    spread: float
+    """Standard deviation of the logarithm of the next run's rate."""
+    observations: int
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One acceptable way to run a training or batch job: a gang of `replicas` pods.
 
-    `rate_per_second` is work units per second of the whole gang; None means estimate it.
+    `rate_per_second` is work units per second of the whole gang; None: nobody knows.
     `pod` is what one pod requests (devices included, `pods=1`).
     """
 
@@ -55,6 +79,17 @@ class Option:
     rate_evidence: Evidence = Evidence.MEASURED
     service_account: str = ""
     """That its template names; a member's administrator must allow it there."""
+    learnt: tuple[Learnt, ...] = ()
+    """Sorted by site. What was learnt counts for more than a rate that was not measured."""
+
+    def rate_at(self, site: str) -> tuple[float | None, Evidence]:
+        """What was learnt there, else anywhere, else as stated or estimated."""
+        if self.learnt and self.rate_evidence is not Evidence.MEASURED:
+            known = {one.site: one for one in self.learnt}
+            found = known.get(site) or known.get("")
+            if found is not None:
+                return found.rate_per_second, Evidence.LEARNT
+        return self.rate_per_second, self.rate_evidence
 
 
 @dataclass(frozen=True, slots=True)

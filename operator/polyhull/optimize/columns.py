@@ -180,8 +180,8 @@ class _Builder:
                 )
                 self._refuse(job.key, option.name, "", Refusal("NoPool", text))
                 continue
-            compute, evidence = compute_seconds(job, option)
             for pool in pools:
+                compute, evidence = compute_seconds(job, option, pool.site)
                 self._candidate(job, option, pool, compute, evidence, data)
 
     def add_service(self, service: InferenceService) -> None:
@@ -357,7 +357,8 @@ class _Builder:
         option = named or (job.options[0] if job.options else None)
         pool = self.admission.pools.get(placed.pool)
         cluster = self.admission.clusters.get(placed.cluster)
-        compute, evidence = (0.0, Evidence.ASSUMED) if option is None else compute_seconds(job, option)
+        site = cluster.site if cluster else (pool.site if pool else "")
+        compute, evidence = (0.0, Evidence.ASSUMED) if option is None else compute_seconds(job, option, site)
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
         compute *= max(1.0, pool.slowdown) if pool else 1.0
@@ -366,7 +367,6 @@ class _Builder:
             startup, compute = 0.0, remaining_seconds(compute, self.snapshot.taken_at - placed.started_at)
         accelerator = pool.accelerator if pool else (option.accelerator if option else "")
         kind = self.kinds.get(accelerator)
-        site = cluster.site if cluster else (pool.site if pool else "")
         replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
         devices = option.devices_per_replica if option else 0
         return Column(
@@ -405,9 +405,9 @@ class _Builder:
         self.inadmissible.append(Inadmissible(job, option, pool, refusal.reason, refusal.message))
 
 
-def compute_seconds(job: TrainingJob, option: Option) -> tuple[float, Evidence]:
-    """Seconds of compute of a job by an option and how sure that is; 0 where no rate is known."""
-    rate, evidence = option.rate_per_second, option.rate_evidence
+def compute_seconds(job: TrainingJob, option: Option, site: str) -> tuple[float, Evidence]:
+    """Seconds of compute of a job by an option at a site and how sure that is; 0 where no rate is known."""
+    rate, evidence = option.rate_at(site)
     if rate is None or not (math.isfinite(rate) and rate > 0.0) or not job.work_quantity > 0.0:
         return 0.0, evidence
     seconds = min(job.work_quantity / rate, math.inf)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import exp, isfinite
 
 from polyhull.domain.decision import Assignment, Decision, ServicePlan, ServingPlan, Transfer
-from polyhull.domain.fleet import AcceleratorType, Cluster, Fleet, Link, Node, Pool, StorageKind
+from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Fleet, Link, Node, Pool, StorageKind
 from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
@@ -164,7 +164,11 @@ class _Checker:
 
     def _length(self, job: TrainingJob, option: Option, pool: Pool) -> Fraction | None:
         """Start-up and compute from the rate, slower on confidential nodes."""
-        rate = None if option.rate_per_second is None else Fraction(option.rate_per_second)
+        learnt = {one.site: one.rate_per_second for one in option.learnt}
+        stated = option.rate_per_second
+        if option.rate_evidence is not Evidence.MEASURED:
+            stated = learnt.get(pool.site, learnt.get("", stated))
+        rate = None if stated is None else Fraction(stated)
         if rate is None or rate <= 0:
             return None
         return self._startup() + Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))

@@ -1,0 +1,106 @@
+"""What finished and running jobs tell of rates, read from the objects themselves: nothing more is stored anywhere.
+
+A job's status holds since when its pods ran, when it ended and where, so what was learnt survives a restart, and is
+forgotten with the objects. Only options whose rate nobody measured are looked at.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from polyhull.api.conditions import Type, condition_status
+from polyhull.api.podtemplate import merge
+from polyhull.api.results import parse_instant, part
+from polyhull.domain.units import parse_decimal
+from polyhull.domain.workloads import Observation
+
+Raw = Mapping[str, Any]
+MOST_ALIKE = 16
+"""Runs kept of one signature, device and site: the latest."""
+MOST = 2000
+"""Runs kept in all."""
+
+
+def unmeasured(raw: Raw) -> dict[str, str]:
+    """Signature of each option (variant) of a finite job that does not carry a measured rate, by name."""
+    spec = part(raw, "spec")
+    entries = spec.get("options") or spec.get("variants")
+    if not isinstance(entries, list):
+        return {}
+    return {
+        str(entry.get("name")): signature(raw, entry)
+        for entry in entries
+        if isinstance(entry, Mapping)
+        and not (entry.get("rate") and entry.get("rateEvidence", "Measured") == "Measured")
+    }
+
+
+def signature(raw: Raw, entry: Raw) -> str:
+    """What makes two runs alike: namespace, unit and needs of the work, device and gang, image, command, arguments.
+
+    Not the amount of work, nor the environment (where seeds and paths differ from run to run).
+    """
+    spec = part(raw, "spec")
+    work = {key: value for key, value in part(spec, "work").items() if key != "quantity"}
+    template = merge(part(spec, "template"), part(entry, "template"))
+    told = [
+        raw.get("kind"),
+        part(raw, "metadata").get("namespace") or "default",
+        work,
+        entry.get("accelerator"),
+        entry.get("replicas", spec.get("minReplicas", 1)),
+        entry.get("devicesPerReplica"),
+        entry.get("estimate"),
+        [template.get(name) for name in ("image", "command", "args")],
+    ]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def observation(raw: Raw) -> Observation | None:
+    """How long the job took, or has been running; None where nobody knows, it failed, or its rate is measured."""
+    status = part(raw, "status")
+    assignment, option = part(status, "assignment"), part(status, "assignment").get("option")
+    since = status.get("startTime") or assignment.get("startedTime")
+    conditions = status.get("conditions")
+    told = condition_status(conditions if isinstance(conditions, list) else (), Type.SUCCEEDED)
+    ended = status.get("completionTime")
+    if option is None or since is None or told == "False" or status.get("failedAttempts"):
+        return None
+    if (told == "True") != bool(ended):
+        return None
+    sign = unmeasured(raw).get(str(option))
+    if sign is None:
+        return None
+    spec = part(raw, "spec")
+    try:
+        return Observation(
+            signature=sign,
+            accelerator=str(assignment.get("accelerator")),
+            site=str(assignment.get("site")),
+            pool=str(assignment.get("pool")),
+            work_quantity=float(parse_decimal(str(part(spec, "work").get("quantity") or spec.get("requests")))),
+            started_at=parse_instant(str(since)),
+            ended_at=parse_instant(str(ended)) if ended else None,
+        )
+    except ValueError:
+        return None
+
+
+def bounded(found: Iterable[Observation]) -> tuple[Observation, ...]:
+    """The latest of each kind and of all, sorted: what runs first, then by when it ended."""
+
+    def latest(one: Observation) -> tuple[object, ...]:
+        ended = float("inf") if one.ended_at is None else one.ended_at
+        return (-ended, -one.started_at, one.signature, one.accelerator, one.site, one.pool, one.work_quantity)
+
+    kept: dict[tuple[str, str, str], int] = {}
+    out = []
+    for one in sorted(found, key=latest):
+        kind = (one.signature, one.accelerator, one.site)
+        kept[kind] = kept.get(kind, 0) + 1
+        if kept[kind] <= MOST_ALIKE:
+            out.append(one)
+        if len(out) == MOST:
+            break
+    return tuple(out)
