@@ -128,6 +128,8 @@ def job_status(
         "estimatedCompletionTime": instant(taken_at + assignment.end_seconds),
         "explanation": explanation_status(assignment.explanation),
     }
+    if (estimates := completion_estimates(assignment, taken_at)) is not None:
+        out["completionEstimates"] = estimates
     if assignment.promise is not None and (told := promise_status(assignment.promise)):
         out["promise"] = told
     read = {key for key, _ in assignment.data}
@@ -139,6 +141,12 @@ def job_status(
     if listed:
         out["transfers"] = listed[:16]
     return settle_estimates(old, out, taken_at)
+
+
+def completion_estimates(assignment: Assignment, taken_at: float) -> dict[str, str] | None:
+    """`status.completionEstimates`."""
+    p50, p90 = assignment.end_p50_seconds, assignment.end_p90_seconds
+    return None if p50 is None or p90 is None else {"p50": instant(taken_at + p50), "p90": instant(taken_at + p90)}
 
 
 def promise_status(promise: Promise) -> dict[str, Any]:

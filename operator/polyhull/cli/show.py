@@ -245,6 +245,8 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
     head.append(f" in pool {item.pool}, cluster {item.cluster}, site {item.site}\n")
     begins = "is running" if item.fixed else f"starts in {format_seconds(item.start_seconds)}"
     head.append(f"  {begins}, finishes in {format_seconds(item.end_seconds)}\n")
+    if item.end_p90_seconds is not None:
+        head.append(f"  in nine of ten cases in {format_seconds(item.end_p90_seconds)}\n", style="dim")
     head.append(f"  {reason.binds}\n" if reason.binds else "")
     if item.late_seconds > 0.0:
         words = f"  ends {format_seconds(item.late_seconds)} after its deadline; {item.remedy}"

@@ -114,6 +114,8 @@ def plan_status(decision: Decision, record: str, before: Mapping[Key, str], now:
         "recordHash": record or None,
         "plannedTime": instant(now),
         "makespanSeconds": round(decision.makespan_seconds),
+        "makespanP50Seconds": _rounded(decision.makespan_p50_seconds),
+        "makespanP90Seconds": _rounded(decision.makespan_p90_seconds),
         "lowerBoundSeconds": round(decision.lower_bound_seconds),
         "boundKind": decision.bound_kind.value,
         "gap": None if gap is None else decimal(gap),

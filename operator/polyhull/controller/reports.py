@@ -18,7 +18,8 @@ from polyhull.domain.units import format_seconds
 ACCEPTED: Said = (Type.ACCEPTED, True, Reason.VALID, "every field is understood and acted on")
 NOT_ENDED: Said = (Type.SUCCEEDED, None, Reason.PENDING, "it has not started")
 _PLAN_FIELDS = (
-    "assignment", "planHash", "transfers", "estimatedStartTime", "estimatedCompletionTime", "explanation", "promise",
+    "assignment", "planHash", "transfers", "estimatedStartTime", "estimatedCompletionTime", "explanation",
+    "completionEstimates", "promise",
 )  # fmt: skip
 _UNPLANNED = dict.fromkeys(_PLAN_FIELDS)
 
@@ -63,7 +64,10 @@ def waiting(
 
 def running(job: HubJob, assignment: Assignment, decision: Decision, now: float) -> dict[str, Any]:
     """Released: only its estimated end is the plan's to tell."""
-    fields = {"estimatedCompletionTime": status.at(decision.taken_at + assignment.end_seconds)}
+    fields = {
+        "estimatedCompletionTime": status.at(decision.taken_at + assignment.end_seconds),
+        "completionEstimates": api_status.completion_estimates(assignment, decision.taken_at),
+    }
     return settle(job.status, compose(job.raw, now, _on_time(job, assignment), fields), now)
 
 

@@ -37,7 +37,7 @@ def compose(
 def settle(before: Mapping[str, Any], after: dict[str, Any], now: float) -> dict[str, Any]:
     """`after` with estimates that moved too little put back, so that equal means nothing to write."""
     if _same_place(before, after) and not any(_moved(before.get(name), after.get(name), now) for name in _ESTIMATES):
-        for name in (*_ESTIMATES, "explanation", "planHash", "transfers"):
+        for name in (*_ESTIMATES, "completionEstimates", "explanation", "planHash", "transfers"):
             if name in before and (name in after or name == "planHash"):
                 after[name] = before[name]
         if before.get("assignment") and after.get("assignment"):
@@ -48,7 +48,7 @@ def settle(before: Mapping[str, Any], after: dict[str, Any], now: float) -> dict
 
 def only_estimates(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether the two differ in nothing but estimates and what explains them: news that may wait."""
-    soft = {*_ESTIMATES, "explanation", "planHash", "transfers", "assignment"}
+    soft = {*_ESTIMATES, "completionEstimates", "explanation", "planHash", "transfers", "assignment"}
     return _same_place(before, after) and _without(before, soft) == _without(after, soft)
 
 

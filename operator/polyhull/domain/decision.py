@@ -138,6 +138,9 @@ class Assignment:
     use: Use = Use()
     deadline_seconds: float | None = None
     """Seconds from `taken_at` to its deadline, negative when that is over; None without one."""
+    end_p50_seconds: float | None = None
+    """Its finish in half of the scenarios of uncertain durations, and in nine of ten."""
+    end_p90_seconds: float | None = None
     promise: Promise | None = None
     """What this plan says of a job that waits, to be remembered; None for a fixed one."""
     remedy: str = ""
@@ -255,6 +258,8 @@ class Decision:
     services: tuple[ServicePlan, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
     makespan_seconds: float = 0.0
+    makespan_p50_seconds: float | None = None
+    makespan_p90_seconds: float | None = None
     lower_bound_seconds: float = 0.0
     bound_kind: BoundKind = BoundKind.NONE
     objective: tuple[str, ...] = ("Makespan",)

@@ -10,25 +10,22 @@ from polyhull.domain.decision import Baselines, BoundKind, Decision, SolverRepor
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import Prove
-from polyhull.planning.assemble import assignments, plan_hash, transfers, unplaced
 from polyhull.planning.calm import adopted
 from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
-from polyhull.planning.evict import evictions
-from polyhull.planning.explain import explain
-from polyhull.planning.footprint import footprint
+from polyhull.planning.finish import finished
 from polyhull.planning.kernels import NOT_BUILT, library
-from polyhull.planning.levels import Levelled, later_levels, level_reports
+from polyhull.planning.levels import Levelled, later_levels
 from polyhull.planning.objectives import makespan_first
 from polyhull.planning.promise import keep
 from polyhull.planning.prove import prove_and_improve
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
+from polyhull.planning.robust import steadiest
 from polyhull.planning.schedule import Schedule
 from polyhull.planning.search import improve
 from polyhull.planning.standing import best_quality, by_quality, same_places, standing
 from polyhull.planning.start import first_schedules, ranked
-from polyhull.planning.validate import validate
 
 
 def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
@@ -55,12 +52,12 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
             bound, kind = proved.lower_bound_seconds, BoundKind.EXACT_WHOLE_COPY
 
     levelled = later_levels(reserved.instance, fresh)
-    schedule, kept = adopted(reserved.instance, levelled.schedule)
+    schedule, kept = adopted(reserved.instance, steadiest(reserved.instance, levelled.schedule))
     status += kept
     if library() is None:
         status = f"{status}; {NOT_BUILT}"
     report = SolverReport(0.0, status, steps + levelled.steps)
-    return _decision(reserved, replace(levelled, schedule=schedule), guide, (bound, kind), baselines, report)
+    return finished(reserved, replace(levelled, schedule=schedule), guide, (bound, kind), baselines, report)
 
 
 def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int]:
@@ -84,37 +81,4 @@ def quick(snapshot: Snapshot) -> Decision:
     present = keep(reserved.instance)
     schedule = present.schedule if present is not None else first_schedules(reserved.instance, None)[0]
     report = SolverReport(0.0, "Inserted into the present plan" if present is not None else "Feasible", 0)
-    return _decision(reserved, Levelled(schedule), guide, (0.0, BoundKind.NONE), Baselines(), report)
-
-
-def _decision(
-    reserved: Reserved,
-    found: Levelled,
-    guide: Guide,
-    proved: tuple[float, BoundKind],
-    baselines: Baselines,
-    report: SolverReport,
-) -> Decision:
-    instance, schedule = reserved.instance, found.schedule
-    assigned = assignments(reserved, schedule, explain(instance, schedule))
-    moved = transfers(instance, schedule)
-    decision = Decision(
-        taken_at=instance.snapshot.taken_at,
-        assignments=assigned,
-        transfers=moved,
-        evictions=evictions(instance.snapshot, moved),
-        services=reserved.services,
-        unplaced=unplaced(reserved, schedule, guide.unplaced),
-        makespan_seconds=schedule.makespan,
-        lower_bound_seconds=proved[0],
-        bound_kind=proved[1] if proved[0] > 0.0 else BoundKind.NONE,
-        objective=instance.snapshot.policy.objective,
-        levels=level_reports(instance, found, proved[0]),
-        pool_prices=guide.pool_prices,
-        link_prices=guide.link_prices,
-        baselines=baselines,
-        solver=report,
-        plan_hash=plan_hash(assigned, moved, reserved.services),
-        footprint=footprint(instance.snapshot, assigned, moved, reserved.services, schedule.makespan),
-    )
-    return replace(decision, violations=validate(instance.snapshot, decision))
+    return finished(reserved, Levelled(schedule), guide, (0.0, BoundKind.NONE), Baselines(), report)

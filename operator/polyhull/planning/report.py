@@ -12,7 +12,7 @@ from polyhull.domain.decision import (
     Transfer,
     Unplaced,
 )
-from polyhull.domain.workloads import Key
+from polyhull.domain.workloads import Key, Promise
 
 Document = dict[str, Any]
 
@@ -22,6 +22,8 @@ def document(decision: Decision) -> Document:
     gap, spent = decision.gap, decision.footprint
     return {
         "makespanSeconds": _seconds(decision.makespan_seconds),
+        "makespanP50Seconds": _maybe(decision.makespan_p50_seconds),
+        "makespanP90Seconds": _maybe(decision.makespan_p90_seconds),
         "lowerBoundSeconds": _seconds(decision.lower_bound_seconds),
         "boundKind": decision.bound_kind.value,
         "gap": None if gap is None else round(gap, 6),
@@ -100,6 +102,13 @@ def _nodes(nodes: tuple[tuple[str, int], ...]) -> list[Document]:
     return [{"name": name, "pods": pods} for name, pods in nodes]
 
 
+def _promise(promise: Promise | None) -> Document | None:
+    """When it was promised to end (seconds since the epoch), and how often that could not be kept."""
+    if promise is None or promise.due_at is None:
+        return None
+    return {"dueAt": promise.due_at, "givenAt": promise.given_at, "slips": promise.slips}
+
+
 def _level(level: LevelReport) -> Document:
     gap = level.gap
     return {
@@ -126,8 +135,11 @@ def _assignment(assignment: Assignment) -> Document:
         "order": assignment.order,
         "startSeconds": _seconds(assignment.start_seconds),
         "endSeconds": _seconds(assignment.end_seconds),
+        "endP50Seconds": _maybe(assignment.end_p50_seconds),
+        "endP90Seconds": _maybe(assignment.end_p90_seconds),
         "fixed": assignment.fixed,
         "data": [{"dataSet": key.name, "store": store} for key, store in assignment.data],
+        "promise": _promise(assignment.promise),
         "deadlineSeconds": _maybe(assignment.deadline_seconds),
         "lateSeconds": _seconds(assignment.late_seconds),
         "remedy": assignment.remedy or None,

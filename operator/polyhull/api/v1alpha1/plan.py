@@ -78,6 +78,9 @@ class PlacementPlanStatus(Status):
     record_hash: Hash | None = None
     planned_time: Instant | None = None
     makespan_seconds: Seconds | None = None
+    makespan_p50_seconds: Seconds | None = None
+    """In half of the scenarios of uncertain durations, and in nine of ten."""
+    makespan_p90_seconds: Seconds | None = None
     lower_bound_seconds: Seconds | None = None
     bound_kind: BoundName | None = None
     gap: Decimal | None = None

@@ -1,0 +1,218 @@
+"""A day of a stream of jobs, simulated around the decision itself: no cluster, no clock, the same every time.
+
+The world knows true rates and bandwidths; what the plan is told differs from them by a few per cent, drawn anew at
+every tick, as measurements do. Arrivals are inserted at once, a full plan is sought and taken over as the operator
+does it (controller/course.py), and what the plan starts now is started.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from random import Random
+
+from benchmarks.figures import Figure, at_most
+from benchmarks.instances import Shape, gavel_skyplane, load_sources
+from polyhull.controller.planner import gains
+from polyhull.domain.decision import Assignment, Decision, Transfer
+from polyhull.domain.snapshot import Snapshot, SolverLimits
+from polyhull.domain.workloads import ActiveTransfer, Copy, Key, Placed, TrainingJob
+from polyhull.planning.carried import carrying, promises_of
+from polyhull.planning.decide import decide, quick
+
+HOUR = 3600.0
+JOBS, DAY_SECONDS, TICK_SECONDS, NOISE = 300, 24 * HOUR, 900.0, 0.05
+MOST_MOVES_PER_JOB_HOUR = 0.02
+
+
+@dataclass(slots=True)
+class Account:
+    """What the stream came to. A move: a waiting job changes its column from one plan to the next."""
+
+    moves: int = 0
+    back: int = 0
+    """Moves straight back to where the job was before (A, B, A)."""
+    slips: int = 0
+    plans: int = 0
+    replaced: int = 0
+    """Full plans that were taken over."""
+    ends: dict[Key, float] = field(default_factory=dict)
+    starts: dict[Key, float] = field(default_factory=dict)
+    flow_hours: dict[Key, float] = field(default_factory=dict)
+    """From arrival to end."""
+    violations: tuple[str, ...] = ()
+
+    @property
+    def moves_per_job_hour(self) -> float:
+        return self.moves / max(1e-9, sum(self.flow_hours.values()))
+
+
+@dataclass(slots=True)
+class Stream:
+    """`base`: fleet, data sets and policy; `arrivals`: jobs, known from their `created_at` on."""
+
+    base: Snapshot
+    arrivals: Sequence[TrainingJob]
+    seed: int = 1
+    noise: float = NOISE
+    tick_seconds: float = TICK_SECONDS
+    account: Account = field(default_factory=Account)
+    _waiting: dict[Key, TrainingJob] = field(default_factory=dict)
+    _running: dict[Key, tuple[TrainingJob, float]] = field(default_factory=dict)
+    _moving: list[tuple[ActiveTransfer, float]] = field(default_factory=list)
+    _copies: dict[Key, set[Copy]] = field(default_factory=dict)
+    _before: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    """Where each job was before its last move."""
+
+    def run(self, until: float = inf) -> Account:
+        """From the first arrival until all is done, or the time is up (seconds since the epoch)."""
+        ahead = sorted(self.arrivals, key=lambda job: (job.created_at, job.key))
+        now = ahead[0].created_at if ahead else 0.0
+        began, ticked = now, -1
+        while (ahead or self._waiting or self._running) and now <= until:
+            self._settle(now)
+            news = bool(ahead) and ahead[0].created_at <= now
+            while ahead and ahead[0].created_at <= now:
+                arrived = ahead.pop(0)
+                self._waiting[arrived.key] = arrived
+            tick = int((now - began) / self.tick_seconds)
+            if self._waiting:
+                self._carry_out(self._decided(now, tick, search=news or tick != ticked), now, tick)
+            ticked = tick
+            coming = [began + (tick + 1) * self.tick_seconds, *(end for _, end in self._moving)]
+            coming += [end for _, end in self._running.values()]
+            coming += [ahead[0].created_at] if ahead else []
+            now = min(one for one in coming if one > now)
+        return self.account
+
+    def _settle(self, now: float) -> None:
+        """Take down what has ended by now."""
+        for move, end in [one for one in self._moving if one[1] <= now]:
+            self._moving.remove((move, end))
+            self._copies.setdefault(move.data_set, set()).add(Copy(move.store, move.site))
+        for key, (job, end) in list(self._running.items()):
+            if end <= now:
+                del self._running[key]
+                self.account.ends[key] = end
+                self.account.flow_hours[key] = (end - job.created_at) / HOUR
+
+    def _decided(self, now: float, tick: int, search: bool) -> Decision:
+        """As the operator does it: insert at once; a full plan is taken over if it still gains then."""
+        seen = self._seen(now, tick)
+        held = quick(seen)
+        if search:
+            found = decide(seen)
+            self.account.plans += 1
+            if all(job.promise is None for job in self._waiting.values()):
+                return found
+            renewed = quick(carrying(seen, found))
+            if gains(held, renewed):
+                held = renewed
+                self.account.replaced += 1
+        return held
+
+    def _seen(self, now: float, tick: int) -> Snapshot:
+        """The world as measured: rates and bandwidths off by up to `noise`."""
+        jobs = [*self._waiting.values(), *(job for job, _ in self._running.values())]
+        fleet = self.base.fleet
+        links = tuple(
+            replace(link, bandwidth_bits_per_second=link.bandwidth_bits_per_second * self._factor(tick, link.name))
+            for link in fleet.links
+        )
+        return replace(
+            self.base,
+            taken_at=now,
+            fleet=replace(fleet, links=links),
+            jobs=tuple(sorted((self._measured(job, tick) for job in jobs), key=lambda job: job.key)),
+            data_sets=tuple(
+                replace(data, copies=tuple(sorted(self._copies.get(data.key, ()), key=lambda copy: copy.store)))
+                for data in self.base.data_sets
+            ),
+            transfers=tuple(move for move, _ in self._moving),
+        )
+
+    def _measured(self, job: TrainingJob, tick: int) -> TrainingJob:
+        options = tuple(
+            option
+            if option.rate_per_second is None
+            else replace(
+                option,
+                rate_per_second=option.rate_per_second * self._factor(tick, f"{job.key}/{option.name}"),
+            )
+            for option in job.options
+        )
+        return replace(job, options=options)
+
+    def _factor(self, tick: int, what: str) -> float:
+        return 1.0 + self.noise * Random(f"{self.seed}/{tick}/{what}").uniform(-1.0, 1.0)
+
+    def _carry_out(self, decision: Decision, now: float, tick: int) -> None:
+        self.account.violations += decision.violations
+        told = promises_of(decision)
+        for key, promise in told.items():
+            job = self._waiting[key]
+            if job.promise is not None:
+                self._compare(key, (job.promise.pool, job.promise.option), (promise.pool, promise.option))
+                self.account.slips += promise.slips - job.promise.slips
+            self._waiting[key] = replace(job, promise=promise)
+        for move in decision.transfers:
+            if not move.active and move.start_seconds <= 0.0:
+                self._start_move(move, now)
+        for assignment in decision.assignments:
+            if assignment.release_now:
+                self._start(assignment, now)
+
+    def _compare(self, key: Key, was: tuple[str, str], now: tuple[str, str]) -> None:
+        if was == now:
+            return
+        self.account.moves += 1
+        self.account.back += self._before.get(key) == now
+        self._before[key] = was
+
+    def _start_move(self, move: Transfer, now: float) -> None:
+        length = (move.end_seconds - move.start_seconds) / self._factor(-1, f"{move.name}")
+        active = ActiveTransfer(
+            move.data_set, move.source_site, move.store, move.target_site, move.cluster, move.links,
+            move.rate_bytes_per_second, now,
+        )  # fmt: skip
+        self._moving.append((active, now + length))
+
+    def _start(self, assignment: Assignment, now: float) -> None:
+        job = self._waiting.pop(assignment.job)
+        option = next(one for one in job.options if one.name == assignment.option)
+        rate = (option.rate_per_second or 1.0) * self._factor(-1, f"{job.key}/{option.name}")
+        end = now + self.base.policy.startup_seconds + job.work_quantity / rate
+        placed = Placed(assignment.cluster, assignment.pool, assignment.option, assignment.nodes, now, now)
+        self._running[job.key] = replace(job, placed=placed, promise=None), end
+        self.account.starts[job.key] = now
+
+
+def arriving(
+    jobs: Sequence[TrainingJob], seconds: float, seed: int, start: float = 1_800_000_000.0
+) -> list[TrainingJob]:
+    """The jobs as a Poisson stream over so many seconds."""
+    dice = Random(seed)
+    instants = sorted(start + seconds * dice.random() for _ in jobs)
+    return [replace(job, created_at=at) for job, at in zip(jobs, instants, strict=True)]
+
+
+def day(data: Path | None, jobs: int = JOBS, seconds: float = DAY_SECONDS, steps: int = 400) -> Stream:
+    """Gavel's throughputs on the Skyplane network, two edge sites, busy enough that jobs wait."""
+    shape = Shape(jobs, 3, 2, most_bytes=200e9, cloud_nodes=1, cloud_devices=4, edge_nodes=1, edge_devices=2)
+    base = gavel_skyplane(load_sources(data), shape)
+    policy = replace(base.policy, solver=SolverLimits(search_steps=steps))
+    return Stream(replace(base, jobs=(), policy=policy), arriving(base.jobs, seconds, 1))
+
+
+def stability(data: Path | None) -> Iterator[Figure]:
+    """How calm the plan is over a day of arrivals and noise."""
+    stream = day(data)
+    account = stream.run()
+    if account.violations:
+        raise ValueError(f"the checker refused a plan: {account.violations[0]}")
+    what = (
+        f"{JOBS} jobs arriving over 24 h on 3 cloud and 2 edge sites, rates and bandwidths +-5 % at every tick of "
+        f"15 min; {account.plans} full plans, {account.replaced} taken over, {account.slips} slips"
+    )
+    yield at_most("stability moves per job-hour", account.moves_per_job_hour, "1/h", MOST_MOVES_PER_JOB_HOUR, what)
+    yield at_most("stability moves straight back (A, B, A)", float(account.back), "moves", 0.0, what)
