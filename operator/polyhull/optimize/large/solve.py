@@ -1,0 +1,84 @@
+"""From nothing to a certified gap: fill, then passes of the descent with averaged prices as the next anchor.
+
+Passes are counted, never timed, and stop at the gap asked for; what is returned as a bound was recomputed in
+problem.py from the prices alone.
+"""
+
+import ctypes
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from polyhull.optimize.data import Floats
+from polyhull.optimize.large.kernel import Descent
+from polyhull.optimize.large.problem import LargeProblem
+
+GAP = 0.01
+MOST_PASSES = 400
+_FILL = 0.1
+"""Softness of the first placement, as a part of the bound that even prices give."""
+_SOFT = 0.4
+"""Softness of the passes, as a part of the largest load …"""
+_SOFTER, _EVERY, _HARDEST = 0.7, 12, 0.02
+"""… times the first after every so many rounds, down to the last: what remains is mostly the upper end's ripple."""
+_LEAST_ANCHOR = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """`lower` <= least possible largest load <= `upper`; `shares` reach `upper`, `prices` (per unit of room) prove
+    `lower`."""
+
+    lower: float
+    upper: float
+    prices: Floats
+    shares: Floats
+    passes: int
+
+    @property
+    def gap(self) -> float:
+        return self.upper / self.lower - 1.0 if self.lower > 0.0 else math.inf
+
+
+def even_prices(problem: LargeProblem) -> Floats:
+    """Unit prices before anything is known: a device is as dear as any other, a link's time as any other link's."""
+    rows, links = problem.room[: problem.rows], problem.room[problem.rows :]
+    return np.concatenate([np.full(len(rows), 0.8 / rows.sum()), 0.2 / max(1, len(links)) / links])
+
+
+def solve(
+    problem: LargeProblem,
+    library: ctypes.CDLL,
+    gap: float = GAP,
+    prices: Floats | None = None,
+    most_passes: int = MOST_PASSES,
+) -> Answer:
+    """The least largest load of `problem` to a certified `gap`, or as near as `most_passes` passes come.
+
+    `prices`: unit prices of a similar problem to start from. Deterministic in its arguments.
+    """
+    descent = Descent(problem, library)
+    return improve(descent, gap, even_prices(problem) if prices is None else prices, most_passes, filled=False)
+
+
+def improve(descent: Descent, gap: float, prices: Floats, most_passes: int, filled: bool) -> Answer:
+    """Passes over `descent` until the gap, recomputed outside the kernel, is small enough."""
+    problem = descent.problem
+    lower, best = descent.value(prices) / float((prices * problem.room).sum()), prices
+    if not filled:
+        descent.fill(prices, max(lower, 1e-12) * _FILL)
+    passes, softness = 0, _SOFT
+    upper = float(descent.load.max())
+    while passes < most_passes and upper > lower * (1.0 + gap * 0.999):
+        descent.descend(1, softness * upper)  # the loads answer the new anchor before prices are averaged
+        mean = descent.descend(1, softness * upper)
+        passes += 2
+        upper = float(descent.load.max())
+        value = descent.value(mean)  # mean prices offer exactly 1 for all room
+        if value > lower:
+            lower, best = value, mean
+        descent.anchor[:] = np.maximum(mean * problem.room, _LEAST_ANCHOR)
+        if passes % (2 * _EVERY) == 0:
+            softness = max(softness * _SOFTER, _HARDEST)
+    return Answer(problem.load_at_least(best), upper, best, descent.share.copy(), passes)
