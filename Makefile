@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-KERNELS := operator/polyhull/planning/kernels
+KERNELS := operator/polyhull/planning/kernels operator/polyhull/optimize/large
+LIBRARIES := $(KERNELS:%=%/_kernel.so)
 DATA ?= ../shared/data
 EXAMPLE := examples/edge-to-cloud
 
@@ -24,10 +25,10 @@ $(STAMP): requirements/dev.txt requirements/debian.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(KERNELS)/_kernel.so: $(STAMP) hatch_build.py $(wildcard $(KERNELS)/*.[ch]) $(KERNELS)/source.py
+$(LIBRARIES) &: $(STAMP) hatch_build.py $(wildcard $(KERNELS:%=%/*.[ch])) $(KERNELS:%=%/source.py)
 	@$(BIN)/python hatch_build.py
 
-setup: $(STAMP) $(KERNELS)/_kernel.so ## The Python environment, from the hash-locked requirements
+setup: $(STAMP) $(LIBRARIES) ## The Python environment, from the hash-locked requirements
 
 check: setup ## Format, lint, types, import contract, fast tests: seconds
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
@@ -75,4 +76,4 @@ lock: ## Lock the dependencies anew, with hashes and without index addresses
 	@echo 'hatchling>=1.27' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --constraints requirements/dev.txt - -o requirements/build.txt
 
 clean: ## Remove what was built here (the binaries' cache stays)
-	@rm -rf $(VENV) $(KERNELS)/_kernel.so build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(LIBRARIES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""Builds the compiled kernel: hatchling's hook for wheels and editable installs, and `python hatch_build.py` by hand.
+"""Builds the compiled kernels: hatchling's hook for wheels and editable installs; `python hatch_build.py` by hand.
 
 A wheel without the kernel is refused. A checkout without a compiler works in pure Python, slower, and says so.
 """
@@ -15,7 +15,10 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-KERNELS = Path(__file__).resolve().parent / "operator" / "polyhull" / "planning" / "kernels"
+ROOMS = Path(__file__).resolve().parent / "operator" / "polyhull"
+KERNELS = ROOMS / "planning" / "kernels"
+FOLDERS = (KERNELS, ROOMS / "optimize" / "large")
+"""Each with a source.py that says what its library is made of."""
 HELP = "no C compiler found (asked for $CC, cc, gcc, clang). Debian, Ubuntu: apt-get install gcc libc6-dev"
 
 
@@ -30,12 +33,17 @@ def compiler() -> str:
     raise NoCompiler(HELP)
 
 
-def build(target: Path | None = None, *more: str, force: bool = False) -> Path:
-    """Compile to `target` (default: beside the sources) unless what is there is of these sources and flags.
+def build_all() -> list[Path]:
+    """Every library, where stale. Raises as `build`."""
+    return [build(folder=folder) for folder in FOLDERS]
+
+
+def build(target: Path | None = None, *more: str, force: bool = False, folder: Path = KERNELS) -> Path:
+    """Compile `folder` to `target` (default: beside the sources) unless what is there is of these sources and flags.
 
     Raises NoCompiler, or RuntimeError with what the compiler said.
     """
-    source = runpy.run_path(str(KERNELS / "source.py"))
+    source = runpy.run_path(str(folder / "source.py"))
     library: Path = target or source["LIBRARY"]
     version: str = source["version"]()
     if not force and library.exists() and version.encode() in library.read_bytes():
@@ -56,19 +64,24 @@ def build(target: Path | None = None, *more: str, force: bool = False) -> Path:
 class KernelHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         try:
-            library = build()
+            libraries = build_all()
         except NoCompiler as missing:
             if version != "editable":
                 raise
-            self.app.display_warning(f"{missing}; the schedule search will run in pure Python, slower")
+            self.app.display_warning(
+                f"{missing}; schedules are searched in pure Python, slower, and large fleets bounded by HiGHS alone"
+            )
             return
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
-        build_data["artifacts"].append(str(library.relative_to(self.root)))
+        build_data["artifacts"] += [str(library.relative_to(self.root)) for library in libraries]
 
 
 if __name__ == "__main__":
     try:
-        build()
+        build_all()
     except NoCompiler as missing:
-        print(f"{missing}; the schedule search will run in pure Python, slower", file=sys.stderr)
+        print(
+            f"{missing}; schedules are searched in pure Python, slower, and large fleets bounded by HiGHS alone",
+            file=sys.stderr,
+        )

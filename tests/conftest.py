@@ -1,4 +1,4 @@
-"""The compiled kernel of exactly these sources is there before any test, where there is a compiler; and how tests are
+"""The compiled kernels of exactly these sources are there before any test, where there is a compiler; and how tests are
 shared out between worker processes (`pytest -n 2 --dist loadfile`)."""
 
 import contextlib
@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import hatch_build
 
 with contextlib.suppress(hatch_build.NoCompiler):
-    hatch_build.build()
+    hatch_build.build_all()
 
 _USES_THE_GROUND = re.compile(r"[(\s]ground: Ground\b")
 

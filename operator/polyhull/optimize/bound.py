@@ -13,6 +13,8 @@ from polyhull.domain.decision import BoundKind
 from polyhull.optimize.certificate import share_at_most
 from polyhull.optimize.data import Floats, ModelData
 from polyhull.optimize.highs import Solution, solve
+from polyhull.optimize.large.answer import by_prices
+from polyhull.optimize.large.kernel import library
 from polyhull.optimize.programme import LIGHT_RATIO, Programme, programme
 
 TOLERANCE = 1e-3
@@ -22,7 +24,10 @@ _TRIALS = 6
 SMALL = 500
 """Up to this many columns the strengthened programme is used from the start."""
 LARGE = 12_000
-"""From this many columns on the light programme is used, and few of them."""
+"""From this many columns on the descent by prices answers; where it is not built only the light programme is used,
+and few of them."""
+_SETTLED = 1.02
+"""By prices the light programme comes again until its bound is this near to what it guessed."""
 _FIRST = 1.5
 """… first at this multiple of the slowest job."""
 
@@ -62,7 +67,8 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
         kind = BoundKind.STRENGTHENED if math.isfinite(low) and low > 0.0 else BoundKind.NONE
         return Bound(low if kind is not BoundKind.NONE else 0.0, kind, "NothingToPlace", 0)
     span = _Range(low, math.inf)
-    large = len(data.columns) > LARGE
+    by_price = len(data.columns) > LARGE and library() is not None
+    large = len(data.columns) > LARGE and not by_price
     light = len(data.columns) > small
     seconds = low / _DOWN * (_FIRST if light else 1.0 + 1e-9)
     best: tuple[Programme, Solution] | None = None
@@ -71,8 +77,8 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
     most = 1 if limit is None else limit
     while span.steps < most:
         built = programme(data, seconds, light=light)
-        most = (2 if large else programmes_for(len(built.upper))) if limit is None else limit
-        found = solve(built)
+        most = (2 if large else 6 if by_price else programmes_for(len(built.upper))) if limit is None else limit
+        found = answer(built, data)
         span.steps += 1
         if not found.optimal:
             status = f"{found.status} at T = {seconds:.6g} s; the bound before it stands"
@@ -86,27 +92,39 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
         elif share < 1.0:
             span.low = max(span.low, seconds)
             best = best or (built, found)
+        elif by_price:
+            # Between what prices prove and what shares reach: no further from here.
+            span.high, best = min(span.high, seconds), (built, found)
         else:
             status = f"prices at T = {seconds:.6g} s prove nothing; the bound before it stands"
             break
         if light and seconds <= span.low * LIGHT_RATIO:
             span.low = max(span.low, min(seconds, seconds / share * _DOWN) if share > 0.0 else seconds)
-        elif not light:
+        elif not (light or by_price):
             _try(data, span, prices[-1], guess)
         if span.high <= span.low * (1.0 + TOLERANCE):
             break
         seconds = _next(span, guess)
-        if light and not large:
+        if light:
+            seconds = min(seconds, span.low * LIGHT_RATIO)
+        if light and not large and (not by_price or span.low * _SETTLED >= guess):
             # The strengthened rows can only lift what the light ones proved.
             light, span.high, prices, best = False, math.inf, [], None
             seconds = span.low * (1.0 + TOLERANCE)
         if not math.isfinite(seconds):
             break
-    if math.isfinite(span.high) and not light:
+    if math.isfinite(span.high) and not (light or by_price):
         for one in prices:
             _try(data, span, one, span.high)
     kind = BoundKind.STRENGTHENED if span.low > 0.0 else BoundKind.NONE
     return Bound(max(0.0, span.low * _DOWN), kind, status, span.steps, *(best or (None, None)))
+
+
+def answer(built: Programme, data: ModelData) -> Solution:
+    """By a linear solver, or by prices alone beyond `LARGE` columns."""
+    compiled = library() if len(data.columns) > LARGE else None
+    found = by_prices(built, data, compiled) if compiled is not None else None
+    return found if found is not None else solve(built)
 
 
 def slowest(data: ModelData) -> float:

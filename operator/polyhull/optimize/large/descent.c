@@ -13,10 +13,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define HOPS 8    /* links of a path at most */
-#define PATHS 12  /* paths kept for a commodity and a destination */
-#define WIDTH 5   /* Resources.as_tuple */
-#define NEEDS 64  /* commodities of one class at most: kernel.py refuses more */
+#define HOPS 8   /* links of a path at most */
+#define PATHS 12 /* paths kept for a commodity and a destination */
+#define WIDTH 32 /* rows of a column at most */
+#define NEEDS 64 /* commodities of one class at most: kernel.py refuses more */
 #define SITES 512
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     int64_t classes, rows, links, commodities, sites, width;
     const int64_t *column_of;
-    const int32_t *row;  /* columns x width; -1: none */
+    const int32_t *row;  /* columns x width; -1: no more of them. The first is a row always */
     const double *use;   /* columns x width, by one job */
     const int32_t *site; /* columns; -1: nothing to bring */
     const double *jobs;
@@ -55,8 +55,11 @@ static double exponential(double x) {
     if (x < -700.0) return 0.0;
     if (x > 700.0) x = 700.0;
     double n = floor(x * 1.4426950408889634 + 0.5), r = (x - n * 0.693145751953125) - n * 1.4286068203094173e-06;
-    double sum = 1.0;
-    for (int k = 12; k > 0; k--) sum = 1.0 + sum * r / k;
+    static const double part[] = {1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320,
+                                  1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800};
+    double r2 = r * r, even = part[9], odd = part[10];
+    for (int k = 7; k > 0; k -= 2) { even = part[k] + even * r2; odd = part[k + 1] + odd * r2; }
+    double sum = 1.0 + r * (part[0] + r * (even + r * odd));
     uint64_t bits = (uint64_t)((int64_t)n + 1023) << 52;
     double scale;
     memcpy(&scale, &bits, sizeof scale);
@@ -67,8 +70,9 @@ static double logarithm(double x) { /* of a positive normal number */
     int power;
     double m = frexp(x, &power);
     if (m < 0.7071067811865476) { m *= 2.0; power--; }
-    double z = (m - 1.0) / (m + 1.0), z2 = z * z, sum = 0.0;
-    for (int k = 15; k > 0; k -= 2) sum = sum * z2 + 1.0 / k;
+    static const double part[] = {1.0, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13, 1.0 / 15};
+    double z = (m - 1.0) / (m + 1.0), z2 = z * z, sum = part[7];
+    for (int k = 6; k >= 0; k--) sum = part[k] + sum * z2;
     return 2.0 * z * sum + power * 0.6931471805599453;
 }
 
@@ -107,8 +111,8 @@ static void gain(Direction *d, int32_t i, double value) {
 }
 
 static void gain_column(const Fleet *f, Direction *d, int64_t column, double jobs) {
-    for (int64_t w = column * f->width; w < (column + 1) * f->width; w++)
-        if (f->row[w] >= 0) gain(d, f->row[w], jobs * f->use[w] / f->room[f->row[w]]);
+    for (int64_t w = column * f->width; w < (column + 1) * f->width && f->row[w] >= 0; w++)
+        gain(d, f->row[w], jobs * f->use[w] / f->room[f->row[w]]);
 }
 
 static void gain_path(const Fleet *f, Direction *d, const Path *path, double bytes) {
@@ -236,7 +240,8 @@ static void bring(const Fleet *f, int64_t j, const double *table, double *cost) 
 static double column_price(const Fleet *f, int64_t g) {
     if (f->width == 1) return f->price[f->row[g]] * f->use[g];
     double sum = 0.0;
-    for (int64_t w = g * f->width; w < (g + 1) * f->width; w++) if (f->row[w] >= 0) sum += f->price[f->row[w]] * f->use[w];
+    for (int64_t w = g * f->width; w < (g + 1) * f->width && f->row[w] >= 0; w++)
+        sum += f->price[f->row[w]] * f->use[w];
     return sum;
 }
 
@@ -326,8 +331,8 @@ static void load_all(Fleet *f) {
     for (int64_t j = 0; j < f->classes; j++)
         for (int64_t g = f->column_of[j]; g < f->column_of[j + 1]; g++)
             if (f->share[g] > 0.0)
-                for (int64_t w = g * f->width; w < (g + 1) * f->width; w++)
-                    if (f->row[w] >= 0) f->load[f->row[w]] += f->jobs[j] * f->share[g] * f->use[w] / f->room[f->row[w]];
+                for (int64_t w = g * f->width; w < (g + 1) * f->width && f->row[w] >= 0; w++)
+                    f->load[f->row[w]] += f->jobs[j] * f->share[g] * f->use[w] / f->room[f->row[w]];
     for (int64_t at = 0; at < f->commodities * f->sites; at++)
         for (int32_t i = 0; i < f->paths[at]; i++) {
             const Path *path = f->path + at * PATHS + i;
@@ -339,6 +344,8 @@ static void load_all(Fleet *f) {
 }
 
 /* ---- what kernel.py calls ---- */
+
+const char *ph_large_version(void) { return POLYHULL_KERNEL_VERSION; }
 
 int64_t ph_path_bytes(void) { return PATHS * (int64_t)sizeof(Path); }
 

@@ -2,13 +2,14 @@
 
 import ctypes
 import math
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyhull.optimize.data import Floats
 from polyhull.optimize.large.problem import LargeProblem
+from polyhull.optimize.large.source import LIBRARY, version
 
 _POINTER, _DOUBLE, _LONG = ctypes.c_void_p, ctypes.c_double, ctypes.c_int64
 _COUNTS = ("classes", "rows", "links", "commodities", "sites", "width")
@@ -20,8 +21,8 @@ _STATE = ("share", "load", "weight", "price", "path", "paths", "cheap", "dear", 
 _STEPS = ("softness", "top", "total")
 _OFFSETS = ("column_of", "need_of", "source_of", "way_of")
 _PLACES = ("row", "site", "need_commodity", "source", "way", "link_from", "link_to")
-MOST_SITES, MOST_NEEDS, MOST_WIDTH = 512, 64, 5
-_BATCHES = 10
+MOST_SITES, MOST_NEEDS, MOST_WIDTH = 512, 64, 32
+_BATCHES = 5
 """How often prices and routes are made anew in one pass."""
 
 
@@ -100,8 +101,16 @@ class Descent:
         return max(1, -(-self.problem.classes // _BATCHES))
 
 
-def load(path: Path) -> ctypes.CDLL:
-    found = ctypes.CDLL(str(path))
+@cache
+def library() -> ctypes.CDLL | None:
+    """The library of exactly these sources; None if it was not built (`python hatch_build.py`) or is stale."""
+    try:
+        found = ctypes.CDLL(str(LIBRARY))
+    except OSError:
+        return None
+    found.ph_large_version.restype = ctypes.c_char_p
+    if found.ph_large_version() != version().encode():
+        return None
     found.ph_path_bytes.restype = _LONG
     found.ph_fill.argtypes, found.ph_fill.restype = (_POINTER, _LONG, _LONG), None
     found.ph_descend.argtypes, found.ph_descend.restype = (_POINTER, _LONG, _LONG, _POINTER), None

@@ -81,7 +81,7 @@ class LargeProblem:
     def roundings(self) -> float:
         """Relative error of a class's cheapest price: all terms are >= 0, so it grows with their number only."""
         needs = int(np.diff(self.need_of).max(initial=0))
-        return (self.row.shape[1] + needs + self.sites + 16) * _UNIT
+        return (int(self.row.shape[1]) + needs + self.sites + 16) * _UNIT
 
     def distances(self, prices: Floats) -> Floats:
         """[commodity, site] price per byte along the cheapest path; infinite where none leads."""

@@ -6,6 +6,7 @@ problem.py from the prices alone.
 
 import ctypes
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ GAP = 0.01
 MOST_PASSES = 400
 _FILL = 0.1
 """Softness of the first placement, as a part of the bound that even prices give."""
-_SOFT = 0.4
+_SOFT = 0.2
 """Softness of the passes, as a part of the largest load …"""
 _SOFTER, _EVERY, _HARDEST = 0.7, 12, 0.02
 """… times the first after every so many rounds, down to the last: what remains is mostly the upper end's ripple."""
@@ -28,7 +29,7 @@ _LEAST_ANCHOR = 1e-9
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """`lower` <= least possible largest load <= `upper`; `shares` reach `upper`, `prices` (per unit of room) prove
-    `lower`."""
+    `lower` (with others' holdings `lower` is only what the kernel says)."""
 
     lower: float
     upper: float
@@ -53,21 +54,38 @@ def solve(
     gap: float = GAP,
     prices: Floats | None = None,
     most_passes: int = MOST_PASSES,
+    held: Callable[[Floats], Floats] | None = None,
 ) -> Answer:
     """The least largest load of `problem` to a certified `gap`, or as near as `most_passes` passes come.
 
-    `prices`: unit prices of a similar problem to start from. Deterministic in its arguments.
+    `prices`: unit prices of a similar problem to start from. `held`: what others hold of every room at given prices
+    (their answer is averaged; bounds then count it on both sides). Deterministic in its arguments.
     """
     descent = Descent(problem, library)
-    return improve(descent, gap, even_prices(problem) if prices is None else prices, most_passes, filled=False)
+    if prices is None:
+        prices = even_prices(problem)
+    if held is not None:
+        descent.held[:] = held(prices)
+    offered = float((prices * problem.room).sum())
+    descent.fill(prices, max(descent.value(prices) / offered, 1e-12) * _FILL)
+    return improve(descent, gap, prices / offered, most_passes, held)
 
 
-def improve(descent: Descent, gap: float, prices: Floats, most_passes: int, filled: bool) -> Answer:
-    """Passes over `descent` until the gap, recomputed outside the kernel, is small enough."""
+def improve(
+    descent: Descent,
+    gap: float,
+    prices: Floats,
+    most_passes: int = MOST_PASSES,
+    held: Callable[[Floats], Floats] | None = None,
+) -> Answer:
+    """Passes over what `descent` holds until the gap is small enough. `prices` offer 1 for all room."""
     problem = descent.problem
-    lower, best = descent.value(prices) / float((prices * problem.room).sum()), prices
-    if not filled:
-        descent.fill(prices, max(lower, 1e-12) * _FILL)
+
+    def bound(prices: Floats) -> float:
+        busy = float((prices * problem.room * held(prices)).sum()) if held is not None else 0.0
+        return descent.value(prices) + busy
+
+    lower, best = bound(prices), prices
     passes, softness = 0, _SOFT
     upper = float(descent.load.max())
     while passes < most_passes and upper > lower * (1.0 + gap * 0.999):
@@ -75,10 +93,13 @@ def improve(descent: Descent, gap: float, prices: Floats, most_passes: int, fill
         mean = descent.descend(1, softness * upper)
         passes += 2
         upper = float(descent.load.max())
-        value = descent.value(mean)  # mean prices offer exactly 1 for all room
+        value = bound(mean)
         if value > lower:
             lower, best = value, mean
+        if held is not None:
+            descent.held[:] += (held(mean) - descent.held) * max(0.05, 2.0 / (2.0 + passes))
         descent.anchor[:] = np.maximum(mean * problem.room, _LEAST_ANCHOR)
         if passes % (2 * _EVERY) == 0:
             softness = max(softness * _SOFTER, _HARDEST)
-    return Answer(problem.load_at_least(best), upper, best, descent.share.copy(), passes)
+    proved = problem.load_at_least(best) if held is None else lower
+    return Answer(proved, upper, best, descent.share.copy(), passes)
