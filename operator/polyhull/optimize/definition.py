@@ -73,7 +73,9 @@ def _pools(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> 
             )
             held = pool.fixed_pods[:, d]
             used = sum(float(data.replicas[g] * data.pods[g, d] * data.length[g]) * Y[g] for g in mine)
-            used += sum(T * float(data.serving[v].pod.as_tuple()[d]) * n[v] for v in serving)
+            absent = pool.growth_seconds if pool.growth_nodes > 0 and not rates else 0.0
+            there = max(0.0, T - absent)
+            used += sum(there * float(data.serving[v].pod.as_tuple()[d]) * n[v] for v in serving)
             if offered <= 0.0 or isinstance(used, int | float):
                 continue
             if rates:

@@ -164,7 +164,9 @@ class _Model:
                 fixed += weight * min(until, problem.horizon)
         for one, count in zip(problem.offers, self.counts, strict=True):
             if one.pool == p and weights[one.devices] > 0:
-                intervals.append(model.new_fixed_size_interval_var(0, problem.horizon, "serves"))
+                # Replicas may be on growth nodes, which are not there before.
+                begin = min(pool.provision, problem.horizon) if pool.growth > 0 else 0
+                intervals.append(model.new_fixed_size_interval_var(begin, problem.horizon - begin, "serves"))
                 demands.append(weights[one.devices] * count)
         if not intervals:
             return

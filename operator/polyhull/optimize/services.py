@@ -305,7 +305,8 @@ class Serving:
 
 
 class _Room:
-    """What nodes still hold while services are placed one after another (best fit, as planning packs)."""
+    """What nodes, those that growth may add behind them, still hold while services are placed one after another
+    (best fit, as planning packs)."""
 
     def __init__(self, serving: Serving) -> None:
         self.serving = serving
@@ -330,6 +331,8 @@ class _Room:
         for pool in serving.pools:
             nodes: tuple[Node, ...] = serving.admission.usable_nodes(pool)
             self.free[pool.name] = [node.free - used.get((pool.name, node.name), Resources()) for node in nodes]
+            if pool.growth is not None:
+                self.free[pool.name] += [pool.growth.shape] * max(0, pool.growth.nodes)
 
     def device_class(self, accelerator: str) -> str:
         return self.kinds.get(accelerator, "")

@@ -69,20 +69,21 @@ def _served(tariffs: Tariffs, part: ServingPlan, makespan: float) -> Use:
 def _unused_growth(
     snapshot: Snapshot, placed: tuple[Assignment, ...], serving: list[ServingPlan], makespan: float
 ) -> Iterator[tuple[str, float]]:
-    """(pool, device-seconds) that growth nodes exist for without being held."""
-    spans: dict[tuple[str, str], list[tuple[float, float, int]]] = {}
+    """(pool, device-seconds) of growth nodes, from their first demand to their last use, that no placement counts."""
+    spans: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for one in placed:
         for node, pods in one.nodes:
-            held = (one.start_seconds, one.end_seconds, pods * one.devices_per_replica)
-            spans.setdefault((one.pool, node), []).append(held)
+            paid = pods * one.devices_per_replica * (one.end_seconds - one.start_seconds)
+            spans.setdefault((one.pool, node), []).append((one.start_seconds, one.end_seconds, paid))
     for part in serving:
         for node, pods in part.nodes:
-            spans.setdefault((part.pool, node), []).append((0.0, makespan, pods * part.devices_per_replica))
+            paid = pods * part.devices_per_replica * max(0.0, makespan - part.ready_seconds)
+            spans.setdefault((part.pool, node), []).append((0.0, makespan, paid))
     shapes = {pool.name: pool.growth.shape.devices for pool in snapshot.fleet.pools if pool.growth is not None}
     for (pool, node), uses in sorted(spans.items()):
         if node.startswith("+") and pool in shapes:
             whole = shapes[pool] * (max(end for _, end, _ in uses) - min(start for start, _, _ in uses))
-            yield pool, max(0.0, whole - sum((end - start) * devices for start, end, devices in uses))
+            yield pool, max(0.0, whole - sum(paid for _, _, paid in uses))
 
 
 def _grams(joules: float, tariff: Tariff) -> float | None:

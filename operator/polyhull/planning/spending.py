@@ -1,7 +1,8 @@
 """Money, energy and carbon of a simulated schedule: values to compare schedules by, and what none goes below.
 
 Unknown prices and watts count as the dearest known (costs.py), so these are for comparisons; `footprint.py` reports.
-Devices are paid while held, provisioning included; transfers by the bytes they put on links, once for all readers.
+Devices are paid while held, provisioning included, growth nodes as a whole; transfers by the bytes they put on links,
+once for all readers.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import Column, ColumnSet
+from polyhull.planning.packing import free_devices
 
 if TYPE_CHECKING:
     from polyhull.planning.instance import Instance
@@ -19,19 +21,32 @@ _DOWN = 1.0 - 1e-9
 
 
 def cost(outcome: "Outcome") -> float:
-    """What the jobs that count cost: their devices, and the bytes that are moved for them."""
+    """What the jobs that count cost: their devices, what growth nodes have beside them, the bytes moved for them."""
     instance = outcome.instance
     total = 0.0
     moves: set[int] = set()
+    grown: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
+    prices: dict[int, float] = {}
     for j in outcome.jobs:
         slot = outcome.slots[j]
         if slot is None:
             continue
         choice = instance.choices[j][slot.choice]
         total += choice.column.price
+        column = choice.column
         if slot.waits > 0.0:
-            total += choice.column.price * slot.waits / choice.column.length_seconds
+            total += column.price * slot.waits / column.length_seconds
         moves.update(choice.moves)
+        for node, pods in slot.nodes:
+            if node >= len(instance.base_nodes[choice.pool]) and column.devices > 0:
+                prices[choice.pool] = column.price / (column.length_seconds * column.devices)
+                paid = pods * column.devices_per_replica * (slot.end - slot.start)
+                grown.setdefault((choice.pool, node), []).append((slot.start, slot.end, paid))
+    for (pool, _), uses in sorted(grown.items()):
+        whole = free_devices(instance.pools[pool].shape) * (
+            max(end for _, end, _ in uses) - min(at for at, _, _ in uses)
+        )
+        total += prices[pool] * max(0.0, whole - sum(paid for _, _, paid in uses))
     for move in sorted(moves):
         if move in outcome.moved and move not in instance.made:
             total += instance.moves[move].ways[outcome.moved[move][0]].route.price

@@ -51,6 +51,8 @@ def _area(frame: Frame, p: int, d: int, mine: Ints, serving: Ints, served: Float
     length, earliest = data.length[mine], data.earliest[mine]
     held = pool.fixed_pods[:, d]
     left = pool.fixed_seconds
+    # A replica may be on a growth node, which is not there before.
+    absent = delay if pool.growth_nodes > 0 else 0.0
 
     def add(kind: str, columns: Floats, per_replica: float, room: float, fixed: float) -> None:
         if room <= 0.0:
@@ -63,16 +65,29 @@ def _area(frame: Frame, p: int, d: int, mine: Ints, serving: Ints, served: Float
             frame.matrix.add((kind, p), 1.0, *parts, (frame.rho, np.array([fixed / room])))
 
     fixed = float((held * (np.minimum(left, T) if frame.strengthened else left)).sum())
-    add("pool" if d == 0 else "area", use * length, T, N * T + grown * max(0.0, T - delay), fixed)
+    add("pool" if d == 0 else "area", use * length, max(0.0, T - absent), N * T + grown * max(0.0, T - delay), fixed)
     if not frame.cuts:
         return
     for head in thresholds(earliest, use * length):
         W = T - head
         inside = use * np.minimum(length, np.maximum(0.0, earliest + length - head))
         room = N * W + grown * max(0.0, T - max(head, delay)) if W > 0.0 else 0.0
-        add("window", inside, W, room, float((held * np.maximum(0.0, np.minimum(left, T) - head)).sum()))
+        add(
+            "window",
+            inside,
+            max(0.0, T - max(head, absent)),
+            room,
+            float((held * np.maximum(0.0, np.minimum(left, T) - head)).sum()),
+        )
         after = np.where(earliest >= head, dual_feasible(length / W, 1), 0.0) if W > 0.0 else length * 0.0
-        add("long", use * after, 1.0, N + grown if W > 0.0 else 0.0, 0.0)
+        there = _long_served(T - max(head, absent), W, 1) if W > 0.0 else 0.0
+        add("long", use * after, there, N + grown if W > 0.0 else 0.0, 0.0)
     for step in STEPS[:3]:
         fixed = float((held * dual_feasible(np.minimum(left / T, 1.0), step)).sum())
-        add("long", use * dual_feasible(np.minimum(length / T, 1.0), step), 1.0, N + grown, fixed)
+        there = _long_served(T - absent, T, step)
+        add("long", use * dual_feasible(np.minimum(length / T, 1.0), step), there, N + grown, fixed)
+
+
+def _long_served(seconds: float, window: float, step: int) -> float:
+    """What a replica that is there for the last `seconds` of a window counts as a long job."""
+    return 1.0 if seconds >= window else float(dual_feasible(np.array([max(0.0, seconds) / window]), step)[0])

@@ -41,7 +41,7 @@ def _shape(frame: Frame, p: int, d: int, mine: Ints, serving: Ints, served: Floa
             ("shape", p),
             max(0.0, 1.0 - float(busy.sum()) / room),
             (frame.Y[mine], each * data.replicas[mine] * frame.weight[mine] * data.length[mine] / room),
-            (frame.n[serving], of_service * T / room),
+            (frame.n[serving], of_service * (max(0.0, T - pool.growth_seconds) if pool.growth_nodes else T) / room),
         )
 
 
