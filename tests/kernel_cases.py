@@ -11,7 +11,7 @@ from random import Random
 from polyhull.domain.fleet import Power, Site
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import ActiveTransfer, InferenceService, Key, Promise
+from polyhull.domain.workloads import Access, ActiveTransfer, InferenceService, Key, Promise
 from polyhull.optimize.columns import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.instance import Instance
@@ -38,7 +38,8 @@ from tests.builders import (
 
 def everything(seed: int) -> Snapshot:
     """A bit of all that an instance may hold: gangs over nodes, several binding resources, growth, shared and running
-    transfers, relays, limits on copies and bytes, power caps, services, running jobs, tiers, deadlines, promises."""
+    transfers, streamed reads, relays, limits on copies and bytes, power caps, services, running jobs, tiers,
+    deadlines, promises."""
     dice = Random(seed)
     names = ["east", "north", "west", "edge"][: dice.randint(2, 4)]
     cores = dice.choice([[96], [6, 96]])
@@ -71,6 +72,11 @@ def everything(seed: int) -> Snapshot:
         one = job(f"job{i:02d}", options, dice.choice([40, 90, 210]),
                   dice.sample([s.key.name for s in sets], dice.choice([0, 1, 1, 2])),
                   priority=dice.choice([0, 0, 0, 3]) if seed % 3 == 0 else 0)  # fmt: skip
+        if dice.random() < 0.25:
+            chunks = dice.choice([1, 3, 8])
+            one = replace(
+                one, inputs=tuple(replace(data, access=Access.STREAM, chunks=chunks) for data in one.inputs)
+            )
         one = replace(one, deadline_at=one.created_at + late) if late is not None else one
         due = dice.choice([None, None, -400.0, -100.0, 300.0])
         told = Promise("", "", "", i, NOW, NOW, None if due is None else NOW + due, NOW, dice.choice([0, 0, 0, 3]))

@@ -193,12 +193,12 @@ CONDITIONS: list[tuple[Raw, str, str, tuple[str, ...]]] = [
     (_train("no-rate", {**option(), "rate": None}), "Planned", "NoRate", ("rate",)),
     (_train("late", deadline="2030-01-01T00:00:00Z"), "Accepted", "NotSupported", ("spec.deadline",)),
     (
-        _train("stream", data=_reads("good", access="Stream")),
+        _train("stream", data=_reads("good", access="Stream", mountPath="/data")),
         "Accepted",
         "NotSupported",
-        ("spec.data[0].access", "Stage"),
+        ("spec.data[0].mountPath", "Stage"),
     ),
-    (_train("chunks", data=_reads("good", access="Stream", chunks=4)), "Accepted", "NotSupported", ("chunks",)),
+    (_train("chunks", data=_reads("good", chunks=4)), "Accepted", "InvalidSpec", ("spec.data[0].chunks",)),
     (
         _train("split", placement={"crossSite": {"mode": "Pipeline"}}),
         "Accepted",

@@ -313,10 +313,13 @@ def _refuse_differing_models(variants: Sequence[VariantSpec], found: Findings) -
 
 def _input(entry: DataEntry, index: int, namespace: str, found: Findings) -> DataInput:
     field = f"spec.data[{index}]"
-    if entry.access == "Stream":
-        found.refuse(f"{field}.access", "Stream is not executed yet; write access: Stage")
-    if entry.chunks != 1:
-        found.refuse(f"{field}.chunks", "data is not cut into chunks yet; leave it out")
+    if entry.access == "Stream" and entry.mount_path is not None:
+        remedy = "read POLYHULL_DATA_<NAME>_URL and leave it out, or write access: Stage"
+        found.refuse(f"{field}.mountPath", f"a streamed data set is read from its address, not from files; {remedy}")
+    if entry.access == "Stage" and entry.chunks != 1:
+        found.invalid(
+            f"{field}.chunks", "a staged data set comes as a whole", "leave it out, or write access: Stream"
+        )
     key = Key(namespace, entry.data_set_ref.name, "DataSet")
     return DataInput(key, Access(entry.access), entry.chunks, entry.mount_path is not None)
 

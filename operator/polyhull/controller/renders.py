@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from polyhull.api.convert import pod_template
@@ -62,7 +63,7 @@ class Renderer:
                 tuple((node["name"], int(node["pods"])) for node in assignment.get("nodes") or ()),
             ),
             template=pod_template(job.raw, assignment["option"]),
-            data=self._data(job.key.namespace, entries, cluster),
+            data=self._data(job.key.namespace, entries, cluster, _streamed_from(assignment, cluster.site)),
             retry_limit=int(spec.get("retryLimit", 3)),
             plan_hash=plan_hash[:63],
             pod_groups=cluster.serves_pod_groups,
@@ -147,11 +148,17 @@ class Renderer:
                 entries.append(("model", model["dataSetRef"]["name"], model.get("mountPath") or ""))
         return entries
 
-    def _data(self, namespace: str, entries: list[tuple[str, str, str]], cluster: Cluster) -> tuple[Data, ...]:
-        return tuple(self._one(namespace, entry, cluster) for entry in entries)
+    def _data(
+        self,
+        namespace: str,
+        entries: list[tuple[str, str, str]],
+        cluster: Cluster,
+        streamed_from: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[Data, ...]:
+        return tuple(self._one(namespace, entry, cluster, streamed_from.get(entry[1])) for entry in entries)
 
-    def _one(self, namespace: str, entry: tuple[str, str, str], cluster: Cluster) -> Data:
-        """A copy at the cluster's store where there is one, else the declared replica at its site."""
+    def _one(self, namespace: str, entry: tuple[str, str, str], cluster: Cluster, source: str | None) -> Data:
+        """A copy at the cluster's store where there is one, else the declared replica at its site, or at `source`."""
         name, data_set, mount = entry
         key = Key(namespace, data_set, "DataSet")
         held = self.data_sets.get(key)
@@ -161,9 +168,16 @@ class Renderer:
             owner = Owner.of(key, held.uid, self.hub)
             return transfer.copy_as_data(name, owner, cluster.store, cluster.storage, mount)
         for replica in held.value.replicas:
-            if replica.site == cluster.site and (not mount or replica.url.startswith("pvc://")):
+            if replica.site == (source or cluster.site) and (not mount or replica.url.startswith("pvc://")):
                 return located(name, replica.url, replica.secret_name, mount)
         raise InvalidInput(str(key), "", f"is not at {cluster.name} yet", "wait for its transfer")
+
+
+def _streamed_from(assignment: Mapping[str, Any], own_site: str) -> dict[str, str]:
+    """Data sets that the assignment reads from another site than its own, with that site."""
+    stores = {entry["dataSet"]: str(entry["store"]) for entry in assignment.get("data") or ()}
+    sites = {name: store.removeprefix("site:") for name, store in stores.items() if store.startswith("site:")}
+    return {name: site for name, site in sites.items() if site != own_site}
 
 
 def _digest(values: list[Any]) -> str:

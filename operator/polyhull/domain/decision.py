@@ -51,6 +51,19 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamedRead:
+    """A data set that a job reads while it computes, over one path at a steady rate."""
+
+    data_set: Key
+    source_site: str
+    links: tuple[str, ...]
+    transfer_bytes: int
+    rate_bytes_per_second: float
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Eviction:
     """A copy that nobody needs any more and that must go before a transfer to its store can start."""
 
@@ -145,6 +158,7 @@ class Assignment:
     """What this plan says of a job that waits, to be remembered; None for a fixed one."""
     remedy: str = ""
     """For a late job: what would help, tried in the same simulation."""
+    reads: tuple[StreamedRead, ...] = ()
 
     @property
     def late_seconds(self) -> float:

@@ -1,7 +1,7 @@
 """Every non-convex choice as a column with numbers computed beforehand (docs/model.md section 1)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Pool
@@ -28,6 +28,7 @@ from polyhull.optimize.admission import (
     usable_rate,
 )
 from polyhull.optimize.paths import Network
+from polyhull.optimize.streams import Paced, Streams, paced, streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Need:
 class Column:
     """One admissible way to run one job: option x pool. Seconds, devices, bytes as in docs/model.md.
 
-    `length_seconds` is tau without transfer: start-up + compute (a fixed column: what remains of it).
+    `length_seconds` is tau without staged transfer: start-up + compute + what streamed reads add at best (a fixed
+    column: what remains of it); `hold_seconds` is what is executed, streamed reads at a steady pace.
     `transfer_seconds` is x: the missing bytes over the maximum flow, links otherwise empty (a lower bound on
     any executed transfer time). `head_seconds` is the earliest possible release.
     """
@@ -96,6 +98,7 @@ class Column:
     energy_joules: float = 0.0
     """Of its devices for its length, for comparisons too."""
     carbon_grams: float = 0.0
+    streams: Paced = Paced()
 
     @property
     def devices(self) -> int:
@@ -103,7 +106,11 @@ class Column:
 
     @property
     def length_seconds(self) -> float:
-        return self.startup_seconds + self.compute_seconds
+        return self.startup_seconds + self.compute_seconds + self.streams.overlap_seconds
+
+    @property
+    def hold_seconds(self) -> float:
+        return self.length_seconds + self.streams.pacing_seconds
 
     @property
     def name(self) -> tuple[str, str]:
@@ -153,6 +160,15 @@ def build_columns(snapshot: Snapshot) -> ColumnSet:
     return builder.result()
 
 
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a job's data means at one cluster."""
+
+    needs: tuple[Need, ...]
+    transfer_seconds: float
+    streams: Streams
+
+
 class _Builder:
     def __init__(self, snapshot: Snapshot, admission: Admission) -> None:
         self.snapshot, self.admission = snapshot, admission
@@ -170,7 +186,7 @@ class _Builder:
         if job.placed is not None:
             self.columns.append(self._fixed(job, job.placed))
             return
-        data: dict[str, tuple[tuple[Need, ...], float] | Refusal] = {}
+        data: dict[str, _Inputs | Refusal] = {}
         for option in sorted(job.options, key=lambda option: option.name):
             pools = self.pools.get(option.accelerator)
             if not pools:
@@ -205,7 +221,7 @@ class _Builder:
                 if isinstance(answer, Refusal):
                     self._refuse(service.key, variant.name, pool.name, answer)
                 else:
-                    self._want(answer[0])
+                    self._want(answer.needs)
 
     def result(self) -> ColumnSet:
         columns = sorted(self.columns, key=lambda one: (one.job, one.pool, one.option))
@@ -220,7 +236,7 @@ class _Builder:
         pool: Pool,
         compute: float,
         evidence: Evidence,
-        data: dict[str, tuple[tuple[Need, ...], float] | Refusal],
+        data: "dict[str, _Inputs | Refusal]",
     ) -> None:
         admission = self.admission
         refusal = (
@@ -240,8 +256,7 @@ class _Builder:
         if isinstance(answer, Refusal):
             self._refuse(job.key, option.name, pool.name, answer)
             return
-        needs, transfer = answer
-        self._want(needs)
+        self._want(answer.needs)
         kind = self.kinds.get(option.accelerator)
         startup = self.admission.startup_seconds
         compute *= max(1.0, pool.slowdown)
@@ -249,6 +264,12 @@ class _Builder:
         head = 0.0
         if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
             head = max(0.0, pool.growth.provision_seconds)
+        streams = paced(answer.streams, compute)
+        held = startup + compute + streams.overlap_seconds + streams.pacing_seconds
+        if not held <= LONGEST_SECONDS:
+            text = f"reading its data while computing would take {held:.3g} s at {pool.site}; write access: Stage"
+            self._refuse(job.key, option.name, pool.name, Refusal("NoReachableReplica", text))
+            return
         self.columns.append(
             Column(
                 job=job.key,
@@ -263,30 +284,37 @@ class _Builder:
                 pod=option.pod,
                 startup_seconds=startup,
                 compute_seconds=compute,
-                transfer_seconds=transfer,
+                transfer_seconds=answer.transfer_seconds,
                 head_seconds=head,
-                needs=needs,
-                price=self.tariffs.price(pool.name, devices * (startup + compute)),
+                needs=answer.needs,
+                price=self.tariffs.price(pool.name, devices * held),
                 evidence=evidence,
-                energy_joules=self.tariffs.joules(pool.name, devices, startup, compute),
-                carbon_grams=self.tariffs.grams(pool.name, devices, startup, compute),
+                energy_joules=self.tariffs.joules(pool.name, devices, held - compute, compute),
+                carbon_grams=self.tariffs.grams(pool.name, devices, held - compute, compute),
+                streams=streams,
             )
         )
 
-    def _needs(self, inputs: Iterable[DataInput], cluster: Cluster) -> tuple[tuple[Need, ...], float] | Refusal:
-        """What must be at the cluster, and a lower bound on the seconds until it is.
+    def _needs(self, inputs: Sequence[DataInput], cluster: Cluster) -> "_Inputs | Refusal":
+        """What must be at the cluster, a lower bound on the seconds until it is, and what is streamed to it.
 
         Data sets with the same sources and the same allowed sites share every path, so their bytes add up.
         """
-        needs: dict[Key, Need] = {}
+        streams = streamed(inputs, self.admission, cluster)
+        if isinstance(streams, Refusal):
+            return streams
+        needs = {
+            read.data_set: Need(read.data_set, f"site:{read.source_site}", read.source_site, True)
+            for read in streams.reads
+        }
         groups: dict[object, list[float]] = {}
         seconds = 0.0
         for wanted in inputs:
+            if wanted.data_set in needs:
+                continue
             found: DataAt | Refusal = self.admission.data_at(wanted, cluster)
             if isinstance(found, Refusal):
                 return found
-            if wanted.data_set in needs:
-                continue
             needs[wanted.data_set] = Need(wanted.data_set, found.store, cluster.site, found.present)
             if found.active_seconds is not None:
                 seconds = max(seconds, found.active_seconds)
@@ -298,7 +326,7 @@ class _Builder:
             seconds = max(seconds, missing / rate)
         if not seconds <= LONGEST_SECONDS:
             return Refusal("NoReachableReplica", f"its data would take {seconds:.3g} s to reach {cluster.site}")
-        return tuple(needs[key] for key in sorted(needs)), seconds
+        return _Inputs(tuple(needs[key] for key in sorted(needs)), seconds, streams)
 
     def _want(self, needs: tuple[Need, ...]) -> None:
         for need in needs:
@@ -362,9 +390,13 @@ class _Builder:
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
         compute *= max(1.0, pool.slowdown) if pool else 1.0
-        startup = self.admission.startup_seconds
+        streams = paced(self._reads_on(job, cluster), compute)
+        compute += streams.overlap_seconds + streams.pacing_seconds
+        startup, reading = self.admission.startup_seconds, streams.reading_seconds
         if placed.started_at is not None:
-            startup, compute = 0.0, remaining_seconds(compute, self.snapshot.taken_at - placed.started_at)
+            elapsed = max(0.0, self.snapshot.taken_at - placed.started_at)
+            startup, compute = 0.0, remaining_seconds(compute, elapsed)
+            reading = min(compute, max(0.0, reading - elapsed))
         accelerator = pool.accelerator if pool else (option.accelerator if option else "")
         kind = self.kinds.get(accelerator)
         replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
@@ -388,13 +420,22 @@ class _Builder:
             price=self.tariffs.price(placed.pool, replicas * devices * (startup + compute)),
             evidence=evidence,
             fixed=True,
+            streams=Paced(streams.reads, reading),
             energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
             carbon_grams=self.tariffs.grams(placed.pool, replicas * devices, startup, compute),
         )
 
+    def _reads_on(self, job: TrainingJob, cluster: Cluster | None) -> Streams:
+        """What a released job streams; a path that is gone since then takes nothing from any link."""
+        found = streamed(job.inputs, self.admission, cluster) if cluster else Streams()
+        return Streams() if isinstance(found, Refusal) else found
+
     def _fixed_needs(self, job: TrainingJob, cluster: Cluster | None, site: str) -> tuple[Need, ...]:
         """A job is released only when its data is there, so nothing is left to move."""
-        needs: dict[Key, Need] = {}
+        reads = self._reads_on(job, cluster).reads
+        needs = {
+            read.data_set: Need(read.data_set, f"site:{read.source_site}", read.source_site, True) for read in reads
+        }
         for wanted in job.inputs:
             found = self.admission.data_at(wanted, cluster) if cluster else None
             store = found.store if isinstance(found, DataAt) else f"site:{site}"

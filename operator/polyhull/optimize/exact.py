@@ -177,7 +177,7 @@ def build(
             ExactColumn(
                 index[column.job],
                 pool_index[column.pool],
-                grid.down(column.length_seconds),
+                grid.down(column.hold_seconds),
                 grid.down(column.head_seconds),
                 column.replicas,
                 column.pod.devices,

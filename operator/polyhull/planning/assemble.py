@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
-from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer, Unplaced, Use
+from polyhull.domain.decision import Assignment, Explanation, ServicePlan, StreamedRead, Transfer, Unplaced, Use
 from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import Column
 from polyhull.optimize.costs import Tariffs
@@ -33,6 +33,7 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
                 fixed.job, fixed.column, nodes, 0, (0.0, fixed.column.length_seconds), _fixed_why(fixed.column), now
             ),
             use=_use(tariffs, fixed.column, fixed.column.length_seconds),
+            reads=_reads(fixed.column, fixed.column.startup_seconds, fixed.column.streams.reading_seconds),
         )
         for fixed, nodes in zip(instance.fixed, reserved.fixed_nodes, strict=True)
     ]
@@ -47,8 +48,28 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
         spent = _use(tariffs, choice.column, slot.end - slot.start, slot.waits)
         place = (placed.cluster, placed.pool, placed.option)
         told = renewed(instance.jobs[j].promise, now, place, placed.order, times)
-        out.append(replace(placed, remedy=remedies.get(j, ""), use=spent, promise=told))
+        read = _reads(choice.column, slot.start + slot.waits + choice.column.startup_seconds, choice.reading_seconds)
+        out.append(replace(placed, remedy=remedies.get(j, ""), use=spent, promise=told, reads=read))
     return tuple(sorted(out, key=lambda assignment: assignment.job))
+
+
+def _reads(column: Column, start: float, seconds: float) -> tuple[StreamedRead, ...]:
+    """What the column streams, in so many seconds: its own, or more where services use the links too."""
+    if not column.streams.reads or seconds <= 0.0:
+        return ()
+    slower = seconds / column.streams.reading_seconds
+    return tuple(
+        StreamedRead(
+            data_set=read.data_set,
+            source_site=read.source_site,
+            links=read.links,
+            transfer_bytes=read.transfer_bytes,
+            rate_bytes_per_second=read.rate_bytes_per_second / slower,
+            start_seconds=start,
+            end_seconds=start + seconds,
+        )
+        for read in column.streams.reads
+    )
 
 
 def _use(tariffs: Tariffs, column: Column, held: float, waits: float = 0.0) -> Use:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from polyhull.planning.instance import Instance
 from polyhull.planning.schedule import Moved, Slot
-from polyhull.planning.simulate import State, commit_moves, hold, try_choice
+from polyhull.planning.simulate import State, carry_loads, commit_moves, hold, try_choice
 from polyhull.planning.timeline import LinkSteps, NodeSteps, take_rate, take_units
 
 
@@ -80,11 +80,11 @@ class Board:
         for node, _ in slot.nodes:
             if node < there:
                 self._keep_node(pool, node)
+        for load in choice.loads:
+            self._keep_link(load.link)
+        carry_loads(state, choice.loads, slot.start + slot.waits)
         self._set(j, slot)
         hold(instance.pools[pool], state, pool, choice.pod, slot.start, slot.end, slot.nodes)
-        if choice.line >= 0:
-            self._keep_link(choice.line)
-            take_rate(state.links[choice.line], slot.start, slot.end, choice.watts)
         if slot.nodes and slot.nodes[-1][0] >= there:
             begin = slot.start + instance.pools[pool].provision_seconds
             self._births[j] = tuple((node, begin) for node, _ in slot.nodes if node >= there)
@@ -97,15 +97,15 @@ class Board:
             return
         choice = instance.choices[j][slot.choice]
         pool, pod = choice.pool, choice.pod
+        for load in choice.loads:
+            self._keep_link(load.link)
+        carry_loads(state, choice.loads, slot.start + slot.waits, -1.0)
         self._set(j, None)
         births = dict(self._births.pop(j, ()))
         for node, pods in slot.nodes:
             self._keep_node(pool, node)
             amount = -pod * pods if isinstance(pod, int) else tuple(-value * pods for value in pod)
             take_units(state.nodes[pool][node], births.get(node, slot.start), slot.end, amount)
-        if choice.line >= 0:
-            self._keep_link(choice.line)
-            take_rate(state.links[choice.line], slot.start, slot.end, -choice.watts)
         for move in choice.moves:
             if self.readers[move] or move in self._settled:
                 continue

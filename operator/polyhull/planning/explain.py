@@ -36,7 +36,7 @@ def _explanation(
     return Explanation(
         binds=_binds(instance, schedule, choice, slot),
         queue_seconds=max(0.0, slot.start - transfer),
-        transfer_seconds=transfer,
+        transfer_seconds=transfer + max(0.0, choice.length - column.startup_seconds - column.compute_seconds),
         startup_seconds=column.startup_seconds + slot.waits,
         compute_seconds=column.compute_seconds,
         alternatives=others,
@@ -49,11 +49,8 @@ def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -
     column = choice.column
     if slot.start > slot.ready:
         free = _free_at(instance, schedule, choice, slot.ready)
-        if choice.line >= 0 and free >= column.devices:
-            return (
-                f"Site {column.site} has no {choice.watts:.4g} W left under its power cap "
-                f"until {format_seconds(slot.start)} from now."
-            )
+        if choice.loads and free >= column.devices:
+            return _binds_while_running(instance, choice, slot)
         return (
             f"Pool {column.pool} is short by {max(1, column.devices - free)} of {column.devices} devices "
             f"until {format_seconds(slot.start)} from now."
@@ -82,6 +79,19 @@ def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -
     if slot.start > 0.0:
         return f"It cannot start in {column.pool} before {format_seconds(slot.start)} from now."
     return f"Nothing holds it up: it runs {format_seconds(choice.length)} in {column.pool}."
+
+
+def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> str:
+    """Its devices were free before: it waited for watts, or for links that it reads over while computing."""
+    capped = {line for line, _ in instance.power.values()}
+    when = format_seconds(slot.start)
+    for load in choice.loads:
+        if load.link in capped:
+            return (
+                f"Site {choice.column.site} has no {load.rate:.4g} W left under its power cap until {when} from now."
+            )
+    names = ", ".join(instance.link_names[load.link] for load in choice.loads)
+    return f"Links {names} cannot bring what it reads while computing before {when} from now."
 
 
 def _free_at(instance: Instance, schedule: Schedule, choice: Choice, instant: float) -> int:

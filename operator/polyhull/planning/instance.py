@@ -54,6 +54,19 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What a job takes of a line of `base_links`: from `after` seconds past its pods' begin on, for `seconds`.
+
+    Bytes per second of a link that it streams over; watts where its site's power is capped.
+    """
+
+    link: int
+    after: float
+    seconds: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A column in the units of its pool. `soonest` is a lower bound of its finish, all else empty."""
 
@@ -66,10 +79,13 @@ class Choice:
     moves: tuple[int, ...]
     soonest: float
     moved_bytes: int
-    line: int = -1
-    """Where the site's power is capped: the line of `base_links` that the column draws from; else -1."""
-    watts: float = 0.0
-    """What it draws there from its start to its end."""
+    loads: tuple[Load, ...] = ()
+    """What it streams comes first."""
+
+    @property
+    def reading_seconds(self) -> float:
+        """How long it streams; all of its reads take as long."""
+        return self.loads[0].seconds if self.column.streams.reads else 0.0
 
     @property
     def name(self) -> tuple[str, str]:
@@ -245,11 +261,13 @@ def compile_instance(
     for column in columns.columns:
         by_job.setdefault(column.job, []).append(column)
     jobs, choices, fixed = [], [], []
-    choose = _Chooser(pools, pool_index, moves, move_index, power)
+    choose = _Chooser(pools, pool_index, moves, move_index, capacity, link_index, power)
     for job in sorted(snapshot.jobs, key=lambda j: j.key):
         mine = by_job.get(job.key, [])
         stuck = next((column for column in mine if column.fixed), None)
         if stuck is not None:
+            for load in loads_of(stuck, link_index) if stuck.streams.reads else ():
+                take_rate(base_links[load.link], load.after, load.after + load.seconds, load.rate)
             fixed.append(Fixed(job, stuck, job.placed.nodes if job.placed else ()))
             continue
         options = [c for column in mine if (c := choose.choice(column)) is not None]
@@ -355,10 +373,13 @@ class _Chooser:
         pool_index: Mapping[str, int],
         moves: tuple[Move, ...],
         move_index: Mapping[tuple[Key, str], int],
+        capacity: Mapping[str, float],
+        link_index: Mapping[str, int],
         power: Mapping[str, tuple[int, float]],
     ) -> None:
         self._power = power
         self._pools, self._pool_index, self._move_index = pools, pool_index, move_index
+        self._capacity, self._link_index = capacity, link_index
         self._seconds = [move.seconds for move in moves]
         self._bytes = [move.missing_bytes for move in moves]
         self._pods: dict[tuple[int, Resources], Units] = {}
@@ -383,11 +404,44 @@ class _Chooser:
         pod = self._pods.get((pool, column.pod))
         if pod is None:
             pod = self._pods[pool, column.pod] = units(column.pod, model.dimensions)
-        head, length = _head(column, model), column.length_seconds
+        head, length = _head(column, model), column.hold_seconds
+        loads: tuple[Load, ...] = ()
+        if column.streams.reads:
+            slower = _slower(column, self._capacity)
+            if slower == inf:
+                return None
+            reading = column.streams.reading_seconds
+            length += reading * (slower - 1.0)
+            loads = loads_of(column, self._link_index, slower)
         soonest = max(head, transfer) + length
         line, watts = self._power.get(column.pool, (-1, 0.0))
-        needs, drawn = tuple(sorted(indexes)), watts * column.devices
-        return Choice(column, pool, length, head, column.replicas, pod, needs, soonest, missing, line, drawn)
+        if line >= 0:
+            loads += (Load(line, 0.0, length, watts * column.devices),)
+        return Choice(
+            column, pool, length, head, column.replicas, pod, tuple(sorted(indexes)), soonest, missing, loads
+        )
+
+
+def _slower(column: Column, capacity: Mapping[str, float]) -> float:
+    """How many times slower its streams must be than they could be without the services' traffic; inf: never."""
+    asked: dict[str, float] = {}
+    for read in column.streams.reads:
+        for link in read.links:
+            asked[link] = asked.get(link, 0.0) + read.rate_bytes_per_second
+    if any(capacity.get(link, 0.0) <= 0.0 for link in asked):
+        return inf
+    return max(1.0, *(rate / capacity[link] for link, rate in asked.items()))
+
+
+def loads_of(column: Column, link_index: Mapping[str, int], slower: float = 1.0) -> tuple[Load, ...]:
+    """What the streams of a column take of each link, from the end of the start-up on."""
+    rates: dict[int, float] = {}
+    for read in column.streams.reads:
+        for link in read.links:
+            at = link_index[link]
+            rates[at] = rates.get(at, 0.0) + read.rate_bytes_per_second / slower
+    seconds = column.streams.reading_seconds * slower
+    return tuple(Load(link, column.startup_seconds, seconds, rates[link]) for link in sorted(rates))
 
 
 def _head(column: Column, pool: PoolModel) -> float:

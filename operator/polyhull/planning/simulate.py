@@ -6,9 +6,9 @@ links just before it (fixed rate, one route each, shared by all readers of the s
 """
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, nextafter
 
-from polyhull.planning.instance import Choice, Instance, PoolModel
+from polyhull.planning.instance import Choice, Instance, Load, PoolModel
 from polyhull.planning.objectives import score
 from polyhull.planning.packing import Room, choose, free_devices
 from polyhull.planning.schedule import Moved, Schedule, Slot
@@ -108,45 +108,78 @@ def try_choice(
     ready, plan = data_ready(instance, state, choice.moves)
     if choice.head > ready:
         ready = choice.head
-    if ready == inf or ready + choice.length > limit:
-        return None, ()
+    start = ready
+    while True:
+        if start == inf or start + choice.length > limit:
+            return None, ()
+        start, where, waits = _seat(instance, state, choice, start, limit)
+        if start == inf:
+            return None, ()
+        if not choice.loads:
+            break
+        begin = start + waits
+        free = earliest_loads(state.links, choice.loads, begin)
+        if free <= begin:
+            break
+        start = inf if free == inf else _before(free, waits)
+    return Slot(index, start, ready, start + waits + choice.length, where, waits), plan
+
+
+def _seat(
+    instance: Instance, state: State, choice: Choice, ready: float, limit: float
+) -> tuple[float, tuple[tuple[int, int], ...], float]:
+    """(start, nodes, provisioning) of the gang from `ready` on; grown nodes are used if it ends earlier with them."""
     model = instance.pools[choice.pool]
     nodes = state.nodes[choice.pool]
-    start, where = _earliest(state, choice, ready, choice.length, 0, 0, limit - choice.length)
-    waits = 0.0
+    start, where = earliest_gang(
+        nodes, choice.pod, choice.replicas, ready, choice.length, 0, 0, limit - choice.length
+    )
     unborn = model.growth - state.born[choice.pool]
     if unborn > 0 and start > ready:
         per_node = copies(model.shape, choice.pod)
         longer = choice.length + model.provision_seconds
-        later, there = _earliest(state, choice, ready, longer, unborn, per_node, inf)
+        later, there = earliest_gang(nodes, choice.pod, choice.replicas, ready, longer, unborn, per_node)
         if later + longer < start + choice.length:
-            start, where, waits = later, with_growth(there, nodes, choice.replicas, per_node), model.provision_seconds
-    if start == inf:
-        return None, ()
-    return Slot(index, start, ready, start + waits + choice.length, where, waits), plan
+            return later, with_growth(there, nodes, choice.replicas, per_node), model.provision_seconds
+    return start, where, 0.0
 
 
-def _earliest(
-    state: State, choice: Choice, ready: float, length: float, unborn: int, per_node: int, latest: float
-) -> tuple[float, tuple[tuple[int, int], ...]]:
-    """`earliest_gang`, with the watts that it draws where its site's power is capped."""
-    nodes = state.nodes[choice.pool]
-    start, where = earliest_gang(nodes, choice.pod, choice.replicas, ready, length, unborn, per_node, latest)
-    while choice.line >= 0 and start < inf:
-        powered = earliest_rate([state.links[choice.line]], choice.watts, start, length)
-        if powered == start:
-            break
-        if powered == inf or powered > latest:
-            return inf, ()
-        start, where = earliest_gang(nodes, choice.pod, choice.replicas, powered, length, unborn, per_node, latest)
-    return start, where
+def earliest_loads(links: list[LinkSteps], loads: Sequence[Load], begin: float) -> float:
+    """The earliest begin >= `begin` at which every line has what the job takes of it while it runs."""
+    settled = k = 0
+    while settled < len(loads):
+        load = loads[k]
+        asked = begin + load.after
+        at = earliest_rate([links[load.link]], load.rate, asked, load.seconds)
+        if at == inf:
+            return inf
+        if at > asked:
+            begin, settled = _before(at, load.after), 1
+        else:
+            settled += 1
+        k = (k + 1) % len(loads)
+    return begin
+
+
+def _before(at: float, after: float) -> float:
+    """The least x with x + after >= at."""
+    x = at - after
+    while x + after < at:
+        x = nextafter(x, inf)
+    return x
+
+
+def carry_loads(state: State, loads: Sequence[Load], begin: float, sign: float = 1.0) -> None:
+    """Take a job's loads, or give them back with sign -1. `begin`: when its pods are up."""
+    for load in loads:
+        start = begin + load.after
+        take_rate(state.links[load.link], start, start + load.seconds, sign * load.rate)
 
 
 def commit(instance: Instance, state: State, choice: Choice, slot: Slot, plan: tuple[tuple[int, Moved], ...]) -> None:
     commit_moves(instance, state, plan)
+    carry_loads(state, choice.loads, slot.start + slot.waits)
     hold(instance.pools[choice.pool], state, choice.pool, choice.pod, slot.start, slot.end, slot.nodes)
-    if choice.line >= 0:
-        take_rate(state.links[choice.line], slot.start, slot.end, choice.watts)
 
 
 def commit_moves(instance: Instance, state: State, plan: tuple[tuple[int, Moved], ...]) -> None:

@@ -11,13 +11,14 @@ from dataclasses import replace
 from fractions import Fraction
 from math import exp, isfinite
 
-from polyhull.domain.decision import Assignment, Decision, ServicePlan, ServingPlan, Transfer
+from polyhull.domain.decision import Assignment, Decision, ServicePlan, ServingPlan, StreamedRead, Transfer
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Fleet, Link, Node, Pool, StorageKind
 from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_stores import stores
+from polyhull.planning.validate_streams import chunks, reading_seconds, streams
 
 SLACK_SECONDS = Fraction(1, 1000)
 LINK_SLACK = Fraction(1, 10**6)
@@ -62,7 +63,7 @@ class _Checker:
                 yield from self._service(service, plan)
         yield from self._nodes()
         yield from self._links()
-        yield from watts(self.snapshot, self.decision)
+        yield from watts(self.snapshot, self.decision, self._brought_up)
         yield from stores(self.snapshot, self.decision)
 
     # -- one place per job, and honest totals ---------------------------------------------------------------------
@@ -122,13 +123,17 @@ class _Checker:
         if start is None or end is None or start < 0:
             yield f"{job.key}: starts at {a.start_seconds} s and ends at {a.end_seconds} s, which is no time"
             return
-        length = self._length(job, option, pool)
+        length, waits = self._length(job, option, pool), self._provisioning(pool, a, start)
+        begin = start + waits + self._startup()
+        yield from streams(job, a, cluster, begin, self.data_sets, self.links, self.labels)
         if length is not None:
-            waits = self._provisioning(pool, a, start)
+            if a.reads:
+                parts = chunks(job, a)
+                length = self._startup() + reading_seconds(a) + (length - self._startup()) / parts
             if abs(end - start - waits - length) > SLACK_SECONDS + length / 10**9:
                 yield f"{job.key}: takes {float(end - start)} s in the plan but {float(length + waits)} s by its rate"
         for need in job.inputs:
-            yield from self._present(job.key, need, cluster, start, dict(a.data).get(need.data_set))
+            yield from self._present(job.key, need, cluster, start, dict(a.data).get(need.data_set), a.reads)
 
     def _deadline(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
         """A job is called late by the plan exactly if it ends after its deadline."""
@@ -181,6 +186,10 @@ class _Checker:
         delay = Fraction(pool.growth.provision_seconds)
         return delay if any(start < self._asked(pool.name, name) + delay for name in new) else Fraction(0)
 
+    def _brought_up(self, a: Assignment) -> Fraction:
+        pool, start = self.pools.get(a.pool), _exact(a.start_seconds)
+        return Fraction(0) if pool is None or start is None or a.fixed else self._provisioning(pool, a, start)
+
     def _asked(self, pool: str, node: str) -> Fraction:
         """When the first pod asks for a growth node."""
         starts = [
@@ -196,7 +205,13 @@ class _Checker:
     # -- data ----------------------------------------------------------------------------------------------------
 
     def _present(
-        self, who: Key, need: DataInput, cluster: Cluster, start: Fraction, told: str | None
+        self,
+        who: Key,
+        need: DataInput,
+        cluster: Cluster,
+        start: Fraction,
+        told: str | None,
+        reads: tuple[StreamedRead, ...] = (),
     ) -> Iterator[str]:
         data = self.data_sets.get(need.data_set)
         if data is None:
@@ -205,6 +220,8 @@ class _Checker:
         if not data.residency.matches(self.labels.get(cluster.site, ())):
             yield f"{who} reads {data.key} at {cluster.site}, where its residency does not allow it"
         if self._here(need, data, cluster):
+            return
+        if any(read.data_set == data.key for read in reads):
             return
         arrival = self.arrivals.get((data.key, cluster.store))
         if arrival is None:
@@ -347,6 +364,14 @@ class _Checker:
                 continue
             for name in t.links:
                 uses.setdefault(name, []).append(((start, end), Fraction(t.rate_bytes_per_second), t.active))
+        for a in self.decision.assignments:
+            for read in a.reads:
+                start, end = _exact(read.start_seconds), _exact(read.end_seconds)
+                if start is not None and end is not None:
+                    for name in read.links:
+                        uses.setdefault(name, []).append(
+                            ((start, end), Fraction(read.rate_bytes_per_second), a.fixed)
+                        )
         constant = self._traffic()
         for name, entries in sorted(uses.items()):
             link = self.links.get(name)

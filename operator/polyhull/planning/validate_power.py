@@ -3,11 +3,11 @@
 Like validate.py it shares no code with what made the plan.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import isfinite
 
-from polyhull.domain.decision import Decision
+from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.snapshot import Snapshot
 
 SLACK = Fraction(1, 10**6)
@@ -16,15 +16,18 @@ Held = tuple[Fraction, Fraction | None, Fraction, bool]
 """From, until (None: for ever), watts, whether it was released before the plan."""
 
 
-def watts(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
-    """Violations as sentences: devices held, at their peak, times the PUE. Running jobs are counted, never blamed."""
+def watts(snapshot: Snapshot, decision: Decision, provisioning: Callable[[Assignment], Fraction]) -> Iterator[str]:
+    """Violations as sentences: devices held, at their peak, times the PUE. Running jobs are counted, never blamed.
+
+    `provisioning`: seconds at the beginning of an assignment in which its nodes are still being brought up.
+    """
     caps = {site.name: site.power for site in snapshot.fleet.sites if site.power.cap_watts is not None}
     if not caps:
         return
     pools = {pool.name: pool for pool in snapshot.fleet.pools}
     peaks = {kind.name: kind.peak_watts for kind in snapshot.fleet.accelerators}
     uses: dict[str, list[Held]] = {}
-    for name, devices, start, end, fixed in _held(decision):
+    for name, devices, start, end, fixed in _held(decision, provisioning):
         pool = pools.get(name)
         if pool is None or pool.site not in caps:
             continue
@@ -43,12 +46,15 @@ def watts(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
                 yield f"site {site} draws {float(total):.6g} W of {float(cap):.6g} at {float(instant)} s"
 
 
-def _held(decision: Decision) -> Iterator[tuple[str, int, Fraction, Fraction | None, bool]]:
+def _held(
+    decision: Decision, provisioning: Callable[[Assignment], Fraction]
+) -> Iterator[tuple[str, int, Fraction, Fraction | None, bool]]:
     """(pool, devices, from, until, running already)."""
     for one in decision.assignments:
         if isfinite(one.start_seconds) and isfinite(one.end_seconds):
             devices = one.replicas * one.devices_per_replica
-            yield one.pool, devices, Fraction(one.start_seconds), Fraction(one.end_seconds), one.fixed
+            begin = Fraction(one.start_seconds) + provisioning(one)
+            yield one.pool, devices, begin, Fraction(one.end_seconds), one.fixed
     for plan in decision.services:
         for part in plan.replicas:
             yield part.pool, part.replicas * part.devices_per_replica, Fraction(0), None, False

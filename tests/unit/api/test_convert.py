@@ -13,7 +13,7 @@ from polyhull.api.results import parse_instant
 from polyhull.domain.fleet import Evidence, StorageKind
 from polyhull.domain.labels import Requirement
 from polyhull.domain.resources import Resources
-from polyhull.domain.workloads import DataInput, Key
+from polyhull.domain.workloads import Access, DataInput, Key
 from tests.unit.api.samples import Raw, full_objects, product_objects, replaced
 
 CATALOGUE = builtin_catalogue()
@@ -95,9 +95,20 @@ NOT_ACTED_ON: list[tuple[str, dict[str, Any]]] = [
     ("spec.output", {"output": {"size": "1Gi"}}),
     ("spec.checkpoint", {"checkpoint": {"size": "1Gi"}}),
     ("spec.placement.crossSite", {"placement": {"crossSite": {"mode": "Pipeline"}}}),
-    ("spec.data[0].access", {"data": [{"name": "a", "dataSetRef": {"name": "b"}, "access": "Stream"}]}),
-    ("spec.data[0].chunks", {"data": [{"name": "a", "dataSetRef": {"name": "b"}, "chunks": 4}]}),
+    (
+        "spec.data[0].mountPath",
+        {"data": [{"name": "a", "dataSetRef": {"name": "b"}, "access": "Stream", "mountPath": "/data"}]},
+    ),
 ]
+
+
+def test_a_staged_data_set_has_no_chunks_and_a_streamed_one_may() -> None:
+    entry = {"name": "a", "dataSetRef": {"name": "b"}, "chunks": 4}
+    refused = convert.training_job(_job(data=[entry]), CATALOGUE)
+    assert [problem.field for problem in refused.problems] == ["spec.data[0].chunks"]
+    streamed = convert.training_job(_job(data=[{**entry, "access": "Stream"}]), CATALOGUE)
+    assert streamed.value is not None
+    assert [(one.access, one.chunks) for one in streamed.value.inputs] == [(Access.STREAM, 4)]
 
 
 @pytest.mark.parametrize(("field", "spec"), NOT_ACTED_ON, ids=[field for field, _ in NOT_ACTED_ON])

@@ -175,6 +175,11 @@ static void keep_link(Board *board, int32_t link) {
     steps_copy(board->old_link + link, board->state.link + link, 1);
 }
 
+static void keep_loads(Board *board, int32_t choice) {
+    const Instance *in = board->in;
+    for (int32_t k = in->load_of[choice]; k < in->load_of[choice + 1]; k++) keep_link(board, in->load_link[k]);
+}
+
 static void keep_move(Board *board, int32_t move) {
     if (board->move_stamp[move] == board->stamp) return;
     board->move_stamp[move] = board->stamp;
@@ -221,7 +226,8 @@ static void commit(Board *board, int32_t job, const Trial *trial) {
         if (trial->seat[i].node < there) keep_node(board, pool, trial->seat[i].node);
         else slot->births++;
     }
-    if (in->line[trial->choice] >= 0) keep_link(board, in->line[trial->choice]);
+    keep_loads(board, trial->choice);
+    carry_loads(state, trial->choice, trial->start + trial->waits, 1.0);
     hold(state, trial->choice, trial->start, trial->end, trial->seat, trial->seats);
     register_job(board, job, 1);
 }
@@ -272,8 +278,8 @@ void board_remove(Board *board, int32_t job) {
         take_units(state->node + state->base[pool] + slot->seat[i].node, in->dims[pool], begin, slot->end,
                    in->pod + (int64_t)choice * DIMS, -(int64_t)slot->seat[i].pods);
     }
-    if (in->line[choice] >= 0) keep_link(board, in->line[choice]);
-    draw(state, choice, slot->start, slot->end, -in->watts[choice]);
+    keep_loads(board, choice);
+    carry_loads(state, choice, slot->start + slot->waits, -1.0);
     keep_slot(board, job);
     register_job(board, job, 0);
     slot->choice = -1;
@@ -303,6 +309,7 @@ void board_stand(Board *board, int32_t job, int32_t column) {
         board->settled[trial->plan[i].move] = 1;
         carry(board, trial->plan[i].move, 1);
     }
+    carry_loads(&board->state, trial->choice, trial->start + trial->waits, 1.0);
     hold(&board->state, trial->choice, trial->start, trial->end, trial->seat, trial->seats);
     board_begin(board);
 }

@@ -23,11 +23,11 @@ typedef struct {
     const double *promised;    /* until when its promise is kept, likewise */
     const double *weight;      /* of being late */
     const int32_t *choice_pool, *replicas, *devices, *move_of; /* per choice; devices of the whole gang; + 1 */
-    const int32_t *line;                               /* of `link_time`: what caps its watts, -1: nothing */
-    const double *watts;                               /* what it draws there from its start to its end */
     const double *length, *head, *soonest;
     const int64_t *moved_bytes, *pod;                  /* pod: choices x DIMS */
     const int32_t *needs;                              /* moves of a choice, ascending */
+    const int32_t *load_of, *load_link;                /* per choice: what it takes of links and watts; + 1 */
+    const double *load_after, *load_seconds, *load_rate;
     const int32_t *dims, *unborn, *node_of;            /* per pool; node_of: pools + 1, nodes at the start */
     const int64_t *shape;                              /* pools x DIMS */
     const double *provision;
@@ -120,9 +120,9 @@ void state_close(State *state);
 void trial_open(Trial *trial, const Instance *in);
 void trial_close(Trial *trial);
 int try_choice(State *state, int32_t choice, double limit, Trial *out);
-void draw(State *state, int32_t choice, double start, double end, double watts);
 int best(State *state, int32_t job, int32_t prescribed, Trial *out);
 void commit_moves(State *state, const Trial *trial);
+void carry_loads(State *state, int32_t choice, double begin, double sign);
 void hold(State *state, int32_t choice, double start, double end, const Seat *seat, int32_t seats);
 
 /* board.c */

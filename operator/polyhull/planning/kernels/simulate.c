@@ -261,7 +261,7 @@ static double earliest_single(
     return start;
 }
 
-static double earliest_unpowered(
+static double earliest_gang(
     State *state, int32_t choice, double ready, double length, int32_t unborn, int64_t per_node, double latest, Trial *out
 ) {
     const Instance *in = state->in;
@@ -295,22 +295,6 @@ static double earliest_unpowered(
     }
 }
 
-/* simulate._earliest: with the watts that it draws where its site's power is capped. */
-static double earliest_gang(
-    State *state, int32_t choice, double ready, double length, int32_t unborn, int64_t per_node, double latest, Trial *out
-) {
-    const Instance *in = state->in;
-    double start = earliest_unpowered(state, choice, ready, length, unborn, per_node, latest, out);
-    while (in->line[choice] >= 0 && start < INFINITY) {
-        Steps *line = state->link + in->line[choice];
-        double powered = earliest_rate(&line, 1, in->watts[choice], start, length);
-        if (powered == start) break;
-        if (powered == INFINITY || powered > latest) return INFINITY;
-        start = earliest_unpowered(state, choice, powered, length, unborn, per_node, latest, out);
-    }
-    return start;
-}
-
 static void with_growth(const State *state, int32_t choice, int64_t per_node, Trial *out) {
     int64_t left = state->in->replicas[choice];
     int32_t index = state->count[state->in->choice_pool[choice]];
@@ -319,16 +303,14 @@ static void with_growth(const State *state, int32_t choice, int64_t per_node, Tr
         out->seat[out->seats++] = (Seat){index++, (int32_t)(left < per_node ? left : per_node)};
 }
 
-/* The earliest slot of one column into `out`; 0 if there is none (one that ends beyond `limit` may be none). */
-int try_choice(State *state, int32_t choice, double limit, Trial *out) {
+/* Seats and start of the gang from `ready` on, on nodes that are there or, if it ends earlier, on grown ones too. */
+static double seat(State *state, int32_t choice, double ready, double limit, Trial *out) {
     const Instance *in = state->in;
     int32_t pool = in->choice_pool[choice];
-    double length = in->length[choice], ready = data_ready(state, choice, out);
-    out->choice = choice;
-    if (in->head[choice] > ready) ready = in->head[choice];
-    if (ready == INFINITY || ready + length > limit) return 0;
-    double start = earliest_gang(state, choice, ready, length, 0, 0, limit - length, out), waits = 0.0;
+    double length = in->length[choice];
+    double start = earliest_gang(state, choice, ready, length, 0, 0, limit - length, out);
     int32_t unborn = in->unborn[pool] - state->born[pool];
+    out->waits = 0.0;
     if (unborn > 0 && start > ready) {
         const int64_t *pod = in->pod + (int64_t)choice * DIMS;
         Value shape[DIMS];
@@ -338,14 +320,52 @@ int try_choice(State *state, int32_t choice, double limit, Trial *out) {
         Trial *other = &state->other;
         double later = earliest_gang(state, choice, ready, longer, unborn, per_node, INFINITY, other);
         if (later + longer < start + length) {
-            start = later, waits = in->provision[pool];
+            start = later, out->waits = in->provision[pool];
             with_growth(state, choice, per_node, other);
             out->seats = other->seats;
             memcpy(out->seat, other->seat, (size_t)other->seats * sizeof(Seat));
         }
     }
-    if (start == INFINITY) return 0;
-    out->start = start, out->ready = ready, out->end = start + waits + length, out->waits = waits;
+    return start;
+}
+
+/* The least x with x + after >= at. */
+static double before(double at, double after) {
+    double x = at - after;
+    while (x + after < at) x = nextafter(x, INFINITY);
+    return x;
+}
+
+/* The earliest begin >= `begin` at which every link has what the choice takes of it. */
+static double earliest_loads(State *state, int32_t choice, double begin) {
+    const Instance *in = state->in;
+    int32_t first = in->load_of[choice], count = in->load_of[choice + 1] - first, settled = 0;
+    for (int32_t k = 0; settled < count; k = (k + 1) % count) {
+        Steps *link = state->link + in->load_link[first + k];
+        double after = in->load_after[first + k], asked = begin + after;
+        double at = earliest_rate(&link, 1, in->load_rate[first + k], asked, in->load_seconds[first + k]);
+        if (at == INFINITY) return INFINITY;
+        if (at > asked) begin = before(at, after), settled = 1;
+        else settled++;
+    }
+    return begin;
+}
+
+/* The earliest slot of one column into `out`; 0 if there is none (one that ends beyond `limit` may be none). */
+int try_choice(State *state, int32_t choice, double limit, Trial *out) {
+    const Instance *in = state->in;
+    double length = in->length[choice], ready = data_ready(state, choice, out), start;
+    out->choice = choice;
+    if (in->head[choice] > ready) ready = in->head[choice];
+    for (double from = ready;;) {
+        if (from == INFINITY || from + length > limit) return 0;
+        start = seat(state, choice, from, limit, out);
+        if (start == INFINITY) return 0;
+        double begin = start + out->waits, free = earliest_loads(state, choice, begin);
+        if (free <= begin) break;
+        from = free == INFINITY ? INFINITY : before(free, out->waits);
+    }
+    out->start = start, out->ready = ready, out->end = start + out->waits + length;
     return 1;
 }
 
@@ -405,13 +425,16 @@ static void bear(State *state, int32_t pool, double begin) {
     }
 }
 
-/* Watts of a job where its site's power is capped; negative to give them back. */
-void draw(State *state, int32_t choice, double start, double end, double watts) {
-    int32_t line = state->in->line[choice];
-    if (line >= 0) take_rate(state->link + line, start, end, watts);
+/* Take what a choice takes of links while it runs; sign -1 gives it back. `begin`: when its pods are up. */
+void carry_loads(State *state, int32_t choice, double begin, double sign) {
+    const Instance *in = state->in;
+    for (int32_t k = in->load_of[choice]; k < in->load_of[choice + 1]; k++) {
+        double from = begin + in->load_after[k];
+        take_rate(state->link + in->load_link[k], from, from + in->load_seconds[k], sign * in->load_rate[k]);
+    }
 }
 
-/* Occupy nodes, and draw watts; a growth node that is named for the first time is born `provision` after `start`. */
+/* Occupy nodes; a growth node that is named for the first time is born `provision` after `start`. */
 void hold(State *state, int32_t choice, double start, double end, const Seat *seat, int32_t seats) {
     const Instance *in = state->in;
     int32_t pool = in->choice_pool[choice];
@@ -424,5 +447,4 @@ void hold(State *state, int32_t choice, double start, double end, const Seat *se
         Steps *s = state->node + state->base[pool] + seat[i].node;
         take_units(s, in->dims[pool], begin, end, in->pod + (int64_t)choice * DIMS, seat[i].pods);
     }
-    draw(state, choice, start, end, in->watts[choice]);
 }

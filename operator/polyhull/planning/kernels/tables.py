@@ -16,8 +16,8 @@ _NUMBERS = ("running",)
 _ARRAYS = {
     "choice_of": "i", "tier": "i", "deadline": "d", "promised": "d", "weight": "d",
     "choice_pool": "i", "replicas": "i", "devices": "i", "move_of": "i",
-    "line": "i", "watts": "d",
     "length": "d", "head": "d", "soonest": "d", "moved_bytes": "q", "pod": "q", "needs": "i",
+    "load_of": "i", "load_link": "i", "load_after": "d", "load_seconds": "d", "load_rate": "d",
     "dims": "i", "unborn": "i", "node_of": "i", "shape": "q", "provision": "d",
     "node_step_of": "i", "node_time": "d", "node_free": "q",
     "link_step_of": "i", "link_time": "d", "link_free": "d",
@@ -70,6 +70,7 @@ def _flat(rows: Iterable[Sequence[int]]) -> chain[int]:
 
 def _values(instance: Instance) -> dict[str, Any]:
     choices = [choice for options in instance.choices for choice in options]
+    loads = [load for choice in choices for load in choice.loads]
     pools, moves = instance.pools, instance.moves
     ways = [way for move in moves for way in move.ways]
     nodes = [steps for pool in instance.base_nodes for steps in pool]
@@ -89,14 +90,17 @@ def _values(instance: Instance) -> dict[str, Any]:
         "replicas": [choice.replicas for choice in choices],
         "devices": [choice.column.devices for choice in choices],
         "move_of": _offsets(len(choice.moves) for choice in choices),
-        "line": [choice.line for choice in choices],
-        "watts": [choice.watts for choice in choices],
         "length": [choice.length for choice in choices],
         "head": [choice.head for choice in choices],
         "soonest": [choice.soonest for choice in choices],
         "moved_bytes": [choice.moved_bytes for choice in choices],
         "pod": _flat(_padded(choice.pod) for choice in choices),
         "needs": _flat(choice.moves for choice in choices),
+        "load_of": _offsets(len(choice.loads) for choice in choices),
+        "load_link": [load.link for load in loads],
+        "load_after": [load.after for load in loads],
+        "load_seconds": [load.seconds for load in loads],
+        "load_rate": [load.rate for load in loads],
         "dims": [len(pool.dimensions) for pool in pools],
         "unborn": [pool.growth - born for pool, born in zip(pools, instance.born, strict=True)],
         "node_of": _offsets(len(pool) for pool in instance.base_nodes),
