@@ -6,7 +6,7 @@ from enum import StrEnum
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, TrainingJob
 
-OBJECTIVES = ("Makespan", "WeightedCompletion", "Cost", "Energy", "Carbon")
+OBJECTIVES = ("Makespan", "WeightedCompletion", "MaxMinFairness", "Cost", "Energy", "Carbon")
 """What `PlacementPolicy.spec.objective` may list; `planning/objectives.py` has a level for each."""
 
 

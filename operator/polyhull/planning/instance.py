@@ -14,6 +14,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
 from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.costs import Tariffs
+from polyhull.optimize.isolated import isolated
 from polyhull.optimize.paths import Network
 from polyhull.planning.evict import idle_copies
 from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
@@ -151,6 +152,8 @@ class Instance:
     """Moves that are settled before any job: running ones and models of services; (way, start, end)."""
     power: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     """Of pools at sites whose power is capped: (line, peak watts of one device at the meter)."""
+    alone: Mapping[str, float] = field(default_factory=dict)
+    """T_u_iso of each namespace where the objective asks for fairness."""
 
     def due(self, j: int) -> float:
         """By when job j must end to be on time and as promised."""
@@ -294,6 +297,7 @@ def compile_instance(
         tuple(promised(job, snapshot.taken_at) for job in jobs),
         {i: (0, 0.0, move.active_until) for i, move in enumerate(moves) if move.active_until is not None},
         power=power,
+        alone=isolated(snapshot, columns) if "MaxMinFairness" in snapshot.policy.objective else {},
     )
 
 

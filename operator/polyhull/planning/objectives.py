@@ -11,7 +11,7 @@ from math import isfinite
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.columns import ColumnSet
-from polyhull.planning import spending
+from polyhull.planning import fair, spending
 from polyhull.planning.instance import Instance
 from polyhull.planning.schedule import Moved, Schedule, Slot
 
@@ -90,7 +90,11 @@ COST = Level("Cost", "currency", spending.cost, spending.least_cost, spending.co
 ENERGY = Level("Energy", "J", spending.energy, spending.least_energy, spending.energy_of_column)
 CARBON = Level("Carbon", "g", spending.carbon, spending.least_carbon, spending.carbon_of_column)
 
-LEVELS: Mapping[str, Level] = {level.name: level for level in (MAKESPAN, WEIGHTED_COMPLETION, COST, ENERGY, CARBON)}
+MAX_MIN_FAIRNESS = Level("MaxMinFairness", "x", fair.unfairness, fair.least_unfairness)
+
+LEVELS: Mapping[str, Level] = {
+    level.name: level for level in (MAKESPAN, WEIGHTED_COMPLETION, MAX_MIN_FAIRNESS, COST, ENERGY, CARBON)
+}
 """Every level there is; a name that is not here is refused by the border."""
 
 
