@@ -1,5 +1,5 @@
-"""The compiled kernels of exactly these sources are there before any test, where there is a compiler; and how tests are
-shared out between worker processes (`pytest -n 2 --dist loadfile`)."""
+"""The compiled kernels of exactly these sources are there before any test, where there is a compiler; and how tests
+are shared out between worker processes (`pytest -n 2 --dist loadfile`)."""
 
 import contextlib
 import re
