@@ -10,7 +10,7 @@ LIBRARIES := $(KERNELS:%=%/_kernel.so)
 DATA ?= ../shared/data
 EXAMPLE := examples/edge-to-cloud
 
-.PHONY: help setup check verify crds test unit cluster demo plan ground bench fuzz lock clean
+.PHONY: help setup check verify crds test unit cluster demo plan ground image image-test bench fuzz lock clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ plan: setup ## The example's plan, without any cluster
 
 ground: setup ## Start the proving ground and print its kubeconfigs (stop: python -m hack.ground stop)
 	@$(BIN)/python -m hack.ground start
+
+image: setup ## The operator's image by buildah, no engine needed (root on Debian; the first time takes minutes)
+	@$(BIN)/python -m hack.image build
+
+image-test: setup ## Start that image against a proving ground: its user, a read-only root, a job
+	@$(BIN)/python -m hack.image test
 
 bench: setup ## Every figure as a JSON line (DATA=folder with the real data)
 	@$(BIN)/python -m benchmarks all --data $(DATA)

@@ -80,6 +80,8 @@ def _planned(
     present: Mapping[At, Held],
 ) -> Made:
     key = key_of(raw)
+    if decision is None and status.holds(raw, Type.READY):
+        return Made()  # deciding takes a moment, or failed: what was planned, serves and was said stays
     plan = next((one for one in decision.services if one.service == key), None) if decision is not None else None
     if plan is None:
         why = next((one for one in decision.unplaced if one.job == key), None) if decision is not None else None

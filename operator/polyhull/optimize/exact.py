@@ -350,5 +350,21 @@ def answer_from(document: Mapping[str, Any]) -> ExactAnswer:
     )
 
 
+def fits(problem: ExactProblem, answer: ExactAnswer) -> bool:
+    """Whether the answer speaks of this problem: every index is one, every time a whole number of units."""
+    ways = {m: len(ways) for m, ways in enumerate(problem.moves)}
+    columns = {g: column.job for g, column in enumerate(problem.columns)}
+    times = [start for _, start in answer.starts] + [start for *_, start in answer.moves]
+    return (
+        all(isinstance(time, int) and time >= 0 for time in times)
+        and isinstance(answer.bound, int)
+        and len(answer.starts) in (0, problem.jobs)
+        and all(columns.get(g) == job for job, (g, _) in enumerate(answer.starts))
+        and all(0 <= way < ways.get(m, 0) for m, way, _ in answer.moves)
+        and len(answer.replicas) in (0, len(problem.offers))
+        and all(isinstance(count, int) and count >= 0 for count in answer.replicas)
+    )
+
+
 def _rows(rows: Sequence[Sequence[int]]) -> Any:
     return tuple(tuple(row) for row in rows)

@@ -49,6 +49,8 @@ def solve(programme: Programme, gains: Floats | None = None, iteration_limit: in
     primal = np.zeros(len(programme.upper))
     if found is not None:
         primal[keep] = found
+    elif status == "Optimal":
+        status = "NoNumbers"
     if prices is None or not np.all(np.isfinite(prices)):
         prices = np.zeros(rows)
     return Solution(status, float(primal[-1]), primal, -prices, iterations)

@@ -13,8 +13,8 @@ from polyhull.optimize.exact import Prove
 from polyhull.planning.calm import adopted
 from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
+from polyhull.planning.fallback import accepted, remarks
 from polyhull.planning.finish import finished
-from polyhull.planning.kernels import NOT_BUILT, library
 from polyhull.planning.levels import Levelled, later_levels
 from polyhull.planning.objectives import makespan_first
 from polyhull.planning.promise import keep
@@ -53,11 +53,9 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
 
     levelled = later_levels(reserved.instance, fresh)
     schedule, kept = adopted(reserved.instance, steadiest(reserved.instance, levelled.schedule))
-    status += kept
-    if library() is None:
-        status = f"{status}; {NOT_BUILT}"
-    report = SolverReport(0.0, status, steps + levelled.steps)
-    return finished(reserved, replace(levelled, schedule=schedule), guide, (bound, kind), baselines, report)
+    report = SolverReport(0.0, status + kept + remarks(guide), steps + levelled.steps)
+    found = finished(reserved, replace(levelled, schedule=schedule), guide, (bound, kind), baselines, report)
+    return accepted(found, lambda: quick(snapshot))
 
 
 def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from polyhull.optimize.columns import ColumnSet
-from polyhull.optimize.exact import Built, ExactAnswer, Prove, ToBeat, build
+from polyhull.optimize.exact import Built, ExactAnswer, Prove, ToBeat, build, fits
 from polyhull.planning.instance import Instance
 from polyhull.planning.order import Prescribed
 from polyhull.planning.relaxed import elsewhere, offers
@@ -11,6 +11,9 @@ from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.schedule import Schedule
 from polyhull.planning.simulate import run
 from polyhull.planning.standing import WITHIN_SECONDS, best_quality
+
+OPTIMAL_WITHIN = 1e-3
+"""The exact problem's grid is that coarse for chains of some fifty intervals (exact.GRID)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,11 @@ def prove_and_improve(
     built = build(snapshot, columns, beat, places.places, places.demand, places.replicas)
     answer = prove(built.problem)
     if answer is None:
-        return Proved(reserved, best, 0.0, "Feasible; the exact solver gave no answer in its time")
+        return Proved(reserved, best, 0.0, "Feasible; the exact solver gave no answer")
     if answer.status in ("INFEASIBLE", "MODEL_INVALID"):
         return Proved(reserved, best, 0.0, f"Feasible; the exact solver answered {answer.status}")
+    if not fits(built.problem, answer):
+        return Proved(reserved, best, 0.0, "Feasible; the exact solver answered nonsense")
     where, better = reserved, best
     rooms = [reserved]
     moved = elsewhere(snapshot, columns, reserved.services, places, answer.replicas)
@@ -51,9 +56,13 @@ def prove_and_improve(
                 where, better = room, candidate
     if where is not reserved:
         where, better = best_quality(where, columns, better, reserved.services)
-    # The grid's units are rounded down; the bound may not pass a schedule that exists.
-    bound = min(answer.bound * built.problem.unit_seconds * (1.0 - 1e-12), better.makespan)
-    return Proved(where, better, bound, "Optimal" if answer.status == "OPTIMAL" else "Feasible")
+    bound = answer.bound * built.problem.unit_seconds * (1.0 - 1e-12)  # the grid's units are rounded down
+    if not bound <= better.makespan * (1.0 + 1e-9):
+        # A schedule that exists refutes it: then nothing of what the solver proved can be believed.
+        refuted = f"the exact solver's bound of {bound:.6g} s is refuted by this plan and was discarded"
+        return Proved(where, better, 0.0, f"Feasible; {refuted}")
+    done = answer.status == "OPTIMAL" and better.makespan <= bound * (1.0 + OPTIMAL_WITHIN)
+    return Proved(where, better, min(bound, better.makespan), "Optimal" if done else "Feasible")
 
 
 def _pays(moved: Schedule, stays: Schedule) -> bool:

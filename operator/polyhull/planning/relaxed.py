@@ -40,6 +40,11 @@ class Guide:
     ranking: Mapping[Key, tuple[Column, ...]] = field(default_factory=dict)
     """Each job's columns, cheapest at the bound's prices first."""
 
+    @property
+    def trouble(self) -> str:
+        """What kept the programme from its answer; empty when nothing did."""
+        return "" if self.status in ("", "Optimal", "NothingToPlace") else self.status
+
 
 def unguided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
     """Services by what runs and what the variants are worth; nothing is solved."""

@@ -120,6 +120,13 @@ def test_the_plan_is_recorded_before_anything_is_made() -> None:
     assert put(made)["replicas"] == 0 and naming.UID in put(made)["selector"]
 
 
+def test_while_there_is_no_plan_what_was_said_stays() -> None:
+    said = {"conditions": [{"type": "Ready", "status": "True", "reason": "Serving", "message": "m"}]}
+    assert follow(hub(said), member("edge")).report is None
+    new = follow(hub(), member("edge")).report
+    assert told(new, "Ready")[:2] == ("False", "WaitingForPlan")
+
+
 @pytest.mark.parametrize(
     ("pods", "status", "news", "reason", "words", "pool"),
     [
