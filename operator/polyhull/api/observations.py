@@ -12,8 +12,8 @@ from typing import Any
 from polyhull.api.conditions import Type, condition_status
 from polyhull.api.podtemplate import merge
 from polyhull.api.results import parse_instant, part
-from polyhull.domain.units import parse_decimal
-from polyhull.domain.workloads import Observation
+from polyhull.domain.units import parse_decimal, parse_whole
+from polyhull.domain.workloads import Observation, Shipment
 
 Raw = Mapping[str, Any]
 MOST_ALIKE = 16
@@ -85,6 +85,26 @@ def observation(raw: Raw) -> Observation | None:
         )
     except ValueError:
         return None
+
+
+def shipments(raw: Raw) -> tuple[Shipment, ...]:
+    """Of a DataSet: the transfers that made its copies over links; what cannot be read tells nothing."""
+    copies = part(raw, "status").get("copies")
+    found = []
+    for entry in copies if isinstance(copies, list) else ():
+        try:
+            found.append(
+                Shipment(
+                    tuple(str(name) for name in entry["links"]),
+                    parse_whole(str(part(raw, "spec")["size"])),
+                    float(entry["bytesPerSecond"]),
+                    parse_instant(entry["startTime"]),
+                    parse_instant(entry["completionTime"]),
+                )
+            )
+        except (KeyError, TypeError, ValueError):
+            continue
+    return tuple(found)
 
 
 def bounded(found: Iterable[Observation]) -> tuple[Observation, ...]:

@@ -244,10 +244,18 @@ def service_status(plan: ServicePlan) -> dict[str, Any]:
     }
 
 
-def copy_status(copy: Copy, cluster: str, completed_at: float | None = None) -> dict[str, Any]:
-    """One entry of `DataSet.status.copies`."""
-    out = {"store": copy.store, "site": copy.site, "cluster": cluster}
-    return out if completed_at is None else out | {"completionTime": instant(completed_at)}
+def copy_status(
+    copy: Copy, cluster: str, completed_at: float | None = None, made_by: ActiveTransfer | None = None
+) -> dict[str, Any]:
+    """One entry of `DataSet.status.copies`; `made_by`: the transfer that did, which tells how fast its links are."""
+    out: dict[str, Any] = {"store": copy.store, "site": copy.site, "cluster": cluster}
+    if completed_at is not None:
+        out["completionTime"] = instant(completed_at)
+    if made_by is not None and made_by.links:
+        out["startTime"] = instant(made_by.started_at)
+        out["bytesPerSecond"] = int(made_by.rate_bytes_per_second)
+        out["links"] = list(made_by.links)
+    return out
 
 
 def active_transfer_status(transfer: ActiveTransfer) -> dict[str, Any]:

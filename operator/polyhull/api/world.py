@@ -12,14 +12,22 @@ from polyhull.api.catalogue import catalogue_with
 from polyhull.api.conditions import Reason
 from polyhull.api.convert_fleet import NamespaceRule
 from polyhull.api.inventory import DeclaredPool
-from polyhull.api.observations import bounded, observation, unmeasured
+from polyhull.api.observations import bounded, observation, shipments, unmeasured
 from polyhull.api.results import Converted, Refusal, created_at, part
 from polyhull.api.status import ended
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Link, Site
 from polyhull.domain.labels import Labels
 from polyhull.domain.snapshot import Policy
-from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, Key, Observation, TrainingJob
+from polyhull.domain.workloads import (
+    ActiveTransfer,
+    DataSet,
+    InferenceService,
+    Key,
+    Observation,
+    Shipment,
+    TrainingJob,
+)
 
 Raw = Mapping[str, Any]
 LOCAL = "local"
@@ -95,6 +103,8 @@ class World:
     """What finished and running jobs tell of rates that nobody measured."""
     signatures: Mapping[tuple[Key, str], str] = field(default_factory=dict)
     """Of those of `jobs` for whose options that is worth something."""
+    shipments: tuple[Shipment, ...] = ()
+    """Transfers that ended well, as copies record them."""
     verdicts: Mapping[Ref, Verdict] = field(default_factory=dict)
 
 
@@ -229,6 +239,7 @@ class _Builder:
             services=tuple(sorted(services, key=lambda service: service.key)),
             observations=observations,
             signatures=signatures,
+            shipments=tuple(one for raw in self._of("DataSet") for one in shipments(raw)),
             verdicts={
                 ref: Verdict(ref, tuple(self.problems[ref]), tuple(self.refusals[ref])) for ref in self.problems
             },

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from polyhull.api.conditions import Reason, Type
+from polyhull.api.convert_fleet import REVERSE
+from polyhull.api.status import decimal
 from polyhull.api.world import ref_of as world_ref
 from polyhull.controller import status
 from polyhull.controller.observe import View
@@ -35,8 +37,21 @@ def reports(
             continue
         if raw["kind"] == "MemberCluster":
             yield raw, _member(raw, view, snapshot, tombstones.get(raw["metadata"]["name"], ()))
+        elif raw["kind"] == "Link":
+            yield raw, compose(raw, view.now, [_accepted(raw, view)], _reached(raw, snapshot))
         elif raw["kind"] in _OTHERS:
             yield raw, compose(raw, view.now, [_accepted(raw, view)])
+
+
+def _reached(raw: Manifest, snapshot: Snapshot) -> dict[str, Any]:
+    """What plans count on, where transfers were seen to reach less than was declared."""
+    shares = {link.name: link.reached for link in snapshot.fleet.links}
+    there = shares.get(raw["metadata"]["name"], 1.0)
+    back = shares.get(raw["metadata"]["name"] + REVERSE, 1.0)
+    return {
+        "reachedShare": decimal(there, 4) if there < 1.0 else None,
+        "reverseReachedShare": decimal(back, 4) if back < 1.0 else None,
+    }
 
 
 def _accepted(raw: Manifest, view: View) -> Said:

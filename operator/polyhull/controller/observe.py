@@ -25,6 +25,7 @@ from polyhull.kube.members import Member as Connection
 from polyhull.kube.members import MemberState
 from polyhull.kube.resources import DEPLOYMENTS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES, Manifest
 from polyhull.optimize.learn import with_learnt
+from polyhull.optimize.reached import with_reached
 from polyhull.render import naming
 
 _CHILD_KINDS = (JOBS, DEPLOYMENTS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
@@ -219,7 +220,8 @@ def snapshot_of(
         transfers=tuple(sorted(seen.world.transfers, key=lambda one: (one.data_set, one.store))),
         policy=seen.world.policy,
     )
-    return with_learnt(snapshot, seen.world.observations, seen.world.signatures)
+    taught = with_learnt(snapshot, seen.world.observations, seen.world.signatures)
+    return with_reached(taught, seen.world.shipments)
 
 
 def _planned(

@@ -63,7 +63,7 @@ def judge(
             if member.reachable:
                 lost.append(one)
         elif seen.ended == "Complete":
-            entry = api_status.copy_status(Copy(one.store, one.site), one.cluster, seen.ended_at or now)
+            entry = api_status.copy_status(Copy(one.store, one.site), one.cluster, seen.ended_at or now, one)
             copies = [*(old for old in copies if old["store"] != one.store), entry]
             text = f"Copied to {one.site} ({one.cluster}) from {one.source_site}"
             news.append(Announce(ref_of(raw), data_set.uid, "Normal", "Copied", text))

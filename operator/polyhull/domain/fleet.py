@@ -98,6 +98,13 @@ class Link:
     bandwidth_bits_per_second: float
     latency_seconds: float = 0.0
     price_per_gigabyte: float | None = None
+    reached: float = 1.0
+    """Share of the margin's bandwidth that transfers were seen to reach: plans count on no more."""
+
+    @property
+    def counted_bits_per_second(self) -> float:
+        """What plans count on before the policy's margin."""
+        return self.bandwidth_bits_per_second * self.reached
 
 
 @dataclass(frozen=True, slots=True)

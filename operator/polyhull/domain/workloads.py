@@ -52,6 +52,17 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Shipment:
+    """A transfer that ended well: how long its bytes took over its links, under which limit."""
+
+    links: tuple[str, ...]
+    transfer_bytes: int
+    limit_bytes_per_second: float
+    started_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Learnt:
     """An option's rate as runs of its kind taught it; `site` "": over all sites."""
 

@@ -28,7 +28,7 @@ class Network:
         usable = [link for link in fleet.links if _usable(link, margin)]
         self.links: dict[str, Link] = {link.name: link for link in sorted(usable, key=lambda link: link.name)}
         self.bytes_per_second: dict[str, float] = {
-            name: margin * link.bandwidth_bits_per_second / 8.0 for name, link in self.links.items()
+            name: margin * link.counted_bits_per_second / 8.0 for name, link in self.links.items()
         }
         self._out: dict[str, list[Link]] = {}
         for link in self.links.values():
@@ -172,7 +172,7 @@ def _search(room: dict[str, dict[str, float]], starts: Allowed, target: str, lea
 
 
 def _usable(link: Link, margin: float) -> bool:
-    rate = margin * link.bandwidth_bits_per_second / 8.0
+    rate = margin * link.counted_bits_per_second / 8.0
     return link.source != link.target and math.isfinite(rate) and rate > 0.0
 
 

@@ -377,7 +377,7 @@ class _Checker:
             link = self.links.get(name)
             if link is None or not isfinite(link.bandwidth_bits_per_second):
                 continue
-            room = margin * Fraction(link.bandwidth_bits_per_second) / 8
+            room = margin * Fraction(link.bandwidth_bits_per_second * link.reached) / 8
             for instant in sorted({entry[0][0] for entry in entries}):
                 now = [e for e in entries if e[0][0] <= instant and (e[0][1] is None or instant < e[0][1])]
                 total = sum((e[1] for e in now), Fraction(0)) + constant.get(name, Fraction(0))

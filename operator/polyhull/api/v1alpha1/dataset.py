@@ -58,6 +58,11 @@ class CopyStatus(Model):
     site: Name
     cluster: Name
     completion_time: Instant | None = None
+    start_time: Instant | None = None
+    """When the transfer that made it was released; with the next two, how fast its links are is learnt."""
+    bytes_per_second: Bytes | None = None
+    """The limit it ran under."""
+    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
     last_used_time: Instant | None = None
 
 

@@ -12,6 +12,7 @@ from polyhull.api.v1alpha1.common import (
     Name,
     Object,
     Quantity,
+    Share,
     Status,
     at_most_one,
     fail,
@@ -67,6 +68,15 @@ class Site(Object):
     status: SiteStatus | None = None
 
 
+class LinkStatus(Status):
+    """What transfers were seen to reach."""
+
+    reached_share: Share | None = None
+    """Of the margin's bandwidth: plans count on no more; unset: all of it."""
+    reverse_reached_share: Share | None = None
+    """Of the way back of a symmetric link."""
+
+
 class LinkSpec(Model):
     """A directed link between two sites; `symmetric` declares the way back as well."""
 
@@ -102,4 +112,4 @@ class Link(Object):
 
     kind: Literal["Link"]
     spec: LinkSpec
-    status: Status | None = None
+    status: LinkStatus | None = None
