@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import gavel, helix, live, melange, planning, roofline
+from benchmarks import dtfm, gavel, helix, live, melange, planning, roofline
 from benchmarks.figures import Figure, SkipBenchmark
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "gavel-max-min": gavel.gavel_max_min,
     "melange": melange.melange,
     "helix": helix.helix,
+    "dtfm": dtfm.dtfm,
     "arrival-latency": live.arrival,
     "requests-per-placement": live.arrival,  # one run measures both
 }

@@ -81,7 +81,7 @@ def test_three_machines_against_every_placement(seed: int) -> None:
     machines, total = cluster(seed, 3, 2), Random(seed).randint(1, 4)
     found, best = place_layers(machines, total), best_of_all(machines, total)
     assert found.tokens_per_second <= best * (1 + 1e-9) and best <= found.bound * (1 + 1e-9)
-    # With links that never bind, one chain of groups is the best form for three machines.
+    # One chain of groups, or two chains, are all that three machines with links that never bind can be.
     assert found.tokens_per_second == pytest.approx(best)
 
 

@@ -15,9 +15,10 @@ that is reported.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyhull.optimize.data import Floats, Ints
 from polyhull.optimize.layers import Machines, compute_bound, flow
@@ -34,7 +35,7 @@ BELOW = 1.0 - 1e-9
 class Layout:
     """`start[i]`, `layers[i]` (0: machine unused), the maximum flow in tokens/s, and `bound`: no layout does better.
 
-    `stages`: machines that hold the same layers, in the order of the layers.
+    `stages`: machines that hold the same layers, in the order of the layers (a second chain's after the first's).
     """
 
     start: Ints
@@ -69,6 +70,7 @@ class _Search:
         self.together[~able] = 0.0
         self.bound = compute_bound(machines, layers)
         self.best = Layout(np.zeros(len(kind), np.int64), np.zeros(len(kind), np.int64), 0.0, self.bound, (), 0)
+        self.spare = np.zeros(len(kind), dtype=np.bool_)
         self.programmes = 0
         self.order: tuple[int, ...] | None = None
         self.cuts: dict[tuple[bytes, int, int, bytes, bytes, int, int], float] = {}
@@ -82,8 +84,34 @@ class _Search:
                 low = middle
             else:
                 high = middle
-        best = self.best
-        return Layout(best.start, best.layers, best.tokens_per_second, self.bound, best.stages, self.programmes)
+        best = self._with_second_chain()
+        return replace(best, bound=self.bound, programmes=self.programmes)
+
+    def _with_second_chain(self) -> Layout:
+        """The best layout, its spare machines as a chain of their own where that passes more."""
+        spare = np.flatnonzero(self.spare)
+        machines = self.machines
+        able = (machines.throughput[spare] > 0.0).sum(axis=1)
+        if not 0 < len(spare) < len(self.kind) or able.sum() < self.layers:
+            return self.best
+        within = Machines(
+            machines.throughput[spare],
+            machines.link[np.ix_(spare, spare)],
+            machines.entry[spare],
+            machines.exit[spare],
+        )
+        search = _Search(within, self.layers, int(self.combos[-1].sum()), self.most_stages)
+        second = search.run()
+        self.programmes += second.programmes
+        start, layers = self.best.start.copy(), self.best.layers.copy()
+        start[spare], layers[spare] = second.start, second.layers
+        rate = flow(machines, start, layers, self.layers)
+        if rate <= self.best.tokens_per_second:
+            return self.best
+        alone = set(spare.tolist())
+        stages = [tuple(node for node in stage if node not in alone) for stage in self.best.stages]
+        stages += [tuple(spare[list(stage)].tolist()) for stage in second.stages]
+        return Layout(start, layers, rate, self.bound, tuple(stages), 0)
 
     def _reach(self, target: float) -> bool:
         """Can F = `target` be laid out? Whatever is laid out on the way is kept if its flow is the best."""
@@ -95,9 +123,9 @@ class _Search:
             chosen = self._choose(target, columns, cluster, order)
             if chosen is None:
                 continue
-            layout = self._lay_out(target, chosen, cluster, order)
+            layout, spare = self._lay_out(chosen, cluster, order)
             if layout.tokens_per_second > self.best.tokens_per_second:
-                self.best = layout
+                self.best, self.spare = layout, spare
             if layout.tokens_per_second >= target * BELOW:
                 self.order = order
                 return True
@@ -194,8 +222,10 @@ class _Search:
         ]
         return [(v, w) for _, v, w in sorted(able)[:MOST_PAIRS]]
 
-    def _lay_out(self, target: float, chosen: list[list[Stage]], cluster: Ints, order: tuple[int, ...]) -> Layout:
-        """Machines for the stages, surplus layers taken away, spare machines put where the flow is narrowest."""
+    def _lay_out(
+        self, chosen: list[list[Stage]], cluster: Ints, order: tuple[int, ...]
+    ) -> tuple[Layout, NDArray[np.bool_]]:
+        """Machines for the stages, surplus layers taken away; the spare (told) join the narrowest stage that fits."""
         free = np.ones(len(self.kind), dtype=np.bool_)
         picked: dict[tuple[int, int], list[int]] = {}
         for at, (c, following) in enumerate(itertools.pairwise(order)):
@@ -215,6 +245,8 @@ class _Search:
                 groups.append(picked[at, s])
                 held.append(stage.layers)
         self._shorten(groups, held)
+        free = np.ones(len(self.kind), dtype=np.bool_)
+        free[[node for nodes in groups for node in nodes]] = False
         for node in np.flatnonzero(free).tolist():
             fits = [s for s in range(len(groups)) if self.machines.throughput[node, held[s] - 1] > 0.0]
             if fits:
@@ -226,7 +258,7 @@ class _Search:
             start[nodes], layers[nodes] = begin, count
             begin += count
         rate = flow(self.machines, start, layers, self.layers)
-        return Layout(start, layers, rate, self.bound, tuple(tuple(sorted(nodes)) for nodes in groups), 0)
+        return Layout(start, layers, rate, self.bound, tuple(tuple(sorted(nodes)) for nodes in groups), 0), free
 
     def _shorten(self, groups: list[list[int]], held: list[int]) -> None:
         """Take surplus layers from the narrowest stages, whole stages in the end."""

@@ -1,0 +1,125 @@
+"""Groups over a wide area: the cost is recomputed device by device, small cases against every partition."""
+
+import itertools
+import os
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+
+from polyhull.domain.errors import BrokenPromise
+from polyhull.optimize.data import Floats
+from polyhull.optimize.groups import pipeline_groups, regions
+
+EXAMPLES = int(os.environ.get("POLYHULL_EXAMPLES", "25"))
+SEEDS = st.integers(0, 10**6)
+Partition = tuple[tuple[int, ...], ...]
+
+
+def network(seed: int, devices: int, places: int) -> tuple[Floats, Floats]:
+    """(delay, rate) of devices in regions, symmetric, faster inside."""
+    dice = Random(seed)
+    region = [dice.randrange(places) for _ in range(devices)]
+    delay, rate = np.full((places, places), 0.005), np.full((places, places), 2e9)
+    for r, s in itertools.combinations(range(places), 2):
+        delay[r, s] = delay[s, r] = dice.uniform(0.01, 0.3)
+        rate[r, s] = rate[s, r] = dice.uniform(0.3e9, 1.2e9)
+    return delay[np.ix_(region, region)], rate[np.ix_(region, region)]
+
+
+def seconds(groups: Partition, delay: Floats, rate: Floats, gradient: float, activation: float) -> float:
+    """The definition, one device at a time, in the groups' order."""
+    size = len(groups[0])
+    parallel = max(
+        sum(2 * (delay[i, j] + gradient / (size * rate[i, j])) for j in group if j != i)
+        for group in groups
+        for i in group
+    )
+    return parallel + 2 * sum(
+        bottleneck(one, other, delay, rate, activation) for one, other in itertools.pairwise(groups)
+    )
+
+
+def bottleneck(one: tuple[int, ...], other: tuple[int, ...], delay: Floats, rate: Floats, activation: float) -> float:
+    cost = delay[np.ix_(one, other)] + activation / rate[np.ix_(one, other)]
+    for limit in np.unique(cost):
+        over = (cost > limit).astype(float)
+        if over[linear_sum_assignment(over)].sum() == 0:
+            return float(limit)
+    raise AssertionError("unreachable")
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(SEEDS)
+def test_what_it_says_is_what_the_groups_cost(seed: int) -> None:
+    delay, rate = network(seed, 12, 3)
+    found = pipeline_groups(delay, rate, 4, 1e9, 5e8, steps=200)
+    assert sorted(itertools.chain.from_iterable(found.groups)) == list(range(12))
+    assert {len(group) for group in found.groups} == {3}
+    assert found.seconds == pytest.approx(seconds(found.groups, delay, rate, 1e9, 5e8))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(SEEDS)
+def test_it_is_never_worse_than_groups_inside_regions_or_across_them_nor_than_fewer_steps(seed: int) -> None:
+    delay, rate = network(seed, 12, 4)
+    order = np.argsort(regions(delay, rate), kind="stable")
+    inside = tuple(tuple(order[at : at + 3].tolist()) for at in range(0, 12, 3))
+    across = tuple(tuple(order[at::4].tolist()) for at in range(4))
+    first, longer = (pipeline_groups(delay, rate, 4, 1e9, 5e8, steps=n).seconds for n in (0, 400))
+    assert longer <= first * (1 + 1e-9)
+    best = min(
+        seconds(order, delay, rate, 1e9, 5e8) for plan in (inside, across) for order in itertools.permutations(plan)
+    )
+    assert longer <= best * 1.35
+
+
+@settings(max_examples=max(5, EXAMPLES // 3), deadline=None)
+@given(SEEDS)
+def test_six_devices_against_every_partition(seed: int) -> None:
+    delay, rate = network(seed, 6, 2)
+    best = min(
+        seconds(tuple(tuple(order[at : at + 2]) for at in (0, 2, 4)), delay, rate, 1e9, 5e8)
+        for order in itertools.permutations(range(6))
+    )
+    found = pipeline_groups(delay, rate, 3, 1e9, 5e8).seconds
+    assert best * (1 - 1e-9) <= found <= best * 1.25
+
+
+def test_two_regions_by_hand() -> None:
+    """Between regions 10 times slower: groups inside regions when gradients are large, across when activations are."""
+    delay = np.zeros((4, 4))
+    rate = np.full((4, 4), 1e8)
+    rate[:2, :2] = rate[2:, 2:] = 1e9
+    large_gradient = pipeline_groups(delay, rate, 2, 1e10, 1e6)
+    assert set(large_gradient.groups) == {(0, 1), (2, 3)}
+    assert large_gradient.data_parallel_seconds == pytest.approx(2 * 1e10 / (2 * 1e9))
+    assert large_gradient.pipeline_seconds == pytest.approx(2 * 1e6 / 1e8)
+    large_activation = pipeline_groups(delay, rate, 2, 1e6, 1e10)
+    assert {len({device // 2 for device in group}) for group in large_activation.groups} == {2}
+    assert large_activation.pipeline_seconds == pytest.approx(2 * 1e10 / 1e9)
+
+
+def test_regions_are_devices_that_all_others_see_alike() -> None:
+    delay, rate = network(3, 10, 3)
+    found = regions(delay, rate)
+    for i, j in itertools.combinations(range(10), 2):
+        if found[i] == found[j]:
+            others = [k for k in range(10) if k not in (i, j)]
+            assert np.allclose(delay[i, others], delay[j, others]) and np.allclose(rate[i, others], rate[j, others])
+
+
+def test_one_region_one_stage_and_one_device_each() -> None:
+    delay, rate = np.full((4, 4), 0.001), np.full((4, 4), 1e9)
+    assert pipeline_groups(delay, rate, 1, 1e9, 1e9).pipeline_seconds == 0.0
+    each = pipeline_groups(delay, rate, 4, 1e9, 1e9)
+    assert each.data_parallel_seconds == 0.0
+    assert each.pipeline_seconds == pytest.approx(2 * 3 * (0.001 + 1.0))
+
+
+def test_stages_must_divide_the_devices() -> None:
+    with pytest.raises(BrokenPromise, match="not divisible"):
+        pipeline_groups(np.zeros((5, 5)), np.ones((5, 5)), 2, 1.0, 1.0)
