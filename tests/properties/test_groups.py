@@ -90,7 +90,7 @@ def test_six_devices_against_every_partition(seed: int) -> None:
 
 
 def test_two_regions_by_hand() -> None:
-    """Between regions 10 times slower: groups inside regions when gradients are large, across when activations are."""
+    """Between regions 10 times slower: groups inside regions for large gradients, across for large activations."""
     delay = np.zeros((4, 4))
     rate = np.full((4, 4), 1e8)
     rate[:2, :2] = rate[2:, 2:] = 1e9

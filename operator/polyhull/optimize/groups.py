@@ -255,7 +255,7 @@ def _exchanged(mix: Mix, gone: int, come: int) -> Mix:
 
 
 def _bottleneck(one: Mix, other: Mix, seconds: Floats) -> float:
-    """The least t with which all of `one` can be sent to `other` over region pairs of at most t (Ford and Fulkerson)."""
+    """The least t with which all of `one` reaches `other` over region pairs of at most t (Ford and Fulkerson)."""
     give = {r: count for r, count in enumerate(one) if count}
     take = {s: count for s, count in enumerate(other) if count}
     pairs = sorted((float(seconds[r, s]), r, s) for r in give for s in take)
