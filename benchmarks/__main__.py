@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import dtfm, gavel, helix, live, melange, planning, roofline
+from benchmarks import dtfm, gavel, helix, large, live, melange, planning, roofline
 from benchmarks.figures import Figure, SkipBenchmark
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
@@ -24,6 +24,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "melange": melange.melange,
     "helix": helix.helix,
     "dtfm": dtfm.dtfm,
+    "large-programme": large.large_programme,
+    "fleet-100k": large.fleet_100k,
+    "replan": large.replan,
+    "arrival-decision": large.arrival_decision,
+    "cost-growth": large.cost_growth,
     "arrival-latency": live.arrival,
     "requests-per-placement": live.arrival,  # one run measures both
 }

@@ -386,6 +386,22 @@ void ph_descend(Fleet *f, int64_t count, int64_t batch, double *mean) {
     load_all(f);
 }
 
+/* Shares stand; flows are made to bring `demand` (commodities x sites) and then find better ways, `count` times. */
+void ph_reroute(Fleet *f, const double *demand, int64_t count) {
+    price_all(f);
+    route(f);
+    for (int64_t at = 0; at < f->commodities * f->sites; at++) {
+        Path *kept = f->path + at * PATHS;
+        double total = 0.0;
+        for (int32_t i = 0; i < f->paths[at]; i++) total += kept[i].flow;
+        for (int32_t i = 0; i < f->paths[at]; i++) kept[i].flow *= total > 0.0 ? demand[at] / total : 0.0;
+        if (total <= 0.0 && f->cheap[at] >= 0) kept[f->cheap[at]].flow = demand[at];
+    }
+    load_all(f);
+    for (int64_t i = 0; i < count; i++) { price_all(f); route(f); }
+    load_all(f);
+}
+
 /* sum_j jobs_j min_g price at the caller's prices; a claim that problem.py recomputes before it counts. */
 double ph_value(Fleet *f) {
     double data[SITES], sum = 0.0;

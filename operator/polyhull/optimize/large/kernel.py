@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhull.optimize.data import Floats
+from polyhull.optimize.data import Floats, Ints
 from polyhull.optimize.large.problem import LargeProblem
 from polyhull.optimize.large.source import LIBRARY, version
 
@@ -24,6 +24,10 @@ _PLACES = ("row", "site", "need_commodity", "source", "way", "link_from", "link_
 MOST_SITES, MOST_NEEDS, MOST_WIDTH = 512, 64, 32
 _BATCHES = 5
 """How often prices and routes are made anew in one pass."""
+
+
+_PATH = np.dtype([("flow", np.float64), ("hops", np.int32), ("link", np.int32, (8,))], align=True)
+"""Path of descent.c."""
 
 
 class _Fleet(ctypes.Structure):
@@ -94,6 +98,31 @@ class Descent:
         found: float = self._library.ph_value(ctypes.byref(self._fleet))
         return found
 
+    def reroute(self, shares: Floats, demand: Floats, rounds: int, softness: float) -> None:
+        """These shares, and flows for the `demand` [commodity, site] of bytes that follows from them."""
+        self.share[:] = shares
+        self.anchor[:] = 1.0
+        self._set(softness)
+        wanted = np.ascontiguousarray(demand, dtype=np.float64)
+        self._library.ph_reroute(ctypes.byref(self._fleet), wanted.ctypes.data, rounds)
+
+    def usage(self) -> Floats:
+        """[commodity x site, link] bytes on each link for one byte that arrives, as flows are now; where none flows,
+        along the path that was cheapest last."""
+        problem = self.problem
+        paths = self._arrays["path"].view(_PATH).reshape(problem.commodities * problem.sites, -1)
+        used = np.zeros((len(paths), len(problem.link_from)))
+        flows = np.where(paths["flow"] > 0.0, paths["flow"], 0.0)
+        kept: Ints = self._arrays["paths"].astype(np.int64)
+        at, slot = np.nonzero(np.arange(paths.shape[1]) < kept[:, None])
+        cheap = self._arrays["cheap"][at] == slot
+        total = flows.sum(axis=1)[at]
+        part = np.where(total > 0.0, flows[at, slot] / np.where(total > 0.0, total, 1.0), cheap)
+        for hop in range(paths["link"].shape[2]):
+            mine = paths["hops"][at, slot] > hop
+            np.add.at(used, (at[mine], paths["link"][at, slot, hop][mine]), part[mine])
+        return used
+
     def _set(self, softness: float) -> None:
         self._fleet.softness = softness
 
@@ -114,5 +143,6 @@ def library() -> ctypes.CDLL | None:
     found.ph_path_bytes.restype = _LONG
     found.ph_fill.argtypes, found.ph_fill.restype = (_POINTER, _LONG, _LONG), None
     found.ph_descend.argtypes, found.ph_descend.restype = (_POINTER, _LONG, _LONG, _POINTER), None
+    found.ph_reroute.argtypes, found.ph_reroute.restype = (_POINTER, _POINTER, _LONG), None
     found.ph_value.argtypes, found.ph_value.restype = (_POINTER,), _DOUBLE
     return found

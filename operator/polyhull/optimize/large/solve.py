@@ -62,13 +62,17 @@ def solve(
     (their answer is averaged; bounds then count it on both sides). Deterministic in its arguments.
     """
     descent = Descent(problem, library)
-    if prices is None:
-        prices = even_prices(problem)
+    start = even_prices(problem) if prices is None else prices
+    return improve(descent, gap, fill(descent, start, held), most_passes, held)
+
+
+def fill(descent: Descent, prices: Floats, held: Callable[[Floats], Floats] | None = None) -> Floats:
+    """Every class on some column, near what `prices` ask for; the prices scaled to offer 1 for all room."""
     if held is not None:
         descent.held[:] = held(prices)
-    offered = float((prices * problem.room).sum())
-    descent.fill(prices, max(descent.value(prices) / offered, 1e-12) * _FILL)
-    return improve(descent, gap, prices / offered, most_passes, held)
+    prices = prices / float((prices * descent.problem.room).sum())
+    descent.fill(prices, max(descent.value(prices), 1e-12) * _FILL)
+    return prices
 
 
 def improve(
