@@ -5,7 +5,6 @@ Each function takes a raw object (as the API server or a file gives it) or a par
 """
 
 from polyhull.api.convert_fleet import (
-    METRES_PER_SECOND,
     NamespaceRule,
     accelerator,
     cluster,
@@ -31,7 +30,6 @@ from polyhull.api.podtemplate import pod_template
 from polyhull.api.results import Converted, Refusal
 
 __all__ = [
-    "METRES_PER_SECOND",
     "Converted",
     "NamespaceRule",
     "Refusal",

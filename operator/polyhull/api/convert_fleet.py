@@ -22,19 +22,11 @@ from polyhull.domain.fleet import (
     Toleration,
 )
 from polyhull.domain.labels import Requirement, Selector, labels_of
+from polyhull.domain.media import propagation_seconds
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import OBJECTIVES, Mode, Policy, SolverLimits
 
 Raw = Mapping[str, Any]
-METRES_PER_SECOND = {
-    # Group index 1.468 of standard single-mode fibre (ITU-T G.652) at 1550 nm: 4.897 us/km, 68 % of light in vacuum.
-    # Source: mapyourtech.com, The 5-Microsecond Rule; other tables of 1.467 to 1.4682 differ by less than 0.1 %.
-    "Fibre": 299_792_458 / 1.468,
-    # Twisted pair: a channel of 100 m may take 548 ns at most (Category 5e and 6, class D and E).
-    # Source: LAN Wiring, table 5.1 (what-when-how.com); cables are a little faster.
-    "Ethernet": 100 / 548e-9,
-}
-"""Propagation alone; media without a sourced figure are refused."""
 REVERSE = ".reverse"
 """Suffix of the way back of a symmetric link."""
 
@@ -314,16 +306,12 @@ def _slowdown(spec: compute.ComputePoolSpec, found: Findings) -> float:
 
 
 def _latency_seconds(spec: topology.LinkSpec, found: Findings) -> float:
-    if spec.medium is not None and spec.medium not in METRES_PER_SECOND:
-        remedy = "write latencyMilliseconds and leave medium out"
-        found.refuse("spec.medium", f"{spec.medium} is not in the table of media yet; {remedy}")
-        return 0.0
     if spec.distance_kilometres is None:
         return found.decimal(spec.latency_milliseconds) / 1000
     if spec.medium is None:
         found.invalid("spec.medium", "is missing beside distanceKilometres", "write Fibre or Ethernet")
         return 0.0
-    return found.decimal(spec.distance_kilometres) * 1000 / METRES_PER_SECOND[spec.medium]
+    return propagation_seconds(spec.medium, found.decimal(spec.distance_kilometres))
 
 
 def _storage(spec: member.StorageSpec | None, found: Findings) -> Storage:

@@ -12,6 +12,7 @@ from polyhull.api.conditions import Reason
 from polyhull.api.results import parse_instant
 from polyhull.domain.fleet import Evidence, StorageKind
 from polyhull.domain.labels import Requirement
+from polyhull.domain.media import MEDIA, propagation_seconds
 from polyhull.domain.resources import Resources
 from polyhull.domain.workloads import Access, DataInput, Key
 from tests.unit.api.samples import Raw, full_objects, product_objects, replaced
@@ -122,7 +123,6 @@ def test_what_is_not_acted_on_is_refused_by_field(field: str, spec: dict[str, An
 
 
 REFUSED_ELSEWHERE: list[tuple[str, str, tuple[str, ...], Any]] = [
-    ("Link", "edge-a-cloud-b", ("spec", "medium"), "InfiniBand"),
     (
         "MemberCluster",
         "edge",
@@ -272,6 +272,9 @@ def test_links() -> None:
     spec = {"from": "a", "to": "b", "bandwidth": 10**9, "distanceKilometres": "1000", "medium": "Fibre"}
     (far,) = convert.links({**_sample("Link", "edge-a-cloud-b"), "spec": spec}).value or ()
     assert far.latency_seconds == pytest.approx(1e6 / (299_792_458 / 1.468))
+    for medium in MEDIA:
+        (far,) = convert.links({**_sample("Link", "edge-a-cloud-b"), "spec": {**spec, "medium": medium}}).value or ()
+        assert far.latency_seconds == pytest.approx(propagation_seconds(medium, 1000.0))
     del spec["medium"]
     missing = convert.links({**_sample("Link", "edge-a-cloud-b"), "spec": spec})
     assert [problem.field for problem in missing.problems] == ["spec.medium"]
