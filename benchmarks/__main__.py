@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import dtfm, gavel, helix, large, live, melange, planning, roofline
+from benchmarks import dtfm, gavel, helix, large, live, melange, planning, roofline, stream
 from benchmarks.figures import Figure, SkipBenchmark
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
@@ -29,6 +29,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "replan": large.replan,
     "arrival-decision": large.arrival_decision,
     "cost-growth": large.cost_growth,
+    "stability": stream.stability,
     "arrival-latency": live.arrival,
     "requests-per-placement": live.arrival,  # one run measures both
 }

@@ -1,16 +1,22 @@
 """From the present plan to a fresh one, with no more moves than pay.
 
-A move is a waiting job that changes its column. A fresh plan replaces the present one only if it is clearly better
-(`objectives.clearly_better`), and each doubling of the number of moves must be so again. A job that moved keeps its
-place for the policy's cool-down and never goes straight back; one whose start is fixed does not move at all.
+A move is a waiting job that changes its column. Moves are taken over one by one, the best first, as long as each
+makes the plan clearly better (`objectives.clearly_better`); the fresh plan as a whole must pay for all its moves at
+once. A job that moved keeps its place for the policy's cool-down and never goes straight back; one whose start is
+fixed does not move at all.
 """
 
 from polyhull.planning.instance import Instance
 from polyhull.planning.objectives import clearly_better, levels_of
 from polyhull.planning.promise import Kept, keep
+from polyhull.planning.runner import runner
 from polyhull.planning.schedule import Schedule
-from polyhull.planning.simulate import run
 from polyhull.planning.urgency import settled
+
+TRIED = 12
+"""Of the jobs that the fresh plan moves so many are tried as the next one, those that end last."""
+MOST_GAIN = 0.5
+"""However many jobs it moves, a plan that is better by this share replaces the present one."""
 
 
 def adopted(instance: Instance, fresh: Schedule) -> tuple[Schedule, str]:
@@ -26,29 +32,41 @@ def adopted(instance: Instance, fresh: Schedule) -> tuple[Schedule, str]:
 
 
 def _gradually(instance: Instance, fresh: Schedule, present: Kept) -> Schedule:
-    policy = instance.snapshot.policy
+    policy, run = instance.snapshot.policy, runner(instance)
     levels = levels_of(policy.objective)
     movers = [j for j, slot in enumerate(fresh.slots) if slot is not None and _moves(present, j, slot.choice)]
     free = sorted((j for j in movers if _may_move(instance, fresh, j)), key=lambda j: (_matters(present, j), j))
-    if policy.move_budget is not None:
-        free = free[: policy.move_budget]
-    best = present.schedule
-    for count in _doublings(len(free)):
-        everybody = count == len(movers)
-        candidate = fresh if everybody else _with(instance, fresh, present, frozenset(free[:count]))
-        if clearly_better(candidate.objective, best.objective, levels, policy.minimum_gain):
-            best = candidate
+    most = len(free) if policy.move_budget is None else min(policy.move_budget, len(free))
+
+    def trial(moved: frozenset[int]) -> Schedule:
+        return run(fresh.order, _columns(fresh, present, moved))
+
+    best, moved = present.schedule, frozenset[int]()
+    reordered = trial(moved)
+    if clearly_better(reordered.objective, best.objective, levels, policy.minimum_gain):
+        best = reordered
+    while len(moved) < most:
+        trials = [(trial(moved | {j}), j) for j in [j for j in free if j not in moved][:TRIED]]
+        one, j = min(trials, key=lambda found: found[0].objective)
+        if not clearly_better(one.objective, best.objective, levels, policy.minimum_gain):
+            break
+        best, moved = one, moved | {j}
+    further = len(movers) - len(moved)
+    if len(free) == len(movers) <= most and further:
+        share = min(MOST_GAIN, policy.minimum_gain * further)
+        if clearly_better(fresh.objective, best.objective, levels, share):
+            best = fresh
     return best
 
 
-def _with(instance: Instance, fresh: Schedule, present: Kept, moved: frozenset[int]) -> Schedule:
-    """The fresh order; only some jobs move, arrivals are where the fresh plan has them."""
+def _columns(fresh: Schedule, present: Kept, moved: frozenset[int]) -> list[int | None]:
+    """Only some jobs move; arrivals are where the fresh plan has them."""
     columns: list[int | None] = []
     for j, slot in enumerate(fresh.slots):
         held = present.prescribed[j]
         takes_fresh = held is None or j in moved
         columns.append((None if slot is None else slot.choice) if takes_fresh else held)
-    return run(instance, fresh.order, columns)
+    return columns
 
 
 def _moves(present: Kept, j: int, column: int) -> bool:
@@ -69,12 +87,3 @@ def _matters(present: Kept, j: int) -> float:
     """What ends last in the present plan is worth moving first."""
     slot = present.schedule.slots[j]
     return 0.0 if slot is None else -slot.end
-
-
-def _doublings(most: int) -> list[int]:
-    """0, 1, 2, 4, ... most."""
-    out, count = [0], 1
-    while count < most:
-        out.append(count)
-        count *= 2
-    return [*out, most] if most else out

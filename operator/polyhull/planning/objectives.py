@@ -23,6 +23,8 @@ RELATIVE_TOLERANCE = 0.005
 """A later level may cost an earlier one so much of its own best, and the level's `slack` more."""
 BROKEN_PROMISE = 1e-3
 """A promise that is not kept, in missed deadlines of the same weight."""
+LEAST_DEADLINE = PER_UNIT // 2
+"""Half of what the lightest missed deadline scores."""
 _MOST = 1e24
 
 
@@ -148,8 +150,11 @@ def clearly_better(fresh: Score, present: Score, levels: Sequence[Level], minimu
         return fresh[0] < present[0]
     stride = 1 + len(levels)
     for at in range(1, min(len(fresh), len(present)) - 1, stride):
-        if fresh[at] != present[at]:
-            return fresh[at] < present[at]
+        if fresh[at] > present[at]:
+            return False
+        # A promise that would be kept again reorders nothing by itself; a deadline does.
+        if present[at] - fresh[at] > LEAST_DEADLINE:
+            return True
         for new, now, level in zip(fresh[at + 1 : at + stride], present[at + 1 : at + stride], levels, strict=True):
             if new < now * (1.0 - minimum_gain):
                 return True

@@ -65,7 +65,10 @@ def test_what_is_better() -> None:
         return clearly_better(fresh, present, (MAKESPAN,), 0.02)
 
     assert better((0, 0, 100, 1), (1, 0, 90, 1))
-    assert better((0, 0, 100, 1), (0, 1, 90, 1))
+    assert better((0, 0, 100, 1), (0, 1_000_000, 90, 1)), "a deadline is met"
+    assert not better((0, 1_000_000, 80, 1), (0, 0, 100, 1)), "a deadline is missed"
+    assert not better((0, 0, 100, 1), (0, 1_000, 100, 1)), "a broken promise alone moves nobody"
+    assert not better((0, 1_000, 80, 1), (0, 0, 100, 1)), "no promise is broken for a gain"
     assert better((0, 0, 97, 1), (0, 0, 100, 1))
     assert not better((0, 0, 99, 1), (0, 0, 100, 1))
     assert not better((0, 0, 101, 0, 1, 1), (0, 0, 100, 0, 100, 1))

@@ -27,8 +27,8 @@ class Stabilisation(Model):
     """How calm the plan is."""
 
     minimum_gain: Share | None = None
-    """A new plan replaces the present one only if it is better by this share, and so again each time that the number
-    of waiting jobs it moves doubles."""
+    """A new plan replaces the present one only if it is better by this share, and so again for each waiting job that
+    it moves; unset: 0.05."""
     move_budget: Count | None = None
     """Waiting jobs that may change their place from one plan to the next; unset: no limit."""
     cool_down_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
