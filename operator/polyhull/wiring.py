@@ -14,6 +14,7 @@ from pathlib import Path
 
 from polyhull.api.world import Memo
 from polyhull.controller import handlers, observe
+from polyhull.controller.asides import HELP_SECONDS, Asides
 from polyhull.controller.children import News, Patience
 from polyhull.controller.course import Course
 from polyhull.controller.echo import Echo
@@ -82,6 +83,8 @@ class Settings:
     """How long a burst of arrivals waits for the full plan before it is inserted."""
     plan_seconds: float = TELL_SECONDS
     """PlacementPlans are not written more often than this."""
+    help_seconds: float = HELP_SECONDS
+    """Between two looks at what would help the jobs that wait."""
     pod_patience: Patience = field(default_factory=Patience)
     lease: Timing = field(default_factory=Timing)
     tempo: Tempo = field(default_factory=Tempo)
@@ -192,6 +195,7 @@ class Operator:
         course = Course(
             planner, time.monotonic, self.trigger.mark, self.trigger.wake_in, self.settings.patience_seconds
         )
+        asides = Asides(time.monotonic, self.trigger.mark, self.trigger.wake_in, self.settings.help_seconds)
         events = EventWriter(self.hub, self.instance, now=time.time)
         self.members = Members(
             self.hub,
@@ -211,6 +215,7 @@ class Operator:
             look=self._look,
             took=self._took,
             course=course,
+            asides=asides,
             publisher=publisher,
             plans=Plans(self.trigger.wake_in, self.settings.plan_seconds),
             monotonic=time.monotonic,
@@ -250,6 +255,7 @@ class Operator:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await course.close()
+            await asides.close()
             await planner.close()
             await self.members.stop()
             await self.namespaces.stop()

@@ -313,10 +313,10 @@ CONDITIONS: list[tuple[Raw, str, str, tuple[str, ...]]] = [
         ("spec.deviceClassName",),
     ),
     (
-        _object("PlacementScenario", "bad-dream", changes=[{"loseCluster": {"cluster": "bad-hub"}}]),
-        "Accepted",
-        "NotSupported",
-        ("polyhull plan",),
+        _object("PlacementScenario", "bad-dream", changes=[{"loseCluster": {"cluster": "bad-nowhere"}}]),
+        "Answered",
+        "CannotBeMade",
+        ("spec.changes[0].loseCluster.cluster", "bad-nowhere"),
     ),
     (_patched(site("bad-power"), "spec.power", {"capWatts": 100}), "Accepted", "NotSupported", ("spec.power",)),
 ]

@@ -4,15 +4,19 @@ One process for all: tests that kill it start it again, and every test takes its
 """
 
 import contextlib
+import json
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
 
 from hack.ground.ground import Cluster, Ground
 from tests.cluster.operating import (
+    ROOT,
     Operator,
     condition,
     finish_pods,
@@ -42,7 +46,7 @@ def hub(ground: Ground) -> Cluster:
 
 @pytest.fixture(scope="module")
 def process(hub: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with running(hub, tmp_path_factory.mktemp("operator"), pod_patience=PATIENCE) as started:
+    with running(hub, tmp_path_factory.mktemp("operator"), pod_patience=PATIENCE, help_seconds="1.0") as started:
         yield started
 
 
@@ -373,6 +377,138 @@ def test_observe_only_plans_and_an_approval_lasts_while_what_it_approved_stands(
     assert len({body["metadata"]["labels"]["polyhull.io/name"] for body in listed(hub, "jobs", space)} - {first}) == 1
 
 
+def test_an_approval_is_void_once_an_assignment_changes(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    _mode(hub, "Recommend")
+    told = {plan["metadata"]["name"] for plan in hub.kubectl("get", "placementplans")["items"]}
+    two_ways = job(
+        space, "two", {**option(devices=5), "name": "wide"}, {**option(devices=2, rate="5"), "name": "narrow"}
+    )
+    hub.kubectl("apply", "-f", "-", stdin=[job(space, "one", option(devices=5), priority=1), two_ways])
+    assert wait_for("they wait", lambda: _in_order(hub, space)) == ("one", "two")
+    plan = wait_for("the plan to approve", lambda: _plan_of(hub, 2, told))
+    assert f"approved {plan['metadata']['name']} " in _polyhull(hub, "approve", "newest")
+    wait_for("the first is placed", lambda: _placed(hub, space, "one"))
+    # A job of a higher tier takes the place that the second waits for: it would be better off with less, at once.
+    hub.kubectl("apply", "-f", "-", stdin=job(space, "urgent", option(devices=5), quantity="2000", priority=5))
+    wait_for("another assignment", lambda: _assigned(hub, space, "two") == "narrow")
+    wait_for("it asks again", lambda: _why(hub, space, "two") == "WaitingForApproval")
+    assert len(listed(hub, "jobs", space)) == 1
+    assert "there is no such plan" in _polyhull(hub, "approve", "plan-0000", fails=True)
+
+
+def test_explain_and_what_if_ask_the_operator_and_touch_nothing(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    jobs = [job(space, name, option(devices=5), quantity="2000") for name in ("one", "two")]
+    hub.kubectl("apply", "-f", "-", stdin=jobs)
+    waiting = wait_for("one of two waits", lambda: _waiting(hub, space))
+    children = {body["metadata"]["name"] for body in listed(hub, "jobs", space)}
+    asked = ("what-if", "--add-nodes", "local/cpu=1", "--timeout", "60")
+    answer = json.loads(_polyhull(hub, *asked, "-o", "json"))
+    assert answer["makespanSeconds"] < answer["baseMakespanSeconds"]
+    assert [(one["name"], one["fate"]) for one in answer["jobs"]] == [(waiting, "Earlier")]
+    assert "instead of" in _polyhull(hub, *asked)
+    refusal = _polyhull(hub, "what-if", "--add-nodes", "local/cpus=1", fails=True)
+    assert "there is no pool local/cpus; write one such as local/cpu" in refusal
+    assert hub.kubectl("get", "placementscenarios")["items"] == [], "the question is taken away again"
+    assert {body["metadata"]["name"] for body in listed(hub, "jobs", space)} == children
+
+    # By itself that would be written a minute after the last status at the earliest; a change of the job comes first.
+    path = f"/apis/polyhull.io/v1alpha1/namespaces/{space}/trainingjobs/{waiting}"
+    hub.client.patch(path, {"spec": {"priority": 1}})
+    wait_for("what would help is known", lambda: _helps(hub, space, waiting))
+    told = _polyhull(hub, "explain", f"trainingjob/{waiting}", "-n", space)
+    assert "is short by 2 of 5 devices" in told
+    assert "one more cpu node in pool local/cpu" in told
+    status = json.loads(_polyhull(hub, "explain", f"tj/{waiting}", "-n", space, "-o", "json"))["status"]
+    assert status["explanation"]["helps"][0]["soonerSeconds"] > 0
+
+
+def test_a_scenario_is_answered_in_its_status_and_again_when_it_is_changed(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    jobs = [job(space, name, option(devices=5), quantity="2000") for name in ("one", "two")]
+    hub.kubectl("apply", "-f", "-", stdin=jobs)
+    wait_for("one of two waits", lambda: _waiting(hub, space))
+    hub.kubectl("apply", "-f", "-", stdin=_scenario({"addNodes": {"pool": "local/cpu", "nodes": 1}}))
+    answered = wait_for("an answer", lambda: _answer(hub, "True"))
+    assert answered["status"]["earlier"] == 1
+    assert float(answered["status"]["gain"]) > 0.1
+    assert answered["status"]["changes"] == ["one more cpu node in pool local/cpu"]
+    hub.kubectl("apply", "-f", "-", stdin=_scenario({"loseCluster": {"cluster": "local"}}))
+    lost = wait_for("another answer", lambda: _answer(hub, "True", unplaced=2))
+    assert {one["fate"] for one in lost["status"]["jobs"]} == {"Unplaced"}
+    hub.kubectl("apply", "-f", "-", stdin=_scenario({"loseCluster": {"cluster": "elsewhere"}}))
+    bad = wait_for("a refusal", lambda: _answer(hub, "False"))
+    assert condition(bad, "Answered") == ("False", "CannotBeMade")
+    assert "makespanSeconds" not in bad["status"]
+    hub.kubectl("delete", "placementscenarios", "--all")
+
+
+def test_a_record_of_the_operator_is_replayed_byte_for_byte(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    space = namespace()
+    hub.kubectl("apply", "-f", "-", stdin=[job(space, f"j{n}", option(devices=3)) for n in range(4)])
+    wait_for("planned", lambda: _waiting(hub, space))
+    newest = wait_for("a record", lambda: max((operator.directory / "records").glob("*.gz"), default=None))
+    command = [sys.executable, "-m", "polyhull", "replay", str(newest)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "the same, byte for byte" in done.stderr
+
+
+def _polyhull(hub: Cluster, *arguments: str, fails: bool = False) -> str:
+    """What the command says, asked as its users ask it."""
+    command = [sys.executable, "-m", "polyhull", *arguments, "--kubeconfig", str(hub.kubeconfig_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def _waiting(hub: Cluster, space: str) -> str:
+    """The job that waits for its turn while another runs."""
+    why = {body["metadata"]["name"]: condition(body, "Placed") for body in listed(hub, "trainingjobs", space)}
+    if ("True", "Bound") not in why.values():
+        return ""
+    return next((name for name, told in why.items() if told == ("False", "WaitingForTurn")), "")
+
+
+def _helps(hub: Cluster, space: str, name: str) -> Any:
+    found = get(hub, "trainingjob", space, name) or {}
+    return ((found.get("status") or {}).get("explanation") or {}).get("helps")
+
+
+def _assigned(hub: Cluster, space: str, name: str) -> str:
+    found = get(hub, "trainingjob", space, name) or {}
+    return str(((found.get("status") or {}).get("assignment") or {}).get("option"))
+
+
+def _scenario(*changes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "PlacementScenario",
+        "metadata": {"name": "dream"},
+        "spec": {"changes": list(changes)},
+    }
+
+
+def _answer(hub: Cluster, status: str, **fields: Any) -> dict[str, Any] | None:
+    """The scenario once its present generation is answered so."""
+    found: dict[str, Any] = hub.kubectl("get", "placementscenario", "dream")
+    told = found.get("status") or {}
+    answered = next((one for one in told.get("conditions") or () if one["type"] == "Answered"), {})
+    now = answered.get("observedGeneration") == found["metadata"]["generation"]
+    right = answered.get("status") == status and all(told.get(name) == value for name, value in fields.items())
+    return found if now and right else None
+
+
 def _mode(hub: Cluster, mode: str) -> None:
     policy = {
         "apiVersion": "polyhull.io/v1alpha1",
@@ -395,12 +531,13 @@ def _in_order(hub: Cluster, space: str) -> tuple[str, ...]:
     return tuple(sorted(why, key=lambda name: why[name]))
 
 
-def _plan_of(hub: Cluster, placed: int) -> dict[str, Any] | None:
-    """The newest plan that offers something to approve, of that many jobs."""
+def _plan_of(hub: Cluster, placed: int, but: Collection[str] = ()) -> dict[str, Any] | None:
+    """The newest plan that offers something to approve, of that many jobs, `but` for those named."""
     plans = [
         plan
         for plan in hub.kubectl("get", "placementplans")["items"]
-        if (plan.get("status") or {}).get("placed") == placed
+        if plan["metadata"]["name"] not in but
+        and (plan.get("status") or {}).get("placed") == placed
         and "polyhull.io/approves" in (plan["metadata"].get("annotations") or {})
     ]
     return max(plans, key=lambda plan: str(plan["status"]["plannedTime"]), default=None)

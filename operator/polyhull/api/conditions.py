@@ -32,6 +32,8 @@ class Type(StrEnum):
     """Somebody wrote replicas although the plan decides them."""
     CONNECTED = "Connected"
     """MemberCluster: it answers."""
+    ANSWERED = "Answered"
+    """PlacementScenario: the difference is in its status."""
 
 
 class Reason(StrEnum):
@@ -100,6 +102,12 @@ class Reason(StrEnum):
     INVALID_CREDENTIALS = "InvalidCredentials"
     CREDENTIALS_MISSING = "CredentialsMissing"
     FENCED = "Fenced"
+    # Answered
+    ANSWERED = "Answered"
+    QUEUED = "Queued"
+    QUEUE_FULL = "QueueFull"
+    CANNOT_BE_MADE = "CannotBeMade"
+    NO_ANSWER = "NoAnswer"
 
 
 Conditions = list[dict[str, Any]]

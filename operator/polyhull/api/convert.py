@@ -12,7 +12,6 @@ from polyhull.api.convert_fleet import (
     fleet_policy,
     links,
     namespace_rule,
-    scenario_refusal,
     site,
 )
 from polyhull.api.convert_jobs import (
@@ -26,6 +25,7 @@ from polyhull.api.convert_jobs import (
     suspended,
     training_job,
 )
+from polyhull.api.convert_scenario import scenario
 from polyhull.api.podtemplate import pod_template
 from polyhull.api.results import Converted, Refusal
 
@@ -47,7 +47,7 @@ __all__ = [
     "namespace_rule",
     "online_service",
     "pod_template",
-    "scenario_refusal",
+    "scenario",
     "site",
     "suspended",
     "training_job",

@@ -6,7 +6,6 @@ from typing import Any
 
 from polyhull.api.convert_jobs import findings_for, model_of, selector
 from polyhull.api.inventory import DeclaredPool
-from polyhull.api.parse import where_of
 from polyhull.api.results import Converted, Findings, created_at
 from polyhull.api.v1alpha1 import compute, member, policy, topology
 from polyhull.domain.fleet import (
@@ -263,15 +262,6 @@ def namespace_rule(
             max_jobs=spec.max_jobs,
         )
     )
-
-
-def scenario_refusal(raw: Raw, *, file: str = "") -> Converted[None]:
-    """PlacementScenario: a kind that nothing answers yet."""
-    found = Findings(where_of(raw, file))
-    found.refuse(
-        "spec", "scenarios are not answered yet; change a copy of the files and run `polyhull plan -f` on it"
-    )
-    return Converted(None, (), tuple(found.refusals))
 
 
 _FLEET_FIELDS = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds")

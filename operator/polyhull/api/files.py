@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from polyhull.api.check import Known, rule_of
 from polyhull.api.inventory import pools_of
 from polyhull.api.kinds import BY_NAME
 from polyhull.api.parse import where_of
@@ -21,6 +22,7 @@ from polyhull.domain.snapshot import Snapshot
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MOST_BYTES = 64 * 2**20
+MOST_PRIORITY = 1_000_000
 STDIN = Path("-")
 CLUSTER_LABEL = "polyhull.io/cluster"
 """On Node and Pod objects in files: the member they belong to, where there are several."""
@@ -166,6 +168,13 @@ def snapshot_from_files(paths: Iterable[str | Path], now: float) -> tuple[Snapsh
         policy=world.policy,
     )
     return snapshot, findings + more
+
+
+def highest_priority(paths: Iterable[str | Path], namespace: str) -> int:
+    """The highest tier that jobs of the namespace may ask for; MOST_PRIORITY where no policy limits it."""
+    world, loaded, _ = world_from_files(paths)
+    rule = rule_of(namespace, Known({}, rules=world.rules, namespaces=loaded.namespaces))
+    return rule.priority_range[1] if rule is not None and rule.priority_range is not None else MOST_PRIORITY
 
 
 def validate_files(paths: Iterable[str | Path]) -> tuple[int, tuple[InvalidInput, ...]]:

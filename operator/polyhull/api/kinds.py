@@ -7,8 +7,9 @@ from polyhull.api.v1alpha1.compute import AcceleratorType, ComputePool
 from polyhull.api.v1alpha1.dataset import DataSet
 from polyhull.api.v1alpha1.inference import InferenceJob
 from polyhull.api.v1alpha1.member import MemberCluster
-from polyhull.api.v1alpha1.plan import PlacementPlan, PlacementScenario
+from polyhull.api.v1alpha1.plan import PlacementPlan
 from polyhull.api.v1alpha1.policy import PlacementPolicy
+from polyhull.api.v1alpha1.scenario import PlacementScenario
 from polyhull.api.v1alpha1.topology import Link, Site
 from polyhull.api.v1alpha1.training import TrainingJob
 
@@ -224,6 +225,11 @@ KINDS: tuple[Kind, ...] = (
         (
             Column("Today", ".status.baseMakespanSeconds", "integer"),
             Column("Then", ".status.makespanSeconds", "integer"),
+            Column("Gain", ".status.gain"),
+            Column("Earlier", ".status.earlier", "integer"),
+            Column("Later", ".status.later", "integer"),
+            Column("Moved", ".status.moved", "integer"),
+            Column("Answered", _state("Answered")),
             _ACCEPTED,
             _AGE,
             _NOT_ACCEPTED,

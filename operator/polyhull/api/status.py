@@ -76,7 +76,7 @@ def transfer_status(transfer: Transfer, taken_at: float) -> dict[str, Any]:
 
 
 def explanation_status(explanation: Explanation) -> dict[str, Any]:
-    """`status.explanation`, at most 4 KiB as JSON: alternatives go first, then the end of the sentence."""
+    """`status.explanation`, at most 4 KiB as JSON: helps and alternatives go first, then the sentence's end."""
     out: dict[str, Any] = {
         "binds": explanation.binds[:1024],
         "queueSeconds": _whole(explanation.queue_seconds),
@@ -85,6 +85,8 @@ def explanation_status(explanation: Explanation) -> dict[str, Any]:
         "computeSeconds": _whole(explanation.compute_seconds),
         "evidence": explanation.evidence.value,
     }
+    while len(_json(out)) > EXPLANATION_BYTES:
+        out["binds"] = out["binds"][: len(out["binds"]) * 3 // 4]
     alternatives = [
         {
             "cluster": other.cluster,
@@ -94,11 +96,16 @@ def explanation_status(explanation: Explanation) -> dict[str, Any]:
         }
         for other in explanation.alternatives[:3]
     ]
-    while alternatives and len(_json(out | {"alternatives": alternatives})) > EXPLANATION_BYTES:
-        alternatives.pop()
-    while len(_json(out)) > EXPLANATION_BYTES:
-        out["binds"] = out["binds"][: len(out["binds"]) * 3 // 4]
-    return out | {"alternatives": alternatives} if alternatives else out
+    helps = [
+        {"change": one.change[:512], "soonerSeconds": _whole(one.sooner_seconds)}
+        for one in explanation.helps[:3]
+        if one.sooner_seconds is not None
+    ]
+    for name, entries in (("alternatives", alternatives), ("helps", helps)):
+        while entries and len(_json(out | {name: entries})) > EXPLANATION_BYTES:
+            entries.pop()
+        out |= {name: entries} if entries else {}
+    return out
 
 
 def job_status(

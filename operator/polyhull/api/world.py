@@ -222,7 +222,7 @@ class _Builder:
         ]
         jobs, services = self._jobs(known, accelerators)
         for raw in self._of("PlacementScenario"):
-            self._note(ref_of(raw), convert.scenario_refusal(raw))
+            self._note(ref_of(raw), convert.scenario(raw, accelerators, **self._options(raw)))
         observations, signatures = self._observations(jobs)
         transfers = [entry for raw in self._of("DataSet") for entry in convert.active_transfers(raw)]
         return World(

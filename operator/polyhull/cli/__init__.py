@@ -54,6 +54,7 @@ def plan(
     steps: Annotated[int | None, typer.Option(min=0, help="Budget of the schedule search, in moves.")] = None,
     wide: Annotated[bool, typer.Option("--wide", help="Do not shorten the reasons.")] = False,
     record: Annotated[Path | None, typer.Option(help="Keep input and answer in this file, for `replay`.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the plan as one self-contained HTML page.")] = None,
 ) -> None:
     """Plan the objects in YAML files; no cluster is needed."""
     from polyhull.cli import offline, show
@@ -65,6 +66,8 @@ def plan(
     if record is not None:
         method = Method.FULL if proof else Method.UNPROVED
         offline.keep(record, snapshot, offline.bare(decision, prove), method)
+    if report is not None:
+        offline.report(report, snapshot, decision, ", ".join(file.stem or str(file) for file in files))
     if output is Output.TABLE:
         _print(*show.decision(decision, wide=wide))
     else:
@@ -97,12 +100,84 @@ def explain(
             _emit(found, output)
         return
     with offline.prover(enabled=True) as prove:
-        decision = offline.decide(offline.load(files, steps=None), prove)
-    item = offline.find(decision, name, namespace)
+        snapshot = offline.load(files, steps=None)
+        decision = offline.decide(snapshot, prove)
+    item, helps = offline.helped(snapshot, decision, offline.find(decision, name, namespace), files)
     if output is Output.TABLE:
-        _print(*show.subject(item, decision))
+        _print(*show.subject(item, decision, helps))
     else:
-        _emit(offline.subject_document(item, decision), output)
+        _emit(offline.subject_document(item, decision, helps), output)
+
+
+@app.command(name="what-if")
+def what_if(
+    files: Annotated[
+        list[Path] | None, typer.Option("-f", "--filename", help="Ask about these files, not about a cluster.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Ask about a recorded decision.")] = None,
+    add_nodes: Annotated[list[str] | None, typer.Option(metavar="POOL=NODES", help="More nodes in a pool.")] = None,
+    add_devices: Annotated[
+        list[str] | None, typer.Option(metavar="CLUSTER/ACCELERATOR=DEVICES", help="More devices in a cluster.")
+    ] = None,
+    resize: Annotated[list[str] | None, typer.Option(metavar="POOL=NODES", help="That many nodes; 0: none.")] = None,
+    link: Annotated[
+        list[str] | None, typer.Option(metavar="FROM:TO=BANDWIDTH", help="Another bandwidth, one way; 0: no link.")
+    ] = None,
+    lose_cluster: Annotated[list[str] | None, typer.Option(metavar="CLUSTER", help="A cluster is gone.")] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Another objective, such as Makespan,Cost.")
+    ] = None,
+    submit: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Submit the file's TrainingJobs.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="KIND/NAMESPACE/NAME", help="A job or a service is gone.")
+    ] = None,
+    priority: Annotated[
+        list[str] | None, typer.Option(metavar="KIND/NAMESPACE/NAME=N", help="Another tier for a job.")
+    ] = None,
+    copy: Annotated[
+        list[str] | None, typer.Option(metavar="NAMESPACE/DATASET@SITE", help="A copy of a data set at a site.")
+    ] = None,
+    scenario: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Changes of PlacementScenarios.")
+    ] = None,
+    proof: Annotated[bool, typer.Option(help="Ask CP-SAT for proofs (files and records).")] = True,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Path of a kubeconfig; KUBECONFIG otherwise.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
+    timeout: Annotated[float, typer.Option(min=1.0, help="Seconds to wait for a cluster's answer.")] = 300.0,
+    output: Format = Output.TABLE,
+) -> None:
+    """Say what a change would do to today's plan; nothing is touched. Changes are made in the order listed here."""
+    from polyhull.cli import asking, differing, offline
+    from polyhull.telemetry.record import read
+
+    flags = {
+        "add-nodes": add_nodes, "add-devices": add_devices, "resize": resize, "link": link,
+        "lose-cluster": lose_cluster, "objective": objective, "remove": remove, "priority": priority, "copy": copy,
+    }  # fmt: skip
+    raw = asking.question({flag: values or () for flag, values in flags.items()}, submit or (), scenario or ())
+    if files or record is not None:
+        snapshot = offline.load(files, steps=None) if files else read(record).snapshot if record else None
+        assert snapshot is not None
+        found = asking.offline(snapshot, raw, proof)
+    else:
+        found = asking.online(raw, kubeconfig, context, timeout)
+    if output is Output.TABLE:
+        _print(*differing.tables(found))
+    else:
+        _emit(found, output)
+
+
+@app.command()
+def approve(
+    name: Annotated[str, typer.Argument(metavar="PLAN", help="A PlacementPlan's name, or `newest`.")],
+    kubeconfig: Annotated[Path | None, typer.Option(help="Path of a kubeconfig; KUBECONFIG otherwise.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
+) -> None:
+    """Approve a recommended plan: what it assigns is carried out, as long as it stays what it is."""
+    from polyhull.cli import approving
+
+    plan, told = approving.approve(name, kubeconfig, context)
+    typer.echo(f"approved {plan} ({told}); the approval is void once an assignment in it changes")
 
 
 @app.command()
@@ -112,6 +187,7 @@ def replay(
     ],
     output: Format = Output.TABLE,
     wide: Annotated[bool, typer.Option("--wide", help="Do not shorten the reasons.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the plan as one self-contained HTML page.")] = None,
 ) -> None:
     """Make a recorded decision again and compare the two byte for byte. Exit code 1 if they differ."""
     from polyhull.cli import again, offline, show
@@ -123,6 +199,8 @@ def replay(
         _print(*show.decision(decision, wide=wide))
     else:
         _emit(offline.document(decision), output)
+    if report is not None:
+        offline.report(report, kept.snapshot, decision, path.name.removesuffix(record.SUFFIX))
     if again.same(kept, decision):
         typer.echo(f"the same, byte for byte, as Polyhull {kept.program} decided it ({kept.method})", err=True)
         return

@@ -9,14 +9,18 @@ from typing import Any
 
 import typer
 
-from polyhull.api.files import snapshot_from_files, validate_files
+from polyhull.api.files import highest_priority, snapshot_from_files, validate_files
+from polyhull.cli import page
 from polyhull.cli.names import kind_and_name
 from polyhull.controller.prover import Prover
-from polyhull.domain.decision import Assignment, Decision, ServicePlan, Unplaced
+from polyhull.domain.decision import Assignment, Decision, Help, ServicePlan, Unplaced
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.snapshot import Snapshot
 from polyhull.planning import decide as deciding
+from polyhull.planning.helping import help_for
+from polyhull.planning.helping import helped as all_helped
 from polyhull.planning.report import document as document
+from polyhull.planning.report import helps as helps_document
 from polyhull.planning.report import subject as _subject
 from polyhull.telemetry import record
 
@@ -39,7 +43,7 @@ def load(files: list[Path], steps: int | None) -> Snapshot:
     """The snapshot of the files, or every finding on standard error and exit code 2."""
     snapshot, findings = snapshot_from_files(files, now=0.0)
     if findings:
-        _refuse(findings)
+        refuse(findings)
     if steps is not None:
         solver = replace(snapshot.policy.solver, search_steps=steps)
         snapshot = replace(snapshot, policy=replace(snapshot.policy, solver=solver))
@@ -50,7 +54,7 @@ def validate(files: list[Path]) -> int:
     """How many objects there are, all of them valid; else as `load`."""
     count, findings = validate_files(files)
     if findings:
-        _refuse(findings)
+        refuse(findings)
     return count
 
 
@@ -82,6 +86,11 @@ def keep(path: Path, snapshot: Snapshot, decision: Decision, method: record.Meth
         ) from None
 
 
+def report(path: Path, snapshot: Snapshot, decision: Decision, title: str) -> None:
+    """The page, with what would help each job. Raises InvalidInput where it cannot be written."""
+    page.write(path, snapshot, all_helped(snapshot, decision), title)
+
+
 def inserted(snapshot: Snapshot) -> Decision:
     """The present plan with arrivals inserted, as the operator does between two full plans."""
     return deciding.quick(snapshot)
@@ -101,11 +110,26 @@ def find(decision: Decision, name: str, namespace: str) -> Subject:
     raise InvalidInput(f"{exact} {namespace}/{rest}", "", "is not in these files", remedy)
 
 
-def subject_document(item: Subject, decision: Decision) -> dict[str, Any]:
-    return _subject(item, decision)
+def helped(
+    snapshot: Snapshot, decision: Decision, item: Subject, files: list[Path]
+) -> tuple[Subject, tuple[Help, ...]]:
+    """The subject with what would help it, and that by itself: one that is not placed cannot carry it."""
+    if isinstance(item, ServicePlan):
+        return item, ()
+    allowed = highest_priority(files, item.job.namespace)
+    helps = help_for(snapshot, decision, item, allowed)
+    if isinstance(item, Assignment):
+        return replace(item, explanation=replace(item.explanation, helps=helps)), helps
+    return item, helps
 
 
-def _refuse(findings: tuple[InvalidInput, ...]) -> None:
+def subject_document(item: Subject, decision: Decision, helps: tuple[Help, ...] = ()) -> dict[str, Any]:
+    """`helps`: for one that is not placed."""
+    found = _subject(item, decision)
+    return found | {"helps": helps_document(helps)} if isinstance(item, Unplaced) else found
+
+
+def refuse(findings: tuple[InvalidInput, ...]) -> None:
     for finding in findings:
         typer.echo(str(finding), err=True)
     count = f"{len(findings)} findings" if len(findings) > 1 else "1 finding"

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polyhull.cli.names import kind_and_name
+from polyhull.cli.show import helps
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.units import format_bytes, format_seconds
 from polyhull.kube.client import ClusterClient
@@ -57,6 +58,8 @@ def describe(found: dict[str, Any]) -> Iterator[RenderableType]:
         yield _split(why)
         if why.get("alternatives"):
             yield _alternatives(why["alternatives"])
+        if why.get("helps"):
+            yield helps((one["change"], one.get("soonerSeconds"), None) for one in why["helps"])
     if status.get("transfers"):
         yield _transfers(status["transfers"])
     yield _conditions(status.get("conditions", []))

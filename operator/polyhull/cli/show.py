@@ -1,6 +1,6 @@
 """A decision as tables for people. Values in, rich renderables out; nothing here decides anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -11,6 +11,7 @@ from polyhull.domain.decision import (
     BoundKind,
     Decision,
     Footprint,
+    Help,
     LevelReport,
     Price,
     ServicePlan,
@@ -223,11 +224,30 @@ def prices(value: Decision) -> Table:
     return table
 
 
-def subject(item: Assignment | ServicePlan | Unplaced, value: Decision) -> Iterator[RenderableType]:
-    """`polyhull explain` for whatever was asked about."""
+def helps(rows: Iterable[tuple[str, float | None, float | None]]) -> Table:
+    """What would help: a change, how much sooner, and the finish then."""
+    table = Table(
+        title="What would help (planned again with each)", title_justify="left", box=None, pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )  # fmt: skip
+    table.add_column("change", no_wrap=True)
+    for name in ("sooner by", "finish then"):
+        table.add_column(name, justify="right")
+    for change, sooner, end in rows:
+        gain = "it finds a place" if sooner is None else format_seconds(sooner)
+        table.add_row(change, gain, "" if end is None else format_seconds(end))
+    return table
+
+
+def subject(
+    item: Assignment | ServicePlan | Unplaced, value: Decision, more: tuple[Help, ...] = ()
+) -> Iterator[RenderableType]:
+    """`polyhull explain` for whatever was asked about; `more` is what would help one that is not placed."""
     if isinstance(item, Unplaced):
         yield Text(f"{item.job.kind} {item.job.namespace}/{item.job.name} is not placed", style="bold red")
         yield Text(f"{item.reason}: {item.message}")
+        if more:
+            yield helps((one.change, one.sooner_seconds, one.end_seconds) for one in more)
     elif isinstance(item, ServicePlan):
         yield services((item,))
         yield Text(item.explanation.binds)
@@ -271,6 +291,8 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
         for other in reason.alternatives:
             table.add_row(other.cluster, other.pool, other.option, format_seconds(other.later_seconds))
         yield table
+    if reason.helps:
+        yield helps((one.change, one.sooner_seconds, one.end_seconds) for one in reason.helps)
     price = next((p for p in pool_prices if p.name == item.pool and p.makespan_seconds_per_unit < 0), None)
     if price is not None:
         sooner = format_seconds(-price.makespan_seconds_per_unit)

@@ -77,6 +77,11 @@ class Course:
         self.promises, self.places = promises_of(decision), places_of(decision)
         return decision
 
+    @property
+    def searching(self) -> bool:
+        """Whether a full plan is being sought."""
+        return self._search is not None
+
     def take_news(self) -> News | None:
         news, self._news = self._news, None
         return news

@@ -11,16 +11,17 @@ from polyhull.api.conditions import Reason, Type
 from polyhull.api.convert_fleet import REVERSE
 from polyhull.api.status import decimal
 from polyhull.api.world import ref_of as world_ref
-from polyhull.controller import status
+from polyhull.controller import scenarios, status
 from polyhull.controller.observe import View
 from polyhull.controller.removal import deletes, roots
+from polyhull.controller.scenarios import Answers, pending
 from polyhull.controller.status import Said, compose
 from polyhull.delivery.base import Action, ConfirmNone, PutStatus
 from polyhull.domain.snapshot import Snapshot
 from polyhull.kube.resources import Manifest, Ref, ref_of
 
 _OTHERS = (
-    "AcceleratorType", "ComputePool", "DataSet", "Link", "PlacementPolicy", "PlacementScenario", "Site",
+    "AcceleratorType", "ComputePool", "DataSet", "Link", "PlacementPolicy", "Site",
 )  # fmt: skip
 
 
@@ -29,9 +30,13 @@ CONFIRMED_AT_ONCE = 50
 
 
 def reports(
-    view: View, snapshot: Snapshot, tombstones: Mapping[str, Sequence[Mapping[str, Any]]]
+    view: View, snapshot: Snapshot, tombstones: Mapping[str, Sequence[Mapping[str, Any]]], answers: Answers
 ) -> Iterator[tuple[Manifest, dict[str, Any]]]:
     """(object, whole status) of every member, and of the other kinds that have a verdict."""
+    sound = [
+        ref.name for ref, said in view.world.verdicts.items() if ref.kind == "PlacementScenario" and said.accepted
+    ]
+    queue = {str(raw["metadata"]["uid"]): i for i, raw in enumerate(pending(view.objects, sound, answers))}
     for raw in view.objects:
         if raw["metadata"].get("deletionTimestamp"):
             continue
@@ -39,6 +44,9 @@ def reports(
             yield raw, _member(raw, view, snapshot, tombstones.get(raw["metadata"]["name"], ()))
         elif raw["kind"] == "Link":
             yield raw, compose(raw, view.now, [_accepted(raw, view)], _reached(raw, snapshot))
+        elif raw["kind"] == "PlacementScenario":
+            place = queue.get(str(raw["metadata"]["uid"]))
+            yield raw, scenarios.report(raw, _accepted(raw, view), answers, place, view.now)
         elif raw["kind"] in _OTHERS:
             yield raw, compose(raw, view.now, [_accepted(raw, view)])
 

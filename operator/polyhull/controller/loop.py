@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from polyhull.controller import jobs, observe, services, steps, transfers
+from polyhull.controller.asides import Asides
 from polyhull.controller.children import Trouble
 from polyhull.controller.course import Course
 from polyhull.controller.observe import View
@@ -38,6 +39,7 @@ class Loop:
     look: Callable[[], View]
     took: Callable[[Outcome], None]
     course: Course
+    asides: Asides
     publisher: Publisher
     plans: Plans
     monotonic: Callable[[], float]
@@ -74,10 +76,10 @@ class Loop:
         self.memory.refusals = self.refusals
         snapshot = observe.snapshot_of(view, verdicts, self.course.promises, self._pools)
         self._pools.update((pool.name, pool) for pool in snapshot.fleet.pools if pool.nodes)
-        present = await self.course.hold(snapshot)
-        trouble = self.course.planner.trouble
+        present = self.asides.attend(view, snapshot, await self.course.hold(snapshot), self.course.searching)
+        answers, trouble = self.asides.answers, self.course.planner.trouble
         follow = steps.steps(
-            view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble
+            view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble, answers
         )
         self._send(follow, view)
         await self._tell_plan(view, snapshot, present)

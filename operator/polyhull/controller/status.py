@@ -37,6 +37,8 @@ def compose(
 def settle(before: Mapping[str, Any], after: dict[str, Any], now: float) -> dict[str, Any]:
     """`after` with estimates that moved too little put back, so that equal means nothing to write."""
     if _same_place(before, after) and not any(_moved(before.get(name), after.get(name), now) for name in _ESTIMATES):
+        if _helps(after) and not _helps(before):
+            before = {**before, "explanation": after["explanation"]}  # found since: worth telling
         for name in (*_ESTIMATES, "completionEstimates", "explanation", "planHash", "transfers"):
             if name in before and (name in after or name == "planHash"):
                 after[name] = before[name]
@@ -71,6 +73,10 @@ def message(raw: Mapping[str, Any], kind: str) -> str:
 
 def at(seconds: float | None) -> str | None:
     return None if seconds is None else instant(seconds)
+
+
+def _helps(status: Mapping[str, Any]) -> object:
+    return (status.get("explanation") or {}).get("helps")
 
 
 def _same_place(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from polyhull.controller.children import DEPENDENCY, Trouble, instant
 from polyhull.controller.jobs import HubJob, State, Verdict, child_of
 from polyhull.controller.observe import View
 from polyhull.controller.renders import Renderer
+from polyhull.controller.scenarios import Answers
 from polyhull.delivery.base import Action, Apply, Finalizer, PutStatus
 from polyhull.domain.decision import Assignment, Decision, Eviction, Transfer
 from polyhull.domain.errors import InvalidInput
@@ -97,8 +98,9 @@ def steps(
     hub: str,
     rclone_image: str = transfer.IMAGE,
     trouble: str = "",
+    answers: Answers | None = None,
 ) -> Planned:
-    """Everything that follows now. `trouble`: why there is no decision, if deciding failed."""
+    """Everything that follows now. `trouble`: why there is no decision, if there is none; `answers`: to scenarios."""
     build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub, rclone_image))
     for job in view.jobs:
         build.follow(job, verdicts[job.key])
@@ -112,7 +114,7 @@ def steps(
     if decision is None and trouble:
         build.undecided([job for job in view.jobs if verdicts[job.key].state is State.WAITING], trouble)
     build.online(decision)
-    build.fleet()
+    build.fleet(answers or {})
     return Planned(tuple(build.urgent), tuple(build.told), min(build.dues, default=None), build.refusals)
 
 
@@ -321,8 +323,8 @@ class _Steps:
             elif made.report is not None:
                 self._put(raw, made.report)
 
-    def fleet(self) -> None:
-        for raw, body in fleet_status.reports(self.view, self.snapshot, self.tombstones):
+    def fleet(self, answers: Answers) -> None:
+        for raw, body in fleet_status.reports(self.view, self.snapshot, self.tombstones, answers):
             self._put(raw, body)
         for owner, actions in fleet_status.honoured(self.view):
             self.urgent.append(Step(owner, actions))

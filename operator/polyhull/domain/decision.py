@@ -83,8 +83,31 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class Help:
+    """A change to the fleet or the job, and how much sooner it would end: by planning again with the change made."""
+
+    change: str
+    """In words: `one more v100 node in pool cloud/v100`."""
+    end_seconds: float
+    """Its finish then, from now."""
+    sooner_seconds: float | None = None
+    """None: without the change it finds no place at all."""
+    plan_sooner_seconds: float = 0.0
+    """By how much everything would end sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The constraint that a job waited for last. `kind`: Pool, Growth, Link, Power; empty: nothing holds it up."""
+
+    kind: str = ""
+    name: str = ""
+    until_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why here: seconds by cause, what binds, and the next best."""
+    """Why here: seconds by cause, what binds, the next best, and what would help."""
 
     binds: str
     """One sentence that names the binding constraint with its number."""
@@ -94,6 +117,9 @@ class Explanation:
     compute_seconds: float = 0.0
     alternatives: tuple[Alternative, ...] = ()
     evidence: Evidence = Evidence.MEASURED
+    binding: Binding = Binding()
+    helps: tuple[Help, ...] = ()
+    """The most helpful first; empty where none was tried or none helps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ No text names a job, a data set or a namespace: what delays a tenant may belong 
 from collections.abc import Sequence
 from math import inf
 
-from polyhull.domain.decision import Alternative, Explanation
+from polyhull.domain.decision import Alternative, Binding, Explanation
 from polyhull.domain.units import format_seconds
 from polyhull.planning.instance import Choice, Instance
 from polyhull.planning.schedule import Schedule, Slot
@@ -33,25 +33,27 @@ def _explanation(
     choice = instance.choices[j][slot.choice]
     column = choice.column
     transfer = min(slot.ready, max((instance.moves[move].seconds for move in choice.moves), default=0.0))
+    binding, binds = _binds(instance, schedule, choice, slot)
     return Explanation(
-        binds=_binds(instance, schedule, choice, slot),
+        binds=binds,
         queue_seconds=max(0.0, slot.start - transfer),
         transfer_seconds=transfer + max(0.0, choice.length - column.startup_seconds - column.compute_seconds),
         startup_seconds=column.startup_seconds + slot.waits,
         compute_seconds=column.compute_seconds,
         alternatives=others,
         evidence=column.evidence,
+        binding=binding,
     )
 
 
-def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -> str:
+def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -> tuple[Binding, str]:
     """The last thing it waited for, else what makes it as long as it is."""
     column = choice.column
     if slot.start > slot.ready:
         free = _free_at(instance, schedule, choice, slot.ready)
         if choice.loads and free >= column.devices:
             return _binds_while_running(instance, choice, slot)
-        return (
+        return Binding("Pool", column.pool, slot.start), (
             f"Pool {column.pool} is short by {max(1, column.devices - free)} of {column.devices} devices "
             f"until {format_seconds(slot.start)} from now."
         )
@@ -65,33 +67,36 @@ def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -
         move = instance.moves[late]
         way = move.ways[way_index]
         if not way.links:
-            return f"Its data is copied inside {column.site} until {format_seconds(end)} from now."
+            return Binding(), f"Its data is copied inside {column.site} until {format_seconds(end)} from now."
         narrow = min(way.links, key=lambda link: (instance.base_links[link][1][-1], link))
         name = instance.link_names[narrow]
         if start > 0.0:
-            return (
+            return Binding("Link", name, end), (
                 f"Link {name} is busy until {format_seconds(start)} from now, "
                 f"then brings its data by {format_seconds(end)}."
             )
-        return f"Link {name} brings its data by {format_seconds(end)} from now."
+        return Binding("Link", name, end), f"Link {name} brings its data by {format_seconds(end)} from now."
     if slot.waits > 0.0:
-        return f"Pool {column.pool} needs {format_seconds(slot.waits)} to add a node for it."
+        text = f"Pool {column.pool} needs {format_seconds(slot.waits)} to add a node for it."
+        return Binding("Growth", column.pool, slot.start + slot.waits), text
     if slot.start > 0.0:
-        return f"It cannot start in {column.pool} before {format_seconds(slot.start)} from now."
-    return f"Nothing holds it up: it runs {format_seconds(choice.length)} in {column.pool}."
+        text = f"It cannot start in {column.pool} before {format_seconds(slot.start)} from now."
+        return Binding("Growth", column.pool, slot.start), text
+    return Binding(), f"Nothing holds it up: it runs {format_seconds(choice.length)} in {column.pool}."
 
 
-def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> str:
+def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> tuple[Binding, str]:
     """Its devices were free before: it waited for watts, or for links that it reads over while computing."""
     capped = {line for line, _ in instance.power.values()}
     when = format_seconds(slot.start)
     for load in choice.loads:
         if load.link in capped:
-            return (
+            return Binding("Power", choice.column.site, slot.start), (
                 f"Site {choice.column.site} has no {load.rate:.4g} W left under its power cap until {when} from now."
             )
-    names = ", ".join(instance.link_names[load.link] for load in choice.loads)
-    return f"Links {names} cannot bring what it reads while computing before {when} from now."
+    names = [instance.link_names[load.link] for load in choice.loads]
+    text = f"Links {', '.join(names)} cannot bring what it reads while computing before {when} from now."
+    return Binding("Link", names[0], slot.start), text
 
 
 def _free_at(instance: Instance, schedule: Schedule, choice: Choice, instant: float) -> int:

@@ -6,6 +6,7 @@ from polyhull.domain.decision import (
     Assignment,
     Decision,
     Explanation,
+    Help,
     LevelReport,
     Price,
     ServicePlan,
@@ -169,7 +170,25 @@ def explanation(why: Explanation) -> Document:
             }
             for other in why.alternatives
         ],
+        "binding": {
+            "kind": why.binding.kind or "Nothing",
+            "name": why.binding.name or None,
+            "untilSeconds": _seconds(why.binding.until_seconds),
+        },
+        "helps": helps(why.helps),
     }
+
+
+def helps(those: tuple[Help, ...]) -> list[Document]:
+    return [
+        {
+            "change": one.change,
+            "endSeconds": _seconds(one.end_seconds),
+            "soonerSeconds": _maybe(one.sooner_seconds),
+            "planSoonerSeconds": _seconds(one.plan_sooner_seconds),
+        }
+        for one in those
+    ]
 
 
 def _transfer(transfer: Transfer) -> Document:

@@ -100,7 +100,8 @@ def _wrong_strings(schema: Raw) -> list[Any]:
         if not pattern.startswith("^[0-9]"):
             wrong += ["0", "0.0"]
     elif pattern.startswith("^[a-z0-9](["):
-        wrong += ["Upper", "other-namespace/name", "../up", "-dash", "new\nline", "", "{{x}}"]
+        wrong += ["Upper", "../up", "-dash", "new\nline", "", "{{x}}", "a/b/c"]
+        wrong += [] if "/" in pattern else ["other-namespace/name"]
     elif schema.get("minLength"):
         wrong.append("")
     return wrong

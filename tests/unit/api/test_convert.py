@@ -162,42 +162,6 @@ def test_the_other_kinds_refuse_by_field_too(kind: str, name: str, steps: tuple[
     assert converted.refusals[0].field.startswith(f"spec.{steps[1]}" if len(steps) > 1 else "spec.clusterProfileRef")
 
 
-def test_scenarios_are_refused_whole() -> None:
-    raw = _sample("PlacementScenario", "more-h100")
-    assert [refusal.reason for refusal in convert.scenario_refusal(raw).refusals] == [Reason.NOT_SUPPORTED]
-
-
-NONSENSE: list[tuple[str, dict[str, Any]]] = [
-    ("spec.options[0].rate", {"work": {"quantity": "999999999999999"}}),
-    ("spec.options[0].template.image", {"template": {"args": ["x"]}}),
-    (
-        "spec.options[0].template.resources.requests.memory",
-        {"template": {"image": "i", "resources": {"requests": {"memory": "9999Ei"}}}},
-    ),
-    (
-        "spec.options[0].template.resources.limits.cpu",
-        {"template": {"image": "i", "resources": {"requests": {"cpu": 4}, "limits": {"cpu": 2}}}},
-    ),
-    (
-        "spec.data[1].mountPath",
-        {
-            "data": [
-                {"name": "a", "dataSetRef": {"name": "b"}, "mountPath": "/x"},
-                {"name": "b", "dataSetRef": {"name": "c"}, "mountPath": "/x"},
-            ]
-        },
-    ),
-]
-
-
-@pytest.mark.parametrize(("field", "spec"), NONSENSE, ids=[field for field, _ in NONSENSE])
-def test_nonsense_inside_bounds_is_named(field: str, spec: dict[str, Any]) -> None:
-    converted = convert.training_job(_job(**spec), CATALOGUE, file="jobs.yaml")
-    assert converted.value is None
-    assert field in [problem.field for problem in converted.problems]
-    assert all("jobs.yaml: TrainingJob team-a/job" in problem.where for problem in converted.problems)
-
-
 def test_several_problems_come_together() -> None:
     converted = convert.training_job(_job(work={}, retryLimit=-1, suspend="no"), CATALOGUE)
     assert {problem.field for problem in converted.problems} == {

@@ -339,9 +339,11 @@ def test_no_object_whatsoever_stops_the_others(sample: Raw, name: str, value: An
     assert Key("team-z", "good") in [entry.key for entry in world.jobs]
 
 
-def test_the_default_policy_is_read_and_scenarios_refused() -> None:
+def test_the_default_policy_is_read_and_a_scenario_that_makes_no_sense_refused() -> None:
     default = thing("PlacementPolicy", "default", {"mode": "Observe", "bandwidthMargin": "0.5"})
     scenario = thing("PlacementScenario", "s", {"changes": [{"loseCluster": {"cluster": "a"}}]})
-    world = world_of([default, scenario])
+    nothing = thing("PlacementScenario", "nothing", {"changes": [{}]})
+    world = world_of([default, scenario, nothing])
     assert (world.policy.mode.value, world.policy.bandwidth_margin) == ("Observe", 0.5)
-    assert verdict(world, "PlacementScenario", "s")[1] == [Reason.NOT_SUPPORTED]
+    assert world.verdicts[Ref("PlacementScenario", "", "s")].accepted
+    assert "set one of addDevices" in world.verdicts[Ref("PlacementScenario", "", "nothing")].message

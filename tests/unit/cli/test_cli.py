@@ -184,3 +184,84 @@ def test_a_replay_of_what_is_no_record_says_so(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no record" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_explain_says_what_would_help(tmp_path: Path) -> None:
+    where = files(tmp_path, NODE, job("one", 6), job("two", 6))
+    plan = json.loads(polyhull("plan", "-f", where, "-o", "json").stdout)
+    late = max(plan["assignments"], key=lambda one: one["endSeconds"])["job"]["name"]
+    done = polyhull("explain", f"tj/{late}", "-f", where, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    why = json.loads(done.stdout)["assignment"]["explanation"]
+    assert why["binding"] == {"kind": "Pool", "name": "local/cpu", "untilSeconds": why["queueSeconds"]}
+    told = {one["change"]: one["soonerSeconds"] for one in why["helps"]}
+    assert told["one more cpu node in pool local/cpu"] == pytest.approx(why["queueSeconds"])
+    assert told["priority 1 instead of 0"] == pytest.approx(why["queueSeconds"])
+
+
+def test_what_if_answers_from_files_and_from_a_record_alike(tmp_path: Path) -> None:
+    (tmp_path / "fleet").mkdir()
+    (tmp_path / "more").mkdir()
+    where, kept = files(tmp_path / "fleet", NODE, job("one", 6), job("two", 6)), tmp_path / "kept"
+    polyhull("plan", "-f", where, "--record", str(kept))
+    (tmp_path / "more" / "job.yaml").write_text(job("three", 1))
+    scenario = tmp_path / "more" / "scenario.yaml"
+    scenario.write_text(
+        "apiVersion: polyhull.io/v1alpha1\nkind: PlacementScenario\nmetadata: {name: s}\n"
+        "spec: {changes: [{addNodes: {pool: local/cpu, nodes: 1}}]}\n"
+    )
+    asked = ("--scenario", str(scenario), "--submit", str(tmp_path / "more" / "job.yaml"), "-o", "json")
+    one = polyhull("what-if", "-f", where, *asked)
+    assert one.returncode == 0, one.stderr
+    answer = json.loads(one.stdout)
+    assert answer["changes"] == ["one more cpu node in pool local/cpu", "job default/three submitted"]
+    assert answer["makespanSeconds"] == pytest.approx(answer["baseMakespanSeconds"] / 2, abs=2)
+    assert sorted(entry["fate"] for entry in answer["jobs"]) == ["Added", "Earlier"]
+    assert polyhull("what-if", "--record", str(kept), *asked).stdout == one.stdout
+    said = polyhull("what-if", "-f", where, "--remove", "tj/default/two")
+    assert "instead of" in said.stdout and "Removed" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ((), "nothing is to be changed"),
+        (("--add-nodes", "local/cpu"), "--add-nodes local/cpu: does not read as a change; write POOL=NODES"),
+        (("--add-nodes", "local/gpu=1"), "there is no pool local/gpu; write one such as local/cpu"),
+        (("--link", "a:b=fast"), "spec.changes[0].setLink.bandwidth"),
+        (("--objective", "Beauty"), "spec.changes[0].setObjective.objective[0]"),
+        (("--remove", "pod/default/x"), "KIND/NAME"),
+        (("--scenario", "nothing.yaml"), "does not exist"),
+    ],
+)
+def test_a_what_if_that_makes_no_sense_says_so(
+    flags: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Through the command's own entry point, in this process: seven more of them would cost seconds."""
+    from polyhull.cli import main
+
+    monkeypatch.setattr(
+        sys, "argv", ["polyhull", "what-if", "--no-proof", "-f", files(tmp_path, NODE, job()), *flags]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_plan_and_a_replay_write_a_page(tmp_path: Path) -> None:
+    where, kept = files(tmp_path, NODE, job("one", 6), job("two", 6)), tmp_path / "kept"
+    done = polyhull("plan", "-f", where, "--record", str(kept), "--report", str(tmp_path / "plan.html"))
+    assert done.returncode == 0, done.stderr
+    assert polyhull("replay", str(kept), "--report", str(tmp_path / "again.html")).returncode == 0
+    for name in ("plan.html", "again.html"):
+        text = (tmp_path / name).read_text()
+        assert text.startswith("<!doctype html>")
+        assert "one more cpu node in pool local/cpu" in text
+    done = polyhull("plan", "-f", where, "--report", str(tmp_path / "no" / "such" / "folder.html"))
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr

@@ -82,6 +82,13 @@ class AlternativeStatus(Model):
     later_seconds: Seconds
 
 
+class HelpStatus(Model):
+    """A change, and how much sooner the job would end with it: planned again with the change made."""
+
+    change: Annotated[str, Field(max_length=512)]
+    sooner_seconds: Seconds
+
+
 class ExplanationStatus(Model):
     """Why here, in seconds by cause; at most 4 KiB."""
 
@@ -91,6 +98,8 @@ class ExplanationStatus(Model):
     startup_seconds: Seconds = 0
     compute_seconds: Seconds = 0
     alternatives: Annotated[list[AlternativeStatus], Field(max_length=3)] | None = None
+    helps: Annotated[list[HelpStatus], Field(max_length=3)] | None = None
+    """What is known to help, the most helpful first; looked for while nothing else is to be decided."""
     evidence: EvidenceName = "Measured"
 
 

@@ -1,8 +1,8 @@
-"""PlacementPlan (written by the operator, approved by people) and PlacementScenario (a what-if)."""
+"""PlacementPlan: written by the operator, approved by people."""
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
 from polyhull.api.v1alpha1.common import (
     Bytes,
@@ -11,20 +11,13 @@ from polyhull.api.v1alpha1.common import (
     Instant,
     Label,
     Model,
-    Name,
     Object,
     ObjectName,
     PoolName,
-    Quantity,
     Seconds,
     Status,
     Text,
-    count_set,
-    exactly_one,
-    fail,
-    rules,
 )
-from polyhull.api.v1alpha1.compute import Capacity
 
 Hash = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9:]+$")]
 BoundName = Literal["ExactWholeCopy", "Strengthened", "Fluid", "None"]
@@ -113,66 +106,3 @@ class PlacementPlan(Object):
     kind: Literal["PlacementPlan"]
     spec: PlacementPlanSpec = Field(default_factory=PlacementPlanSpec)
     status: PlacementPlanStatus | None = None
-
-
-class AddNodes(Model):
-    """More nodes of a kind in a cluster."""
-
-    cluster: Name
-    accelerator: Name
-    devices: Annotated[int, Field(ge=1, le=1_000_000)]
-    capacity: Capacity | None = None
-
-
-class ScaleLink(Model):
-    """Another bandwidth on a link."""
-
-    source: Name = Field(alias="from")
-    target: Name = Field(alias="to")
-    bandwidth: Quantity
-
-
-class LoseCluster(Model):
-    """A cluster gone."""
-
-    cluster: Name
-
-
-class Change(Model):
-    """One change: exactly one of these."""
-
-    model_config = ConfigDict(json_schema_extra=rules(exactly_one("addDevices", "setLink", "loseCluster")))
-
-    add_devices: AddNodes | None = None
-    set_link: ScaleLink | None = None
-    lose_cluster: LoseCluster | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "Change":
-        if count_set(self, "add_devices", "set_link", "lose_cluster") != 1:
-            raise fail("union", "not exactly one change", "set one of addDevices, setLink, loseCluster")
-        return self
-
-
-class PlacementScenarioSpec(Model):
-    """What if these changes were made to the fleet of now."""
-
-    changes: Annotated[list[Change], Field(min_length=1, max_length=16)]
-
-
-class PlacementScenarioStatus(Status):
-    """The difference to today's plan."""
-
-    base_makespan_seconds: Seconds | None = None
-    makespan_seconds: Seconds | None = None
-    lower_bound_seconds: Seconds | None = None
-    gain: Annotated[str, Field(max_length=32)] | None = None
-    answered_time: Instant | None = None
-
-
-class PlacementScenario(Object):
-    """A question that touches nothing."""
-
-    kind: Literal["PlacementScenario"]
-    spec: PlacementScenarioSpec
-    status: PlacementScenarioStatus | None = None
