@@ -24,6 +24,8 @@ _SOFT = 0.2
 _SOFTER, _EVERY, _HARDEST = 0.7, 12, 0.02
 """… times the first after every so many rounds, down to the last: what remains is mostly the upper end's ripple."""
 _LEAST_ANCHOR = 1e-9
+_BETTER, _PATIENCE, _MOST_INNER = 1.001, 6, 32
+"""What counts as progress of either end, rounds without any that are borne, and passes of a round at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,20 +92,33 @@ def improve(
         return descent.value(prices) + busy
 
     lower, best = bound(prices), prices
-    passes, softness = 0, _SOFT
-    upper = float(descent.load.max())
+    upper = least = float(descent.load.max())
+    passes, rounds, stale, inner, softness = 0, 0, 0, 1, _SOFT
     while passes < most_passes and upper > lower * (1.0 + gap * 0.999):
-        descent.descend(1, softness * upper)  # the loads answer the new anchor before prices are averaged
-        mean = descent.descend(1, softness * upper)
-        passes += 2
-        upper = float(descent.load.max())
-        value = bound(mean)
+        before = max(1, inner // 2)
+        descent.descend(before, softness * upper)  # loads answer the new anchor before prices are averaged
+        mean = descent.descend(inner, softness * upper)
+        passes, rounds = passes + before + inner, rounds + 1
+        upper, value = float(descent.load.max()), bound(mean)
+        stale = 0 if value > lower * _BETTER or upper * _BETTER < least else stale + 1
+        least = min(least, upper)
         if value > lower:
             lower, best = value, mean
         if held is not None:
             descent.held[:] += (held(mean) - descent.held) * max(0.05, 2.0 / (2.0 + passes))
-        descent.anchor[:] = np.maximum(mean * problem.room, _LEAST_ANCHOR)
-        if passes % (2 * _EVERY) == 0:
+        _follow(descent, mean)
+        if stale >= _PATIENCE:
+            # Few classes answer in leaps: from the best prices again, and more passes before they are believed.
+            descent.anchor[:] = np.maximum(best * problem.room, _LEAST_ANCHOR)
+            stale, inner = 0, min(2 * inner, _MOST_INNER)
+        if rounds % _EVERY == 0:
             softness = max(softness * _SOFTER, _HARDEST)
     proved = problem.load_at_least(best) if held is None else lower
     return Answer(proved, upper, best, descent.share.copy(), passes)
+
+
+def _follow(descent: Descent, mean: Floats) -> None:
+    """Anchors go a quarter of the way, in logarithms, to the mean prices; square roots are exact on every machine."""
+    root = np.sqrt(descent.anchor)
+    quarter = np.sqrt(np.sqrt(np.maximum(mean * descent.problem.room, _LEAST_ANCHOR)))
+    descent.anchor[:] = np.maximum(root * np.sqrt(root) * quarter, _LEAST_ANCHOR)
