@@ -98,6 +98,27 @@ class DataSetData:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedMove:
+    """One data set to one store as a whole, read by several classes or possible in several ways."""
+
+    readers: tuple[tuple[int, ...], ...]
+    """Columns that need it, by class."""
+    ways: tuple[tuple[tuple[int, ...], float], ...]
+    """(links, bytes): what each way carries over every one of its links."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeCopies:
+    """How the executed class moves data: a whole copy over one of few fixed paths (whole_copies.py)."""
+
+    link: Ints
+    column: Ints
+    bytes_: Floats
+    """[use] `column` has this much brought over `link`: its move has one way and nobody else to read it."""
+    shared: tuple[SharedMove, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ServingOption:
     """One (service i, variant v, pool p) that may serve, with the origins it reaches in time."""
 
@@ -172,6 +193,8 @@ class ModelData:
     fixed_seconds: float
     """The longest remaining time of what already runs: no schedule ends earlier."""
     caps: tuple[PowerCap, ...] = ()
+    whole: WholeCopies | None = None
+    """Set: the arrays speak of the executed class (whole copies over single paths) instead of class Pi."""
 
     @property
     def earliest(self) -> Floats:

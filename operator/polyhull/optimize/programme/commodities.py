@@ -42,7 +42,10 @@ class Flows:
 
 
 def flow_variables(data: ModelData, variables: Variables, most_copied: float) -> Flows:
-    """F, Z and phi. `variables(count, upper)` gives new ones; `most_copied`: upper bound of a copied share."""
+    """F, Z and phi; none for whole copies, which take fixed paths. `variables(count, upper)` gives new ones;
+    `most_copied`: upper bound of a copied share."""
+    if data.whole is not None:
+        return Flows(False)
     shared = [k for k, one in enumerate(data.data_sets) if not one.private]
     rows = sum(len(data.data_sets[k].readers) for k in shared) * len(data.sites)
     few = len(shared) * len(data.links) * (len(data.sites) + 1) <= EXACT_FLOW_VARIABLES

@@ -12,7 +12,7 @@ from polyhull.optimize.programme.frame import Frame
 def cut_rows(frame: Frame) -> None:
     """Into each site, and out of each for what lies there alone."""
     data = frame.data
-    if not frame.cuts or not len(data.need_set):
+    if not frame.cuts or data.whole is not None or not len(data.need_set):
         return
     sole = np.array([next(iter(one.sources)) if len(one.sources) == 1 else "" for one in data.data_sets])
     volume = part_bytes(data)[data.need_set]

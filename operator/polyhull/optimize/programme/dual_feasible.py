@@ -24,6 +24,12 @@ def dual_feasible_whole(part: Floats, whole: float, step: int) -> Floats:
     return np.where(at_jump, part / whole, down / step)
 
 
+def dual_feasible_least(share: Floats, least: float) -> Floats:
+    """More than 1 - `least` counts as 1, less than `least` as 0, the rest as itself (0 < `least` <= 1/2)."""
+    down = share * (1.0 - 1e-12)
+    return np.where(down > 1.0 - least, 1.0, np.where(down >= least, np.minimum(down, 1.0), 0.0))
+
+
 def thresholds(values: Floats, weights: Floats) -> tuple[float, ...]:
     """At most three distinct values > 0: weighted quartiles of what is positive. They do not depend on T."""
     positive = (values > 0.0) & (weights > 0.0)

@@ -1,13 +1,16 @@
 """What all kinds of rows share: the data, T, which programme is asked for, and the variables so far."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
 from polyhull.optimize.data import Floats, Ints, ModelData
 from polyhull.optimize.programme.commodities import flow_variables
 from polyhull.optimize.programme.matrix import Matrix, Programme
+from polyhull.optimize.programme.windows import NO_WINDOWS, Windows
 
 MOST_SHARE = 1e4
 """Upper bound of rho's parts: keeps the programme bounded where nothing binds; no proof uses it."""
@@ -15,26 +18,56 @@ LIGHT_RATIO = 4.0
 """The light programme speaks of schedules that end at T / LIGHT_RATIO or later."""
 
 
+X = TypeVar("X")
+
+
+class Layout:
+    """What does not depend on T, worked out once for all programmes of the same data."""
+
+    def __init__(self, data: ModelData) -> None:
+        self.data = data
+        self._known: dict[Callable[[ModelData], Any], Any] = {}
+
+    def once(self, build: Callable[[ModelData], X]) -> X:
+        """`build(data)`, remembered."""
+        if build not in self._known:
+            self._known[build] = build(self.data)
+        found: X = self._known[build]
+        return found
+
+
 class Frame:
     """One programme in the making. `Y`, `n`, `x` and `rho` are variable indices; `n` and `x` per serving option and
     (option, demand) pair. `strengthened`: a fixed T with columns filtered, else the rate programme. `cuts`: with the
-    rows that only strengthen. `soft`: demands are upper limits."""
+    rows that only strengthen; for whole copies they are those of `windows`. `soft`: demands are upper limits."""
 
-    def __init__(self, data: ModelData, seconds: float, strengthened: bool, soft: bool, light: bool) -> None:
+    def __init__(
+        self,
+        data: ModelData,
+        seconds: float,
+        strengthened: bool,
+        soft: bool,
+        light: bool,
+        windows: Windows = NO_WINDOWS,
+        layout: Layout | None = None,
+    ) -> None:
+        self.once = (layout or Layout(data)).once
         self.data, self.T, self.strengthened, self.soft = data, seconds, strengthened, soft
-        self.cuts = strengthened and not light
+        self.cuts, self.windows = strengthened and not light, windows
         self.matrix = Matrix()
         self.upper: list[Floats] = []
         self.size = 0
-        self.weight = data.multiplicity[data.job_class] if len(data.columns) else np.zeros(0)
-        """[column] jobs of its class."""
         admissible = np.where(data.finish <= seconds, MOST_SHARE, 0.0) if strengthened else MOST_SHARE
         self.Y = self.variables(len(data.columns), admissible)
         self.n = self.variables(len(data.serving), np.array([float(one.most_replicas) for one in data.serving]))
         self.pairs = [(v, i) for v, one in enumerate(data.serving) for i, _ in one.per_request]
         self.x = self.variables(len(self.pairs), 1.0)
         # In rates of a schedule that ends at M a copied share is T/M: more than 1 where M < T.
-        self.flows = flow_variables(data, self.variables, LIGHT_RATIO if light and strengthened else 1.0)
+        most_copied = LIGHT_RATIO if light and strengthened else 1.0
+        self.flows = flow_variables(data, self.variables, most_copied)
+        shared = data.whole.shared if data.whole is not None else ()
+        self.W = [self.variables(len(move.ways), most_copied) for move in shared]
+        """[shared move] share of it that each of its ways brings."""
         self.rho = self.variables(1)
 
     def variables(self, count: int, upper: float | Floats = math.inf) -> Ints:
@@ -62,14 +95,18 @@ class Frame:
         )
 
     @cached_property
-    def columns_of(self) -> tuple[Ints, ...]:
-        """[class] its columns."""
-        return grouped(self.data.job_class, len(self.data.jobs))
-
-    @cached_property
-    def by_pool(self) -> tuple[Ints, ...]:
-        """[pool] its columns."""
-        return grouped(self.data.pool, len(self.data.pools))
+    def online(self) -> dict[int, tuple[Ints, Floats]]:
+        """Link -> (x variables, bytes per second of all of that demand) of online traffic over it."""
+        found: dict[int, list[tuple[int, float]]] = {}
+        for pair, (v, i) in enumerate(self.pairs):
+            demand = self.data.demands[i]
+            site = self.data.pools[self.data.serving[v].pool].site
+            for e, per_request in dict(demand.traffic).get(site, ()):
+                found.setdefault(e, []).append((int(self.x[pair]), per_request * demand.requests_per_second))
+        return {
+            e: (np.array([x for x, _ in parts], dtype=np.int64), np.array([rate for _, rate in parts]))
+            for e, parts in found.items()
+        }
 
     def active_rate(self, links: tuple[int, ...], window: float) -> float:
         """Mean bytes/s that running transfers put on these links within a window from now on."""
@@ -84,3 +121,19 @@ def grouped(labels: Ints, count: int) -> tuple[Ints, ...]:
     """[label] the positions that carry it, ascending."""
     order = np.argsort(labels, kind="stable")
     return tuple(np.split(order, np.searchsorted(labels[order], np.arange(1, count)))) if count else ()
+
+
+def by_class(data: ModelData) -> tuple[Ints, ...]:
+    """[class] its columns."""
+    return grouped(data.job_class, len(data.jobs))
+
+
+def by_pool(data: ModelData) -> tuple[Ints, ...]:
+    """[pool] its columns."""
+    return grouped(data.pool, len(data.pools))
+
+
+def by_link(data: ModelData) -> tuple[Ints, ...]:
+    """[link] the uses of it by whole copies."""
+    uses = data.whole.link if data.whole is not None else np.zeros(0, dtype=np.int64)
+    return grouped(uses, len(data.links))

@@ -2,30 +2,44 @@
 
 import numpy as np
 
-from polyhull.optimize.programme.frame import Frame
+from polyhull.optimize.data import Floats, Ints
+from polyhull.optimize.programme.frame import Frame, by_link
+
+Part = tuple[Ints, Floats]
 
 
 def link_rows(frame: Frame) -> None:
-    """Flows and online traffic, in shares of B T, less running transfers."""
-    data = frame.data
-    online: dict[int, list[tuple[int, float]]] = {}
-    for pair, (v, i) in enumerate(frame.pairs):
-        demand = data.demands[i]
-        site = data.pools[data.serving[v].pool].site
-        for e, per_request in dict(demand.traffic).get(site, ()):
-            online.setdefault(e, []).append((int(frame.x[pair]), per_request * demand.requests_per_second))
-    shares: list[list[int]] = [[] for _ in data.links]
+    """Flows or whole copies, and online traffic, in shares of B T, less running transfers."""
+    carried = _whole(frame) if frame.data.whole is not None else _flows(frame)
+    for e, parts in enumerate(carried):
+        if e in frame.online:
+            x, rates = frame.online[e]
+            parts.append((x, rates / frame.data.bandwidth[e]))
+        if not any(len(variables) for variables, _ in parts):
+            continue
+        busy = frame.active_rate((e,), frame.T) / frame.data.bandwidth[e] if frame.strengthened else 0.0
+        frame.matrix.add(("link", e), max(0.0, 1.0 - busy), *parts)
+
+
+def _flows(frame: Frame) -> list[list[Part]]:
+    """[link] F of every commodity that may use it: shares already."""
+    shares: list[list[int]] = [[] for _ in frame.data.links]
     for one in frame.flows.commodities:
         for e, f in zip(one.links.tolist(), one.F.tolist(), strict=True):
             shares[e].append(f)
-    for e in range(len(data.links)):
-        traffic = online.get(e, [])
-        if not shares[e] and not traffic:
-            continue
-        B = data.bandwidth[e]
-        frame.matrix.add(
-            ("link", e),
-            max(0.0, 1.0 - frame.active_rate((e,), frame.T) / B) if frame.strengthened else 1.0,
-            (np.array(shares[e], dtype=np.int64), np.ones(len(shares[e]))),
-            (np.array([v for v, _ in traffic], dtype=np.int64), np.array([r / B for _, r in traffic])),
-        )
+    return [[(np.array(mine, dtype=np.int64), np.ones(len(mine)))] for mine in shares]
+
+
+def _whole(frame: Frame) -> list[list[Part]]:
+    """[link] columns that bring their own copy over it, and ways of shared moves."""
+    whole = frame.data.whole
+    assert whole is not None
+    volume = frame.data.bandwidth * frame.T
+    parts: list[list[Part]] = []
+    for e, mine in enumerate(frame.once(by_link)):
+        parts.append([(frame.Y[whole.column[mine]], whole.bytes_[mine] / volume[e])])
+    for move, variables in zip(whole.shared, frame.W, strict=True):
+        for (links, amount), way in zip(move.ways, variables.tolist(), strict=True):
+            for e in links:
+                parts[e].append((np.array([way]), np.array([amount / volume[e]])))
+    return parts

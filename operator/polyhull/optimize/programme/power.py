@@ -4,7 +4,7 @@ import numpy as np
 
 from polyhull.optimize.data import Floats, PowerCap
 from polyhull.optimize.programme.dual_feasible import STEPS, dual_feasible
-from polyhull.optimize.programme.frame import Frame
+from polyhull.optimize.programme.frame import Frame, by_pool
 from polyhull.optimize.programme.pools import serving_at
 
 
@@ -28,10 +28,10 @@ def _row(frame: Frame, kind: tuple[str, int], cap: PowerCap, step: int | None) -
     data, T = frame.data, frame.T
     parts = []
     for p in cap.pools:
-        mine, each = frame.by_pool[p], data.pools[p].watts
+        mine, each = frame.once(by_pool)[p], data.pools[p].watts
         drawn = worth(data.replicas[mine] * data.pods[mine, 0] * each)
-        parts.append((frame.Y[mine], drawn * frame.weight[mine] * data.length[mine] / T))
-        serving, served = serving_at(frame, p)
+        parts.append((frame.Y[mine], drawn * data.multiplicity[data.job_class[mine]] * data.length[mine] / T))
+        serving, served = serving_at(data, p)
         parts.append((frame.n[serving], worth(served[:, 0] * each)))
     running = cap.running(worth(np.array([watts for watts, _ in cap.fixed])), T if frame.strengthened else np.inf)
     if frame.strengthened:
