@@ -111,4 +111,4 @@ def test_the_proof_is_the_optimum(seed: int) -> None:
     assert plan.lower_bound_seconds <= best * (1 + 1e-9)
     assert plan.gap is not None and plan.gap < 1e-3
     assert plan.solver.status == "Optimal"
-    assert plan.bound_kind in (BoundKind.EXACT_WHOLE_COPY, BoundKind.STRENGTHENED)
+    assert plan.bound_kind in (BoundKind.EXACT_WHOLE_COPY, BoundKind.STRENGTHENED_WHOLE_COPY)

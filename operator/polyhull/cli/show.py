@@ -25,6 +25,8 @@ from polyhull.planning.report import transfers_of
 CLASS_STYLE = {"CPU": "cyan", "GPU": "green", "NPU": "magenta", "TPU": "yellow"}
 BOUND_WORDS = {
     BoundKind.EXACT_WHOLE_COPY: "proven over every schedule that moves whole copies over one path",
+    BoundKind.EXACT_SUBPROBLEM: "proven for the jobs that bind, over every schedule of whole copies over one path",
+    BoundKind.STRENGTHENED_WHOLE_COPY: "certified over every schedule of whole copies over one path",
     BoundKind.STRENGTHENED: "certified over every schedule, transfers split at will",
     BoundKind.FLUID: "fluid bound over every schedule",
     BoundKind.NONE: "nothing was proven in the time given",

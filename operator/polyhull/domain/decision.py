@@ -15,6 +15,10 @@ class BoundKind(StrEnum):
 
     EXACT_WHOLE_COPY = "ExactWholeCopy"
     """CP-SAT's proven bound over the executed class: whole copies, one source and one path per transfer."""
+    EXACT_SUBPROBLEM = "ExactSubproblem"
+    """CP-SAT's proven bound over the executed class for the jobs that bind; more jobs only take longer."""
+    STRENGTHENED_WHOLE_COPY = "StrengthenedWholeCopy"
+    """Fixed-T programme of whole copies with the rows its solutions violate, bisected, over the executed class."""
     STRENGTHENED = "Strengthened"
     """Fixed-T programme with the column filter, bisected, over the whole class Pi."""
     FLUID = "Fluid"

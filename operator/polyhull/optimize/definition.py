@@ -12,7 +12,7 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from polyhull.optimize.data import DIMENSIONS, ModelData
+from polyhull.optimize.data import DIMENSIONS, ModelData, WholeCopies
 from polyhull.optimize.programme import LIGHT_RATIO
 
 
@@ -37,7 +37,7 @@ def largest_share(data: ModelData, seconds: float, rates: bool = False) -> float
         if not rates and data.finish[g] > T:
             rows.append(Y[g] == 0)
     rows += _pools(data, T, Y, n, rho, rates)
-    flows, used = _flows(data, T, Y, rho, rates)
+    flows, used = _flows(data, T, Y, rho, rates) if data.whole is None else _whole(data.whole, data, T, Y, rates)
     rows += flows
     rows += _links(data, T, x, used, rates)
     rows += _power(data, T, Y, n, rho, rates)
@@ -164,6 +164,26 @@ def _flows(data: ModelData, T: float, Y: Any, rho: Any, rates: bool) -> tuple[li
                 rows.append(copies <= one.copies_allowed * (1 if rates else rho))
         for at, e in enumerate(links):
             used.setdefault(e, []).append(F[at])
+    return rows, used
+
+
+def _whole(
+    whole: WholeCopies, data: ModelData, T: float, Y: Any, rates: bool
+) -> tuple[list[Any], dict[int, list[Any]]]:
+    """(4) for whole copies: every copy takes its bytes of every link of its way; readers of one store share it."""
+    rows: list[Any] = []
+    used: dict[int, list[Any]] = {}
+    for e, g, amount in zip(whole.link.tolist(), whole.column.tolist(), whole.bytes_.tolist(), strict=True):
+        share = Y[g] / data.multiplicity[data.job_class[g]]
+        used.setdefault(e, []).append(amount / (float(data.bandwidth[e]) * T) * share)
+    for move in whole.shared:
+        made = cp.Variable(len(move.ways), nonneg=True)
+        rows.append(made <= (1.0 if rates else LIGHT_RATIO))
+        for mine in move.readers:
+            rows.append(cp.sum(Y[list(mine)]) / data.multiplicity[data.job_class[mine[0]]] <= cp.sum(made))
+        for w, (links, amount) in enumerate(move.ways):
+            for e in links:
+                used.setdefault(e, []).append(amount / (float(data.bandwidth[e]) * T) * made[w])
     return rows, used
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from polyhull.domain.decision import BoundKind, Price, ServicePlan, Unplaced
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
-from polyhull.optimize.bound import LARGE, Bound, fluid_bound, lower_bound, slowest
+from polyhull.optimize.bound import LARGE, fluid_bound, slowest
 from polyhull.optimize.columns import Column, ColumnSet
 from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.highs import solve
@@ -21,6 +21,8 @@ from polyhull.optimize.prices import link_prices, pool_prices
 from polyhull.optimize.programme import Programme, programme
 from polyhull.optimize.rounding import round_shares
 from polyhull.optimize.services import Serving
+from polyhull.optimize.whole_bound import WholeBound, whole_copy_bound
+from polyhull.optimize.whole_copies import whole_copies
 
 _SERVED_DOWN = 1.0 - 1e-9
 
@@ -29,8 +31,8 @@ _SERVED_DOWN = 1.0 - 1e-9
 class Relaxation:
     """`choice` and `ranking` by job key (fixed jobs not among them); services without nodes: planning packs them.
 
-    `lower_bound_seconds` holds for every schedule of class Pi (docs/model.md) that runs all jobs with a column and
-    serves at least the services' routes; 0 with `BoundKind.NONE` where nothing was proved.
+    `lower_bound_seconds` holds for every schedule of the class `bound_kind` names (docs/model.md) that runs all jobs
+    with a column and serves at least the services' routes; 0 with `BoundKind.NONE` where nothing was proved.
     """
 
     lower_bound_seconds: float = 0.0
@@ -47,6 +49,8 @@ class Relaxation:
     status: str = ""
     steps: int = 0
     """Linear programmes solved."""
+    critical: tuple[Key, ...] = ()
+    """Jobs that the bound rests on: the others could be dropped without lowering it."""
 
 
 def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
@@ -58,8 +62,9 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
     }
     model = serving.model(served)
     data = model_data(snapshot, columns, model)
-    bound = lower_bound(data)
-    seconds, kind = bound.seconds, bound.kind
+    whole = whole_copies(data, columns, under_way(snapshot))
+    bound = whole_copy_bound(whole)
+    seconds, kind = bound.seconds, _kind(bound)
     built, found = bound.at, bound.solution
     steps += bound.steps
     if len(data.jobs) and len(data.columns) <= LARGE:
@@ -70,7 +75,7 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
         if rate_solution.optimal:
             built, found = rate_programme, rate_solution
     margin = snapshot.policy.bandwidth_margin
-    choice, ranking, more = _choose(columns, data, bound, snapshot)
+    choice, ranking, more = _choose(columns, whole, bound, snapshot)
     return Relaxation(
         lower_bound_seconds=seconds if math.isfinite(seconds) else 0.0,
         bound_kind=kind,
@@ -83,7 +88,17 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
         link_prices=link_prices(data, built, found, margin) if built is not None and found is not None else (),
         status=bound.status,
         steps=steps + more,
+        critical=bound.critical,
     )
+
+
+def under_way(snapshot: Snapshot) -> frozenset[tuple[Key, str]]:
+    """(data set, store) of the transfers that run."""
+    return frozenset((transfer.data_set, transfer.store) for transfer in snapshot.transfers)
+
+
+def _kind(bound: WholeBound) -> BoundKind:
+    return BoundKind.STRENGTHENED_WHOLE_COPY if bound.seconds > 0.0 else BoundKind.NONE
 
 
 def _services(
@@ -134,7 +149,7 @@ def _by_origin(plan: ServicePlan) -> dict[str, float]:
 
 
 def _choose(
-    columns: ColumnSet, data: ModelData, bound: Bound, snapshot: Snapshot
+    columns: ColumnSet, data: ModelData, bound: WholeBound, snapshot: Snapshot
 ) -> tuple[dict[Key, Column], dict[Key, tuple[Column, ...]], int]:
     """One column per job. With several priorities, tier after tier, the earlier ones' columns held."""
     by_job: dict[Key, list[Column]] = {}
@@ -142,11 +157,13 @@ def _choose(
         if not column.fixed:
             by_job.setdefault(column.job, []).append(column)
     tiers = sorted({int(priority) for priority in data.priority}, reverse=True)
+    # Jobs whose data no way brings whole are not in the programme: any column of theirs will do.
+    choice = {key: mine[0] for key, mine in by_job.items()}
+    ranking = {key: tuple(mine) for key, mine in by_job.items()}
     if len(tiers) <= 1:
         rounded = round_shares(data, by_job, bound.at, bound.solution)
-        return rounded.choice, rounded.ranking, 0
-    choice: dict[Key, Column] = {}
-    ranking: dict[Key, tuple[Column, ...]] = {}
+        return choice | rounded.choice, ranking | rounded.ranking, 0
+    settled: set[Key] = set()
     steps = 0
     priority = {job.key: job.priority for job in snapshot.jobs}
     services = (data.services, data.demands, data.serving)
@@ -156,10 +173,11 @@ def _choose(
             for column in columns.columns
             if column.fixed
             or priority[column.job] == tier
-            or (column.job in choice and column.name == choice[column.job].name)
+            or (column.job in settled and column.name == choice[column.job].name)
         )
-        part = model_data(snapshot, replace(columns, columns=kept), services)
-        solved = lower_bound(part, limit=2 if len(part.columns) <= LARGE else 1)
+        chosen = replace(columns, columns=kept)
+        part = whole_copies(model_data(snapshot, chosen, services), chosen, under_way(snapshot))
+        solved = whole_copy_bound(part, programmes=0)
         steps += solved.steps
         some: dict[Key, list[Column]] = {}
         for column in kept:
@@ -169,6 +187,7 @@ def _choose(
         for key, column in rounded.choice.items():
             if priority[key] == tier:
                 choice[key], ranking[key] = column, rounded.ranking[key]
+                settled.add(key)
     return choice, ranking, steps
 
 

@@ -72,7 +72,7 @@ def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None =
     _light(layout, search)
     paying = _paying(data, *search.best) if search.best is not None else critical
     for _ in range(_ROUNDS):
-        if not paying[~critical].any():
+        if programmes == 0 or not paying[~critical].any():
             break
         critical |= paying
         _sharpen(restricted(data, critical), search, programmes)

@@ -39,6 +39,8 @@ class Guide:
     steps: int = 0
     ranking: Mapping[Key, tuple[Column, ...]] = field(default_factory=dict)
     """Each job's columns, cheapest at the bound's prices first."""
+    critical: tuple[Key, ...] = ()
+    """Jobs that the bound rests on."""
 
     @property
     def trouble(self) -> str:
@@ -67,6 +69,7 @@ def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
         found.status,
         found.steps,
         found.ranking,
+        found.critical,
     )
 
 

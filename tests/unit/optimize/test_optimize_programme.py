@@ -14,6 +14,7 @@ from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.programme import programme
 from polyhull.optimize.programme.dual_feasible import dual_feasible, dual_feasible_whole
 from polyhull.optimize.services import Serving
+from polyhull.optimize.whole_copies import whole_copies
 from tests import builders as b
 
 
@@ -74,6 +75,26 @@ def test_the_sparse_programme_agrees_with_its_definition(block: int, rates: bool
         assert found.share == pytest.approx(want, rel=1e-6, abs=1e-6), f"seed {seed}"
         compared += 1
     assert compared >= 5
+
+
+@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("rates", [False, True])
+def test_whole_copies_agree_with_their_definition(block: int, rates: bool) -> None:
+    from polyhull.optimize.definition import largest_share
+
+    compared = moved = shared = 0
+    for seed in range(block * 10, block * 10 + 10):
+        shot = instance(seed)
+        data = whole_copies(arrays(shot), build_columns(shot))
+        if not data.jobs:
+            continue
+        assert data.whole is not None
+        seconds = bound.slowest(data) * (1.0 + (seed % 4) / 2)
+        found = highs.solve(programme(data, seconds, strengthened=not rates, light=True))
+        assert found.optimal
+        assert found.share == pytest.approx(largest_share(data, seconds, rates), rel=1e-6, abs=1e-6), f"seed {seed}"
+        compared, moved, shared = compared + 1, moved + len(data.whole.link), shared + len(data.whole.shared)
+    assert compared >= 5 and moved > 0 and shared > 0
 
 
 @pytest.mark.parametrize("seed", range(40))
