@@ -167,8 +167,8 @@ def _sharpen(data: ModelData, search: _Search, limit: int | None) -> None:
 
 
 def _between(low: float, high: float, guess: float) -> float:
-    """The guess (a step of Newton's) where it is well inside, else the middle, or nearer to a guess below."""
-    log = math.log(high / low)
-    if guess >= high * math.exp(-log / 20.0):
+    """The guess (a step of Newton's), kept strictly inside; the middle where it is beyond."""
+    if guess >= high * (1.0 + TOLERANCE / 4):
         return math.sqrt(low * high)
-    return max(guess * (1.0 + TOLERANCE / 4), low * math.exp(log / 5.0))
+    least = low * math.exp(math.log(high / low) / 5.0)
+    return min(max(guess * (1.0 + TOLERANCE / 4), least), high * (1.0 - TOLERANCE / 2))
