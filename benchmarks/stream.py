@@ -14,7 +14,7 @@ from random import Random
 from benchmarks.figures import Figure, at_most
 from benchmarks.instances import Shape, gavel_skyplane, load_sources
 from polyhull.controller.planner import gains
-from polyhull.domain.decision import Assignment, Decision, Transfer
+from polyhull.domain.decision import Assignment, Decision, Opportunity, Transfer
 from polyhull.domain.snapshot import Snapshot, SolverLimits
 from polyhull.domain.workloads import ActiveTransfer, Copy, Key, Placed, TrainingJob
 from polyhull.planning.carried import carrying, promises_of
@@ -61,6 +61,7 @@ class Stream:
     _running: dict[Key, tuple[TrainingJob, float]] = field(default_factory=dict)
     _moving: list[tuple[ActiveTransfer, float]] = field(default_factory=list)
     _copies: dict[Key, set[Copy]] = field(default_factory=dict)
+    _opportunities: tuple[Opportunity, ...] = ()
     _before: dict[Key, tuple[str, str]] = field(default_factory=dict)
     """Where each job was before its last move."""
 
@@ -98,11 +99,12 @@ class Stream:
 
     def _decided(self, now: float, tick: int, search: bool) -> Decision:
         """As the operator does it: insert at once; a full plan is taken over if it still gains then."""
-        seen = self._seen(now, tick)
+        seen = replace(self._seen(now, tick), opportunities=self._opportunities)
         held = quick(seen)
         if search:
             found = decide(seen)
             self.account.plans += 1
+            self._opportunities = found.opportunities
             if all(job.promise is None for job in self._waiting.values()):
                 return found
             renewed = quick(carrying(seen, found))

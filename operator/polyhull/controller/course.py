@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from polyhull.controller import observe
 from polyhull.controller.planner import Planner, gains
-from polyhull.domain.decision import Decision
+from polyhull.domain.decision import Decision, Opportunity
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key, Promise, Serving
 from polyhull.planning.carried import carrying, places_of, promised, promises_of
@@ -49,6 +49,8 @@ class Course:
     promises: dict[Key, Promise] = field(default_factory=dict)
     places: dict[Key, tuple[Serving, ...]] = field(default_factory=dict)
     """Where the present plan has services: those that do not run yet must not wander."""
+    opportunities: tuple[Opportunity, ...] = ()
+    """What device time was worth when the last full plan was found."""
     _essence: object = None
     _asked: object = None
     """What the last search was about."""
@@ -64,6 +66,7 @@ class Course:
             return self.present
         snapshot = promised(snapshot, {}, self.places)
         self._seek(snapshot)
+        snapshot = replace(snapshot, opportunities=self.opportunities)
         if self._waits_for_search(snapshot):
             return None
         asked = self._with_found(snapshot)
@@ -139,6 +142,7 @@ class Course:
         (asked_of, found), self._found = self._found, None
         before = {one.job: one.pool for one in self.present.assignments} if self.present is not None else {}
         carried = carrying(snapshot, found)
+        self.opportunities = found.opportunities
         renewed = await self.planner.insert(carried)
         taken = decision
         if renewed is not None and gains(decision, renewed):

@@ -258,6 +258,18 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Opportunity:
+    """What device time of a pool is worth until the next full plan, for those who come meanwhile.
+
+    A device-second held before `instants[i]` (seconds since the epoch) delays others by `weighted_seconds[i]`.
+    """
+
+    pool: str
+    instants: tuple[float, ...]
+    weighted_seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LevelReport:
     """What one level of the objective came to, over all placed jobs; `bound` None: nothing is proved of it."""
 
@@ -311,6 +323,7 @@ class Decision:
     """One for each name of `objective`, in its order."""
     pool_prices: tuple[Price, ...] = ()
     link_prices: tuple[Price, ...] = ()
+    opportunities: tuple[Opportunity, ...] = ()
     baselines: Baselines = Baselines()
     solver: SolverReport = SolverReport()
     violations: tuple[str, ...] = ()

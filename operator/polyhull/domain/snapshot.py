@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from polyhull.domain.decision import Opportunity
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.workloads import ActiveTransfer, DataSet, InferenceService, TrainingJob
 
@@ -63,3 +64,5 @@ class Snapshot:
     data_sets: tuple[DataSet, ...] = ()
     transfers: tuple[ActiveTransfer, ...] = ()
     policy: Policy = field(default_factory=Policy)
+    opportunities: tuple[Opportunity, ...] = ()
+    """Of the last full plan: what an arrival should leave to others."""

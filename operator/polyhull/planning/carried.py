@@ -46,5 +46,6 @@ def promised(
 
 
 def carrying(snapshot: Snapshot, decision: Decision) -> Snapshot:
-    """The snapshot with everything promised as the decision has it."""
-    return promised(snapshot, promises_of(decision), places_of(decision))
+    """The snapshot with everything promised as the decision has it, and its prices for those who come later."""
+    carried = promised(snapshot, promises_of(decision), places_of(decision))
+    return replace(carried, opportunities=decision.opportunities)

@@ -7,7 +7,7 @@ from polyhull.planning.assemble import assignments, plan_hash, transfers, unplac
 from polyhull.planning.evict import evictions
 from polyhull.planning.explain import explain
 from polyhull.planning.footprint import footprint
-from polyhull.planning.levels import Levelled, level_reports
+from polyhull.planning.levels import Levelled, level_reports, opportunities
 from polyhull.planning.relaxed import Guide
 from polyhull.planning.reserve import Reserved
 from polyhull.planning.robust import estimated
@@ -40,6 +40,7 @@ def finished(
         levels=level_reports(instance, found, proved[0]),
         pool_prices=guide.pool_prices,
         link_prices=guide.link_prices,
+        opportunities=opportunities(instance, found),
         baselines=baselines,
         solver=report,
         plan_hash=plan_hash(assigned, moved, reserved.services),

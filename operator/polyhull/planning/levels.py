@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from polyhull.domain.decision import LevelReport
+from polyhull.domain.decision import LevelReport, Opportunity
 from polyhull.optimize.data import model_data
 from polyhull.optimize.interval import Answer, weighted_completion
 from polyhull.planning.board import Board
@@ -34,6 +34,8 @@ _ROUND = 60
 """Steps on one board before it is executed again."""
 _JOBS_PER_STEP = 10
 """Jobs simulated afresh for the price of one step."""
+PRICED_JOBS = 100
+"""Up to so many jobs the interval programme is solved for its prices alone."""
 _WORSE = 0.01
 """On a board, a step may cost so much of the level's best value; executed schedules only ever get better."""
 
@@ -45,15 +47,19 @@ class Levelled:
     schedule: Schedule
     steps: int = 0
     ahead: Answer | None = None
+    imposed: frozenset[int] = frozenset()
+    """Jobs whose deadlines that programme took as met."""
 
 
 def later_levels(instance: Instance, best: Schedule) -> Levelled:
     """From a schedule that is good at the first level (if that is the makespan) on through all the others."""
     limits = instance.snapshot.policy.solver
     levels = levels_of(instance.snapshot.policy.objective)
+    asked = WEIGHTED_COMPLETION in levels or len(instance.jobs) <= PRICED_JOBS
+    ahead = interval(instance, best) if asked and instance.jobs else None
+    imposed = frozenset(_met(instance, best)) if ahead is not None else frozenset()
     if not instance.jobs or levels == (MAKESPAN,):
-        return Levelled(best)
-    ahead = interval(instance, best) if WEIGHTED_COMPLETION in levels else None
+        return Levelled(best, 0, ahead, imposed)
     taken = 0
     caps: list[int] = [best.objective[0]]
     for t, tier in enumerate(sorted(set(instance.tiers), reverse=True)):
@@ -69,7 +75,7 @@ def later_levels(instance: Instance, best: Schedule) -> Levelled:
             own.append(level.allowance(best.objective[len(caps) + k]))
         # An earlier tier's result is held as it is.
         caps.extend(best.objective[len(caps) : len(caps) + len(levels)])
-    return Levelled(best, taken, ahead)
+    return Levelled(best, taken, ahead, imposed)
 
 
 def _seeds(instance: Instance, best: Schedule, ahead: Answer | None) -> list[Schedule]:
@@ -235,7 +241,8 @@ def level_reports(instance: Instance, found: Levelled, lower_bound: float) -> tu
         if level is MAKESPAN:
             bound = lower_bound if lower_bound > 0.0 else None
         elif level is WEIGHTED_COMPLETION:
-            bound = found.ahead.bound_seconds if complete and found.ahead is not None else None
+            kept = found.imposed <= frozenset(_met(instance, schedule))
+            bound = found.ahead.bound_seconds if complete and kept and found.ahead is not None else None
         elif complete:
             bound = level.bound(instance.snapshot, instance.columns)
         value = level.value(outcome)
@@ -250,10 +257,22 @@ def interval(instance: Instance, schedule: Schedule) -> Answer | None:
     Deadlines that the schedule misses bind nothing; its bound holds for whatever misses no others.
     """
     weights = {job.key: weight for job, weight in zip(instance.jobs, instance.weights, strict=True)}
-    deadlines = {
-        job.key: deadline
-        for job, deadline, slot in zip(instance.jobs, instance.deadlines, schedule.slots, strict=True)
-        if slot is not None and slot.end <= deadline
-    }
+    deadlines = {instance.jobs[j].key: instance.deadlines[j] for j in _met(instance, schedule)}
     data = model_data(instance.snapshot, instance.columns)
     return weighted_completion(data, weights, deadlines, schedule.makespan)
+
+
+def opportunities(instance: Instance, found: Levelled) -> tuple[Opportunity, ...]:
+    """Prices of device time by instant; pools whose time costs nobody anything are left out."""
+    if found.ahead is None:
+        return ()
+    now = instance.snapshot.taken_at
+    instants = tuple(now + at for at in found.ahead.instants)
+    prices = sorted(found.ahead.pool_prices.items())
+    return tuple(Opportunity(pool, instants, some) for pool, some in prices if any(price > 0.0 for price in some))
+
+
+def _met(instance: Instance, schedule: Schedule) -> list[int]:
+    """Jobs with a deadline that they meet."""
+    slots, deadlines = schedule.slots, instance.deadlines
+    return [j for j, slot in enumerate(slots) if slot is not None and slot.end <= deadlines[j] < inf]

@@ -4,12 +4,17 @@ A job's promise (column and place in the queue) is the only memory of a plan, so
 Arrivals are put behind what was promised, at their earliest finish: they backfill and delay no promise.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from polyhull.domain.decision import Opportunity
 from polyhull.planning.instance import Instance
 from polyhull.planning.order import Order, Prescribed
 from polyhull.planning.schedule import Schedule
-from polyhull.planning.simulate import run
+from polyhull.planning.simulate import State, place, run, try_choice
+
+NEAR_SHARE, NEAR_SECONDS = 0.05, 60.0
+"""An arrival may end so much later than it could where that leaves more to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ def keep(instance: Instance) -> Kept | None:
     if promised == 0:
         return None
     order = arrivals_behind(instance, prescribed)
-    return Kept(order, prescribed, run(instance, order, prescribed), promised)
+    return Kept(order, prescribed, run(instance, order, frugal(instance, order, prescribed)), promised)
 
 
 def arrivals_behind(instance: Instance, prescribed: Prescribed) -> Order:
@@ -47,6 +52,53 @@ def arrivals_behind(instance: Instance, prescribed: Prescribed) -> Order:
         return (-instance.tiers[j], 0, promise.order, job.created_at, job.key)
 
     return tuple(sorted(range(len(instance.jobs)), key=rank))
+
+
+def frugal(instance: Instance, order: Order, prescribed: Prescribed) -> Prescribed:
+    """`prescribed` with columns for arrivals where prices are known: of those that end almost first the cheapest.
+
+    Cheapest as the interval programme counts: its own weighted finish, and what the device time it takes is worth to
+    others (`Snapshot.opportunities`). Without prices an arrival takes its earliest finish.
+    """
+    worth = {one.pool: one for one in instance.snapshot.opportunities}
+    if not worth or None not in prescribed:
+        return prescribed
+    chosen = list(prescribed)
+    state = State.of(instance)
+    for j in order:
+        if chosen[j] is None:
+            chosen[j] = _frugal(instance, state, j, worth)
+        place(instance, state, j, chosen[j])
+    return tuple(chosen)
+
+
+def _frugal(instance: Instance, state: State, j: int, worth: Mapping[str, Opportunity]) -> int | None:
+    ends: list[tuple[float, int]] = []
+    for index, choice in enumerate(instance.choices[j]):
+        if ends and choice.soonest > _near(min(ends)[0]):
+            break  # sorted by soonest: nothing behind ends almost first
+        slot, _ = try_choice(instance, state, choice, index)
+        if slot is not None:
+            ends.append((slot.end, index))
+    if not ends:
+        return None
+    latest = _near(min(ends)[0])
+    return min((_price(instance, j, index, end, worth), end, index) for end, index in ends if end <= latest)[2]
+
+
+def _near(end: float) -> float:
+    return end + max(NEAR_SECONDS, NEAR_SHARE * end)
+
+
+def _price(instance: Instance, j: int, index: int, end: float, worth: Mapping[str, Opportunity]) -> float:
+    column = instance.choices[j][index].column
+    own = instance.weights[j] * end
+    one = worth.get(column.pool)
+    if one is None:
+        return own
+    at = instance.snapshot.taken_at + end
+    later = sum(price for instant, price in zip(one.instants, one.weighted_seconds, strict=True) if instant >= at)
+    return own + column.devices * column.length_seconds * later
 
 
 def _column(instance: Instance, j: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from polyhull.domain.decision import Decision
+from polyhull.domain.decision import Decision, Opportunity
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Promise
 from polyhull.planning.decide import decide, quick
@@ -80,3 +80,30 @@ def test_a_later_level_replaces_a_plan_only_inside_the_tolerance_of_the_earlier_
     assert clearly_better((0, 0, hour, 50, 1), (0, 0, hour, 100, 1), levels, 0.02)
     assert clearly_better((0, 0, hour + hour // 250, 50, 1), (0, 0, hour, 100, 1), levels, 0.02)
     assert not clearly_better((0, 0, hour + hour // 100, 50, 1), (0, 0, hour, 100, 1), levels, 0.02)
+
+
+def test_an_arrival_leaves_dear_devices_to_others_where_that_costs_it_little() -> None:
+    waits = replace(job("waits", [option("npu", 1.0, devices=8)], 10.0), promise=None)
+    where = fleet([pool("a", "v100", 1), pool("b", "npu", 1)])
+    told = Promise("b", "b/npu", "npux8", 1, NOW, NOW)
+    dear = (Opportunity("a/v100", (NOW + 1e6,), (5.0,)),)
+
+    def pool_of(rate: float, prices: tuple[Opportunity, ...]) -> str:
+        arrival = job("arrival", [option("v100", 1.0), option("npu", rate)], 1000.0)
+        case = replace(snapshot(where, [replace(waits, promise=told), arrival]), opportunities=prices)
+        return next(a.pool for a in quick(case).assignments if a.job.name == "arrival")
+
+    assert pool_of(0.99, ()) == "a/v100", "without prices it ends as soon as it can"
+    assert pool_of(0.99, dear) == "b/npu"
+    assert pool_of(0.5, dear) == "a/v100", "twice as long is not little"
+
+
+def test_a_full_plan_prices_device_time_for_those_who_come() -> None:
+    where = fleet([pool("a", "v100", 1)])
+    plan = decide(snapshot(where, [job(f"j{i}", [option("v100", 1.0, devices=8)], 100.0) for i in range(4)]))
+    (one,) = plan.opportunities
+    assert one.pool == "a/v100" and max(one.weighted_seconds) > 0.0 and min(one.weighted_seconds) >= 0.0
+    assert all(NOW < instant <= NOW + 400.0 * 1.001 for instant in one.instants)
+    idle = fleet([pool("a", "v100", 8)])
+    alone = decide(snapshot(idle, [job("j", [option("v100", 1.0)], 100.0)]))
+    assert alone.opportunities == (), "time that nobody else wants is worth nothing"
