@@ -158,11 +158,35 @@ def test_data_moves_first_and_then_the_job_starts(
     wait_for("succeeded", lambda: condition(get(hub, "trainingjob", name, "learn"), "Succeeded")[0] == "True")
 
 
-def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
+def test_a_streamed_data_set_is_read_from_where_it_is(
     fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    name = space("stream")
+    cloud = fleet.clusters["cloud"]
+    home = {"site": "edge", "url": "s3://edge/images", "secretName": "edge-s3"}
+    data = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "DataSet",
+        "metadata": {"name": "images", "namespace": name},
+        "spec": {"size": "100M", "replicas": [home]},
+    }
+    reads = [{"name": "images", "dataSetRef": {"name": "images"}, "access": "Stream", "chunks": 4}]
+    hub.kubectl("apply", "-f", "-", stdin=[data, job(name, "learn", option("nvidia-v100", devices=8), data=reads)])
+    wait_for("placed", lambda: _placed(hub, name, "learn"), 60.0)
+    (pod,) = listed(cloud, "pods", name)
+    environment = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
+    assert environment["POLYHULL_DATA_IMAGES_URL"] == "s3://edge/images"
+    assignment = (get(hub, "trainingjob", name, "learn") or {})["status"]["assignment"]
+    assert assignment["data"] == [{"dataSet": "images", "store": "site:edge"}]
+
+
+def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str], request: pytest.FixtureRequest
 ) -> None:
     name = space("full")
     edge = fleet.clusters["edge"]
+    request.addfinalizer(lambda: edge.kubectl("uncordon", "edge-broken-0"))
+    edge.kubectl("cordon", "edge-broken-0")  # where no pod starts, a copy's neither
 
     def data(entry: str) -> dict[str, Any]:
         home = {"site": "cloud", "url": f"s3://cloud/{entry}", "secretName": "cloud-s3"}
