@@ -192,8 +192,14 @@ class Operator:
         await self._leading.wait()
         self._hub_id = await self._hub_uid()
         planner = Planner(time.monotonic, self._decided, self._failed)
+        publisher = Publisher(self.metrics, self._recorder())
         course = Course(
-            planner, time.monotonic, self.trigger.mark, self.trigger.wake_in, self.settings.patience_seconds
+            planner,
+            time.monotonic,
+            self.trigger.mark,
+            self.trigger.wake_in,
+            self.settings.patience_seconds,
+            publisher.keep,
         )
         asides = Asides(time.monotonic, self.trigger.mark, self.trigger.wake_in, self.settings.help_seconds)
         events = EventWriter(self.hub, self.instance, now=time.time)
@@ -209,7 +215,6 @@ class Operator:
             [Selection(NAMESPACES, trim=metadata_only)],
             self._hub_changed,
         )
-        publisher = Publisher(self.metrics, self._recorder())
         live = Loop(
             trigger=self.trigger,
             look=self._look,

@@ -191,7 +191,6 @@ CONDITIONS: list[tuple[Raw, str, str, tuple[str, ...]]] = [
         ("spec.options[0].rate",),
     ),
     (_train("no-rate", {**option(), "rate": None}), "Planned", "NoRate", ("rate",)),
-    (_train("late", deadline="2030-01-01T00:00:00Z"), "Accepted", "NotSupported", ("spec.deadline",)),
     (
         _train("stream", data=_reads("good", access="Stream", mountPath="/data")),
         "Accepted",
@@ -318,7 +317,6 @@ CONDITIONS: list[tuple[Raw, str, str, tuple[str, ...]]] = [
         "CannotBeMade",
         ("spec.changes[0].loseCluster.cluster", "bad-nowhere"),
     ),
-    (_patched(site("bad-power"), "spec.power", {"capWatts": 100}), "Accepted", "NotSupported", ("spec.power",)),
 ]
 """(object, condition, reason, what its message must name)."""
 

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 BURST = 3
 BURST_SHARE = 0.2
 RETRY_SECONDS = 5.0
+KEEP_SECONDS = 60.0
+"""Between two records of insertions: the ring is for full plans first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Course:
     mark: Callable[[], None]
     wake: Callable[[float], None]
     patience_seconds: float = 10.0
+    keep: Callable[[Snapshot, Decision, Method], object] = lambda snapshot, decision, method: None
+    """Makes a record of an insertion; full plans are told as news and recorded by whoever takes these."""
     present: Decision | None = None
     promises: dict[Key, Promise] = field(default_factory=dict)
     places: dict[Key, tuple[Serving, ...]] = field(default_factory=dict)
@@ -58,6 +62,8 @@ class Course:
     _found: tuple[Snapshot, Decision] | None = None
     _news: News | None = None
     _burst_until: float | None = None
+    _kept_at: float | None = None
+    """When an insertion was recorded last."""
 
     async def hold(self, snapshot: Snapshot) -> Decision | None:
         """The plan to act on now; None when there is none that fits what is there."""
@@ -76,9 +82,21 @@ class Course:
             return None
         if self._found is not None:
             decision = await self._compared(snapshot, asked, decision)
+        elif self._is_to_be_kept(decision):
+            await asyncio.to_thread(self.keep, asked, decision, Method.INSERTED)
         self._essence, self.present = essence, decision
         self.promises, self.places = promises_of(decision), places_of(decision)
         return decision
+
+    def _is_to_be_kept(self, decision: Decision) -> bool:
+        """Insertions come with every arrival: one of them a minute is recorded, if it changed the plan."""
+        if self.present is not None and self.present.plan_hash == decision.plan_hash:
+            return False
+        now = self.monotonic()
+        if self._kept_at is not None and now < self._kept_at + KEEP_SECONDS:
+            return False
+        self._kept_at = now
+        return True
 
     @property
     def searching(self) -> bool:

@@ -63,6 +63,10 @@ class Publisher:
         # nothing true.
         self.metrics.makespan.set(decision.makespan_seconds)
         self.metrics.lower_bound.set(decision.lower_bound_seconds)
+        return self.keep(snapshot, decision, method)
+
+    def keep(self, snapshot: Snapshot, decision: Decision, method: Method) -> str:
+        """The hash of a decision's record; empty when none could be kept."""
         try:
             return self._record(snapshot, decision, method)
         except OSError as error:

@@ -12,6 +12,7 @@ from polyhull.domain.errors import SolverFailed
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
+from polyhull.telemetry.record import Method
 
 
 def jobs(*names: str) -> tuple[TrainingJob, ...]:
@@ -74,6 +75,26 @@ def test_an_arrival_is_inserted_without_waiting_for_the_search() -> None:
         decision = await asyncio.wait_for(held.hold(snapshot("one")), 5)
         assert decision is not None
         assert decision.assignments[0].pool == "a/quick"
+        await held.close()
+
+    asyncio.run(story())
+
+
+def test_insertions_are_recorded_with_what_they_were_made_from_but_not_one_by_one() -> None:
+    async def story() -> None:
+        def hashed(of: Snapshot) -> Decision:
+            return replace(plan(of), plan_hash=",".join(job.key.name for job in of.jobs))
+
+        held, _ = course(FakeWorker(hashed), FakeWorker(hashed, delay=60.0))
+        now, kept = [0.0], []  # type: ignore[var-annotated]
+        held.monotonic = lambda: now[0]
+        held.keep = lambda snapshot, decision, method: kept.append((len(snapshot.jobs), decision.plan_hash, method))
+        await held.hold(snapshot("one"))
+        await held.hold(snapshot("one", "two"))
+        assert kept == [(1, "one", Method.INSERTED)]
+        now[0] = 61.0
+        await held.hold(snapshot("one", "three"))
+        assert kept[1:] == [(2, "one,three", Method.INSERTED)]
         await held.close()
 
     asyncio.run(story())
