@@ -6,6 +6,7 @@ hold beside running jobs and earlier services; which node takes which replica is
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polyhull.domain.decision import Explanation, Route, ServicePlan, ServingPlan, Unplaced
@@ -16,9 +17,11 @@ from polyhull.domain.units import format_seconds
 from polyhull.domain.workloads import InferenceService, Key, Variant
 from polyhull.optimize.admission import Admission
 from polyhull.optimize.columns import ColumnSet
-from polyhull.optimize.data import DemandData, ServiceData, ServingOption
+from polyhull.optimize.costs import Tariffs
+from polyhull.optimize.data import DIMENSIONS, DemandData, ServiceData, ServingOption
 from polyhull.optimize.erlang import least_replicas, most_arrivals, replicas_per_request
 from polyhull.optimize.paths import Network
+from polyhull.optimize.service_costs import Counts, cheapest_counts
 
 _SERVED = 1e-9
 """Requests/s below this share of the demand count as none."""
@@ -173,7 +176,41 @@ class Serving:
         self, preference: dict[tuple[Key, str, str], float]
     ) -> tuple[tuple[ServicePlan, ...], tuple[Unplaced, ...]]:
         """Replicas and routes, higher priority first. `preference`: replicas in the relaxation by (service,
-        variant, pool); more is tried earlier."""
+        variant, pool); more is tried earlier. Where Cost is the first objective, services that run nowhere yet go
+        where they are cheapest, if that serves no less."""
+        plans, unplaced = self._placed(preference, {})
+        if self.snapshot.policy.objective[:1] != ("Cost",):
+            return plans, unplaced
+        counts = cheapest_counts(self, _Room(self).left())
+        if not counts:
+            return plans, unplaced
+        cheap, missing = self._placed(dict.fromkeys(preference, 0.0) | dict(counts), counts)
+        if len(missing) <= len(unplaced) and self._cheaper(cheap, plans):
+            return cheap, missing
+        return plans, unplaced
+
+    def _cheaper(self, cheap: tuple[ServicePlan, ...], plans: tuple[ServicePlan, ...]) -> bool:
+        """No service gets fewer requests served, and together they cost less by the hour."""
+        served = {one.service: one.served_per_second for one in plans}
+        if {one.service for one in cheap} != set(served):
+            return False
+        if any(one.served_per_second < served[one.service] * (1.0 - _SERVED) for one in cheap):
+            return False
+        tariffs = Tariffs(self.snapshot.fleet)
+        bills = [
+            math.fsum(
+                tariffs.price(part.pool, part.replicas * part.devices_per_replica)
+                for one in each
+                for part in one.replicas
+            )
+            for each in (cheap, plans)
+        ]
+        return bills[0] < bills[1] * (1.0 - _SERVED)
+
+    def _placed(
+        self, preference: Mapping[tuple[Key, str, str], float], caps: Counts
+    ) -> tuple[tuple[ServicePlan, ...], tuple[Unplaced, ...]]:
+        """`caps`: a service named here takes so many replicas of each candidate first, more only for what is left."""
         room = _Room(self)
         plans, unplaced = [], []
         for service, candidates in zip(self.services, self.candidates, strict=True):
@@ -185,7 +222,8 @@ class Serving:
                 return (-running.get(at, 0), -round(liked, 6), -one.variant.quality, one.variant.name, one.pool)
 
             ordered = sorted(candidates, key=rank)  # type: ignore[arg-type]
-            plan = self._one(service, ordered, room)
+            most = [caps.get((service.key, one.variant.name, one.pool), 0) for one in ordered]
+            plan = self._one(service, ordered, room, most if any(most) else [])
             wanted = plan.demanded_per_second > 0.0 or service.min_replicas > 0
             if plan.replicas or not wanted or service.fixed_replicas == 0:
                 plans.append(plan)
@@ -195,23 +233,32 @@ class Serving:
         unplaced.sort(key=lambda one: one.job)
         return tuple(plans), tuple(unplaced)
 
-    def _one(self, service: InferenceService, candidates: list[Candidate], room: "_Room") -> ServicePlan:
+    def _one(
+        self, service: InferenceService, candidates: list[Candidate], room: "_Room", caps: list[int]
+    ) -> ServicePlan:
         left = self.demands(service)
         asked = sum(left.values())
         chosen: dict[int, int] = {}
-        routes: list[Route] = []
+        answered: dict[tuple[str, int], float] = {}
         budget = service.fixed_replicas if service.fixed_replicas is not None else None
-        for c, one in enumerate(candidates):
+        # Capped first, where caps were given, then as much as is still missing.
+        rounds = [(c, cap) for c, cap in enumerate(caps) if cap > 0]
+        for c, cap in [*rounds, *((c, None) for c in range(len(candidates)))]:
+            one = candidates[c]
             can = room.count(one) if budget is None else min(room.count(one), budget - sum(chosen.values()))
-            taken, count = self._take(service, one, left, can)
+            taken, count = self._take(service, one, left, can if cap is None else min(can, cap))
             if count:
-                chosen[c] = count
+                chosen[c] = chosen.get(c, 0) + count
                 room.take(one, count)
             for origin, rate in taken.items():
                 left[origin] -= rate
                 if left[origin] <= _SERVED * asked:
                     left[origin] = 0.0
-                routes.append(Route(origin, one.cluster, one.pool, one.variant.name, rate))
+                answered[origin, c] = answered.get((origin, c), 0.0) + rate
+        routes = [
+            Route(origin, candidates[c].cluster, candidates[c].pool, candidates[c].variant.name, rate)
+            for (origin, c), rate in answered.items()
+        ]
         target = max(0, service.min_replicas) if budget is None else budget
         for c, one in sorted(enumerate(candidates), key=lambda pair: (pair[0] not in chosen, pair[0])):
             more = min(target - sum(chosen.values()), room.count(one))
@@ -336,6 +383,13 @@ class _Room:
 
     def device_class(self, accelerator: str) -> str:
         return self.kinds.get(accelerator, "")
+
+    def left(self) -> dict[str, tuple[int, ...]]:
+        """[pool] what its nodes hold together, by dimension."""
+        return {
+            name: tuple(sum(node.as_tuple()[d] for node in nodes) for d in range(DIMENSIONS))
+            for name, nodes in self.free.items()
+        }
 
     def count(self, one: Candidate) -> int:
         pod = one.variant.pod
