@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from examples.demo import scale, truth
 from hack.ground.fleet import load_fleet
 from hack.ground.truth import parse_table
+from polyhull.api.convert_scenario import scenario
 from polyhull.api.files import snapshot_from_files
 from polyhull.controller.prover import Prover
 from polyhull.domain.decision import BoundKind, Decision
@@ -22,6 +23,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import build_columns
 from polyhull.planning.decide import decide
+from polyhull.planning.scenario import changed
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "edge-to-cloud"
@@ -41,6 +43,15 @@ def snapshot() -> Snapshot:
 def test_every_example_loads_without_findings(name: str) -> None:
     _, findings = snapshot_from_files([ROOT / "examples" / name], 0.0)
     assert findings == ()
+
+
+def test_the_scenarios_can_be_asked_of_the_example(snapshot: Snapshot) -> None:
+    files = sorted((ROOT / "examples" / "what-if").glob("*.yaml"))
+    assert len(files) == 3
+    for file in files:
+        asked = scenario(yaml.safe_load(file.read_text()), snapshot.fleet.accelerators, strict=True)
+        assert asked.accepted and asked.value
+        assert changed(snapshot, asked.value) != snapshot
 
 
 def test_first_job_needs_nothing_else_and_is_short() -> None:

@@ -35,6 +35,8 @@ PATIENCE_SECONDS = 30.0
 """After this a question is asked beside a search."""
 HELP_SECONDS = 60.0
 """Between two looks at what would help."""
+PLANS = 6.0
+"""A what-if plans four times, and gives way meanwhile: it may take as long as so many plans."""
 NICE = 10
 
 Place = tuple[str, str]
@@ -168,7 +170,7 @@ class Asides:
         generation = scenarios.generation_of(raw)
         changes = changes_of(raw, snapshot.fleet.accelerators).value or ()
         try:
-            limit = 2.0 * snapshot.policy.solver.kill_seconds
+            limit = PLANS * snapshot.policy.solver.kill_seconds
             found = await self.worker.ask("attend", snapshot, changes, limit_seconds=limit)
         except SolverFailed as error:
             logger.error("a scenario was not answered: %s", error)

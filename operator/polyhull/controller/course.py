@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from polyhull.controller import observe
-from polyhull.controller.planner import Planner, gains
+from polyhull.controller.planner import Planner
 from polyhull.domain.decision import Decision, Opportunity
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key, Promise, Serving
 from polyhull.planning.carried import carrying, places_of, promised, promises_of
+from polyhull.planning.gains import gains
 from polyhull.telemetry.record import Method
 
 logger = logging.getLogger(__name__)

@@ -14,12 +14,10 @@ from polyhull.controller.worker import Worker
 from polyhull.domain.decision import Decision
 from polyhull.domain.errors import SolverFailed
 from polyhull.domain.snapshot import Snapshot
-from polyhull.planning.objectives import LEVELS, whole
 
 logger = logging.getLogger(__name__)
 
 QUICK_KILL_SECONDS = 30.0
-_EQUAL = 1e-9
 
 
 def full(snapshot: Snapshot) -> Decision:
@@ -95,32 +93,3 @@ class Planner:
         self.failed(kind)
         logger.error("no %s plan, the last good one stays: %s", kind, problem)
         return None
-
-
-def gains(present: Decision, other: Decision) -> bool:
-    """Whether `other` places or serves more, or the same with fewer late jobs, or else is better at a level.
-
-    Levels are read in their order; a later one counts as far as the earlier ones stay within their tolerance.
-    """
-    one, two = _served(present), _served(other)
-    if one != two:
-        return two > one
-    late, later = _late(present), _late(other)
-    if late != later:
-        return later < late
-    for now, then in zip(present.levels, other.levels, strict=True):
-        before, after = whole(now.value), whole(then.value)
-        last = then is other.levels[-1]
-        if after < before * (1.0 - _EQUAL):
-            return True
-        if after > (before * (1.0 + _EQUAL) if last else LEVELS[then.name].allowance(before)):
-            return False
-    return False
-
-
-def _late(decision: Decision) -> int:
-    return sum(assignment.late_seconds > 0.0 for assignment in decision.assignments)
-
-
-def _served(decision: Decision) -> tuple[int, float]:
-    return (len(decision.assignments), round(sum(plan.served_per_second for plan in decision.services), 6))

@@ -1,10 +1,13 @@
 """What if: today's plan and the plan after some changes, as a difference. Touches nothing.
 
-Both plans are sought from the same start with the same effort: from what is promised now or, where nothing is, from
-a first plan. So a job moves only where the operator would move it, and no change at all gives no difference at all.
+Both plans are sought with the same effort, once from nothing and once from today's plan (what is promised now or,
+where nothing is, the one found from nothing); the better of the two counts. So no change at all gives no difference
+at all, and what was good before is not missed after. The question is what the fleet could do: a better plan counts
+however small the gain and however lately a job moved, on both sides.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from polyhull.domain.decision import Assignment, Decision, ServicePlan
 from polyhull.domain.difference import Difference, Fate, JobDifference, Side
@@ -14,6 +17,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.exact import Prove
 from polyhull.planning.carried import carrying
 from polyhull.planning.decide import decide
+from polyhull.planning.gains import gains, served
 from polyhull.planning.scenario import changed
 from polyhull.planning.wording import words
 
@@ -29,9 +33,12 @@ def what_if(
     Raises InvalidInput that names the change which cannot be made, and SolverFailed if the checker refuses a plan.
     """
     changed(snapshot, changes, where)  # what cannot be made is said before anything is planned
-    start = _promised(snapshot)
-    today = decide(start, prove)
-    then = decide(changed(start, changes, where), prove)
+    eager = _eager(snapshot)
+    fresh = decide(_unpromised(eager), prove)
+    start = eager if _is_promised(snapshot) else carrying(eager, fresh)
+    today = _better(fresh, decide(start, prove))
+    other = changed(start, changes, where)
+    then = _better(decide(_unpromised(other), prove), decide(other, prove))
     for decision in (today, then):
         if decision.violations:
             raise SolverFailed(f"the checker refused a plan: {decision.violations[0]}")
@@ -39,11 +46,30 @@ def what_if(
     return difference(said, today, then), then
 
 
-def _promised(snapshot: Snapshot) -> Snapshot:
-    """With the present plan as promises."""
-    if any(job.promise is not None for job in snapshot.jobs if job.placed is None):
-        return snapshot
-    return carrying(snapshot, decide(snapshot))
+def _is_promised(snapshot: Snapshot) -> bool:
+    return any(job.promise is not None for job in snapshot.jobs if job.placed is None)
+
+
+def _better(one: Decision, other: Decision) -> Decision:
+    """The better plan, with the better of what was proved where both place and serve as much."""
+    best = other if not other.violations and gains(one, other) else one
+    if served(one) != served(other) or best.lower_bound_seconds >= max(
+        one.lower_bound_seconds, other.lower_bound_seconds
+    ):
+        return best
+    proved = other if best is one else one
+    return replace(best, lower_bound_seconds=proved.lower_bound_seconds, bound_kind=proved.bound_kind)
+
+
+def _unpromised(snapshot: Snapshot) -> Snapshot:
+    jobs = tuple(replace(job, promise=None) for job in snapshot.jobs)
+    return replace(snapshot, jobs=jobs, services=tuple(replace(one, promise=()) for one in snapshot.services))
+
+
+def _eager(snapshot: Snapshot) -> Snapshot:
+    """Without the calm that keeps a live plan from moving for little."""
+    policy = replace(snapshot.policy, minimum_gain=0.0, cool_down_seconds=0.0, move_budget=None)
+    return replace(snapshot, policy=policy)
 
 
 def difference(changes: Iterable[str], before: Decision, after: Decision) -> Difference:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from polyhull.controller.course import Course
-from polyhull.controller.planner import Planner, gains, problem_of
+from polyhull.controller.planner import Planner, problem_of
 from polyhull.domain.decision import Assignment, Decision, LevelReport
 from polyhull.domain.errors import SolverFailed
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
+from polyhull.planning.gains import gains
 from polyhull.telemetry.record import Method
 
 

@@ -1,0 +1,36 @@
+"""Which of two decisions is better, by what they say of themselves."""
+
+from polyhull.domain.decision import Decision
+from polyhull.planning.objectives import LEVELS, whole
+
+_EQUAL = 1e-9
+
+
+def gains(present: Decision, other: Decision) -> bool:
+    """Whether `other` places or serves more, or the same with fewer late jobs, or else is better at a level.
+
+    Levels are read in their order; a later one counts as far as the earlier ones stay within their tolerance.
+    """
+    one, two = served(present), served(other)
+    if one != two:
+        return two > one
+    late, later = _late(present), _late(other)
+    if late != later:
+        return later < late
+    for now, then in zip(present.levels, other.levels, strict=True):
+        before, after = whole(now.value), whole(then.value)
+        last = then is other.levels[-1]
+        if after < before * (1.0 - _EQUAL):
+            return True
+        if after > (before * (1.0 + _EQUAL) if last else LEVELS[then.name].allowance(before)):
+            return False
+    return False
+
+
+def _late(decision: Decision) -> int:
+    return sum(assignment.late_seconds > 0.0 for assignment in decision.assignments)
+
+
+def served(decision: Decision) -> tuple[int, float]:
+    """Jobs placed, and requests per second served."""
+    return (len(decision.assignments), round(sum(plan.served_per_second for plan in decision.services), 6))
