@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from polyhull.domain.decision import Decision, LevelReport
 from polyhull.domain.snapshot import OBJECTIVES, Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Key
+from polyhull.optimize.columns import build_columns
+from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide
-from polyhull.planning.objectives import LEVELS, RELATIVE_TOLERANCE
+from polyhull.planning.objectives import LEVELS, RELATIVE_TOLERANCE, content
+from polyhull.planning.reserve import reserve
+from polyhull.planning.simulate import run
 from tests.builders import NOW, random_snapshot
 
 PAIRS = list(permutations(OBJECTIVES, 2))
@@ -122,3 +126,14 @@ def test_bounds_do_not_know_names(seed: int) -> None:
     for a, b in zip(one.levels, other.levels, strict=True):
         # The grid of the interval programme reaches to the plan's makespan, so it may differ a little.
         assert a.bound is not None and b.bound is not None and a.bound == pytest.approx(b.bound, rel=0.02)
+
+
+def test_equal_scores_are_told_apart_by_content_not_by_names() -> None:
+    case = case_of(5, ("WeightedCompletion",), jobs=4)
+    prepared = canonical(case)
+    instance = reserve(prepared, build_columns(prepared), ()).instance
+    one, other = run(instance, (0, 1, 2, 3)), run(instance, (3, 2, 1, 0))
+    assert content(instance, one) == content(instance, run(instance, (0, 1, 2, 3)))
+    assert (content(instance, one) == content(instance, other)) == (one.slots == other.slots)
+    renamed = tuple(replace(job, key=Key(job.key.namespace, f"new-{job.key.name}")) for job in instance.jobs)
+    assert content(replace(instance, jobs=renamed), one) == content(instance, one)

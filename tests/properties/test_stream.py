@@ -63,8 +63,25 @@ def test_one_pool_is_at_most_twice_the_optimum(jobs: list[tuple[int, int, int]])
     assert end - first <= (last - first) + 2 * max(longest - first, area) + 1e-6
 
 
-def test_ageing_prevents_starvation() -> None:
-    """Short jobs come for ever, as fast as they are done; the long one is not put off for ever."""
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(st.integers(2, 8), st.integers(1, 20))
+def test_ageing_prevents_starvation(times: int, hours: int) -> None:
+    """By Smith's rule the long job is last among short ones, until its age outweighs its length."""
+    case = snapshot(
+        fleet([pool("a", "v100", 1, devices=1)]), policy=replace(POLICY, objective=("WeightedCompletion",))
+    )
+    long = replace(job("long", [option("v100", 1.0)], 900.0 * times), created_at=NOW - 3600.0 * hours)
+    short = [replace(job(f"s{i}", [option("v100", 1.0)], 900.0), created_at=NOW) for i in range(3)]
+    plan = decide(replace(case, jobs=(long, *short)))
+    start = next(a.start_seconds for a in plan.assignments if a.job == long.key)
+    if 1 + hours > times:
+        assert start == 0.0
+    elif 1 + hours < times:
+        assert start == 2700.0
+
+
+def test_nobody_starves_in_a_stream() -> None:
+    """Short jobs come for ever, as fast as they are done; the long one, promised, is not put off for ever."""
     case = snapshot(
         fleet([pool("a", "v100", 1, devices=1)]), policy=replace(POLICY, objective=("WeightedCompletion",))
     )

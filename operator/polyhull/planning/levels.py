@@ -22,6 +22,7 @@ from polyhull.planning.objectives import (
     Level,
     Outcome,
     Score,
+    content,
     levels_of,
     whole,
 )
@@ -106,8 +107,10 @@ class _Goal:
 
     def best_of(self, schedules: Sequence[Schedule]) -> Schedule:
         """The best allowed one; the first where none is better, so that it never gets worse."""
-        allowed = [one for one in schedules if self.allows(one.objective)]
-        return min(allowed or schedules[:1], key=lambda one: one.objective[self.at :])
+        allowed = [one for one in schedules if self.allows(one.objective)] or schedules[:1]
+        least = min(one.objective[self.at :] for one in allowed)
+        equal = [one for one in allowed if one.objective[self.at :] == least]
+        return equal[0] if len(equal) == 1 else min(equal, key=lambda one: content(self.instance, one))
 
     def sought(self, best: Schedule, steps: int, dice: Dice) -> tuple[Schedule, int]:
         mine = [j for j in best.order if self.instance.tiers[j] == self.tier and best.slots[j] is not None]

@@ -7,6 +7,7 @@ weighted sum of finishes, which only decides between equals. Adding a level: doc
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from math import isfinite
 
 from polyhull.domain.snapshot import Snapshot
@@ -161,6 +162,15 @@ def clearly_better(fresh: Score, present: Score, levels: Sequence[Level], minimu
             if new > (now if level is levels[-1] else level.allowance(now)):
                 return False
     return False
+
+
+def content(instance: Instance, schedule: Schedule) -> str:
+    """What decides between schedules of equal score: who runs where and when, told by content, not by name."""
+    lines = []
+    for job, options, slot in zip(instance.jobs, instance.choices, schedule.slots, strict=True):
+        where = "" if slot is None else f"{options[slot.choice].name} {slot.start!r} {slot.end!r}"
+        lines.append(f"{job.work_quantity!r} {job.created_at!r} {where}")
+    return sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def late_weight(outcome: Outcome) -> float:
