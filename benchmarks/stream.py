@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from random import Random
 
-from benchmarks.figures import Figure, at_most
+from benchmarks.figures import Figure, at_most, percentile, report
 from benchmarks.instances import Shape, gavel_skyplane, load_sources
 from polyhull.controller.planner import gains
 from polyhull.domain.decision import Assignment, Decision, Opportunity, Transfer
@@ -206,6 +206,15 @@ def day(data: Path | None, jobs: int = JOBS, seconds: float = DAY_SECONDS, steps
     return Stream(replace(base, jobs=(), policy=policy), arriving(base.jobs, seconds, 1))
 
 
+def stretches(stream: Stream) -> list[float]:
+    """Of each job: from arrival to end, over what it takes on the fastest device there is, its data at hand."""
+    out = []
+    for job in stream.arrivals:
+        fastest = job.work_quantity / max(option.rate_per_second or 0.0 for option in job.options)
+        out.append(stream.account.flow_hours[job.key] * HOUR / (fastest + stream.base.policy.startup_seconds))
+    return out
+
+
 def stability(data: Path | None) -> Iterator[Figure]:
     """How calm the plan is over a day of arrivals and noise."""
     stream = day(data)
@@ -218,3 +227,7 @@ def stability(data: Path | None) -> Iterator[Figure]:
     )
     yield at_most("stability moves per job-hour", account.moves_per_job_hour, "1/h", MOST_MOVES_PER_JOB_HOUR, what)
     yield at_most("stability moves straight back (A, B, A)", float(account.back), "moves", 0.0, what)
+    flows = list(account.flow_hours.values())
+    yield report("stability flow time, mean", sum(flows) / len(flows), "h", what)
+    yield report("stability flow time, p95", percentile(flows, 0.95), "h", what)
+    yield report("stability stretch, largest (flow over fastest run)", max(stretches(stream)), "x", what)
