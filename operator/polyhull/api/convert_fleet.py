@@ -223,6 +223,7 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             if spec.bandwidth_margin
             else plain.bandwidth_margin,
             startup_seconds=plain.startup_seconds if spec.startup_seconds is None else float(spec.startup_seconds),
+            cost_budget=found.maybe_decimal(spec.cost_budget),
             minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
             move_budget=calm.move_budget,
             cool_down_seconds=plain.cool_down_seconds if cool_down is None else float(cool_down),
@@ -264,7 +265,15 @@ def namespace_rule(
     )
 
 
-_FLEET_FIELDS = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds")
+_FLEET_FIELDS = (
+    "objective",
+    "stabilisation",
+    "solver",
+    "overlapChunks",
+    "bandwidthMargin",
+    "startupSeconds",
+    "costBudget",
+)
 _SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicySpec.model_fields.items()}
 
 

@@ -43,6 +43,8 @@ class Policy:
     """Share of a link's nominal bandwidth the plan counts on."""
     startup_seconds: float = 2.0
     """Image and rendezvous: from release to running. Measured on the proving ground; see docs/benchmarks.md."""
+    cost_budget: float | None = None
+    """The most that unfinished jobs may cost from now on, devices and bytes; None: no limit."""
     minimum_gain: float = 0.05
     """A new full plan replaces the present one only if a level is better by this share, and so again for each waiting
     job that it moves. Measured rates are off by 5 %: less is noise."""

@@ -6,7 +6,7 @@ already running is a constant. Seconds, bytes, bytes per second, and whole resou
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,6 +193,11 @@ class ModelData:
     fixed_seconds: float
     """The longest remaining time of what already runs: no schedule ends earlier."""
     caps: tuple[PowerCap, ...] = ()
+    price: Floats = field(default_factory=lambda: np.zeros(0))
+    """[column] what one job costs by it."""
+    budget: float = math.inf
+    """What running jobs leave of the policy's; infinite without one, or where it does not even pay each job's
+    cheapest column (then some are left out, which the bound is not about)."""
     whole: WholeCopies | None = None
     """Set: the arrays speak of the executed class (whole copies over single paths) instead of class Pi."""
 
@@ -255,6 +260,8 @@ def model_data(
         need_site=needs[:, 2].copy(),
         pools=tuple(_pool(pool, admission, fixed, jobs) for pool in pools),
         caps=_caps(admission, pools, fixed),
+        price=np.array([column.price for column in flat], dtype=np.float64),
+        budget=_budget(snapshot, flat, job_class, classes, fixed),
         links=links,
         link_source=tuple(network.links[name].source for name in links),
         link_target=tuple(network.links[name].target for name in links),
@@ -328,6 +335,24 @@ def _active(admission: Admission, position: dict[str, int]) -> tuple[tuple[tuple
         if data is not None and links:
             found.append((links, usable_rate(transfer), admission.remaining_transfer(data, transfer)))
     return tuple(found)
+
+
+def _budget(
+    snapshot: Snapshot,
+    flat: tuple[Column, ...],
+    job_class: Ints,
+    classes: tuple[tuple[Key, ...], ...],
+    fixed: Sequence[Column],
+) -> float:
+    if snapshot.policy.cost_budget is None:
+        return math.inf
+    left = snapshot.policy.cost_budget - sum(column.price for column in fixed)
+    least = np.full(len(classes), math.inf)
+    np.minimum.at(least, job_class, np.array([column.price for column in flat]))
+    needed = float((least * np.array([len(members) for members in classes])).sum())
+    # The same slack as the checker's, so that no plan it lets pass is proved impossible.
+    left = left * (1.0 + 2e-6) + 2e-6
+    return left if needed <= left else math.inf
 
 
 def _caps(admission: Admission, pools: Sequence[Pool], fixed: Sequence[Column]) -> tuple[PowerCap, ...]:

@@ -201,7 +201,7 @@ _STAGES = (
     "ServiceAccountNotAllowed", "SiteSelector",
     "Confidential", "Excluded", "PoolTooSmall", "NodesUnavailable", "Taint", "PowerUnknown", "PowerCap",
     "NoRate", "DataSetUnknown", "Residency",
-    "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "NoReachableReplica",
+    "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "NoReachableReplica", "Budget",
 )  # fmt: skip
 """Rules in the order they are checked: the refusal that came latest was nearest to a yes."""
 

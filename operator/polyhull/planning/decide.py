@@ -10,6 +10,7 @@ from polyhull.domain.decision import Baselines, BoundKind, Decision, SolverRepor
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import Prove
+from polyhull.planning.afford import allotted, payable
 from polyhull.planning.calm import adopted
 from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
@@ -31,13 +32,14 @@ from polyhull.planning.start import first_schedules, ranked
 def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     """The joint plan of everything. `prove` runs the exact solver (up to `policy.solver.exact_jobs` jobs)."""
     snapshot = canonical(snapshot)
-    columns = build_columns(snapshot)
+    columns = payable(snapshot, build_columns(snapshot))
     guide = guided(snapshot, columns)
-    reserved = reserve(snapshot, columns, standing(snapshot, columns, guide.services))
+    within = allotted(snapshot, columns, guide.choice)
+    reserved = reserve(snapshot, within, standing(snapshot, columns, guide.services))
     limits = snapshot.policy.solver
 
     fresh, baselines, steps = searched(reserved, guide)
-    better, raised = best_quality(reserved, columns, fresh, by_quality(snapshot, columns))
+    better, raised = best_quality(reserved, within, fresh, by_quality(snapshot, columns))
     if not same_places(better.services, reserved.services):
         again, baselines, more = searched(better, guide)
         reserved, fresh, steps = better, min(raised, again, key=lambda one: one.objective), steps + more
@@ -45,7 +47,8 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     left_out = frozenset(job.key for job, slot in zip(instance.jobs, fresh.slots, strict=True) if slot is None)
     bound, kind = bound_without(snapshot, columns, guide, reserved.services, left_out)
     status = "Feasible"
-    if prove is not None and makespan_first(snapshot) and 0 < len(instance.jobs) <= limits.exact_jobs:
+    provable = makespan_first(snapshot) and snapshot.policy.cost_budget is None
+    if prove is not None and provable and 0 < len(instance.jobs) <= limits.exact_jobs:
         proved = prove_and_improve(reserved, columns, fresh, bound, prove)
         reserved, fresh, status = proved.reserved, proved.schedule, proved.status
         if proved.lower_bound_seconds > bound:
@@ -73,9 +76,9 @@ def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int
 def quick(snapshot: Snapshot) -> Decision:
     """The present plan with arrivals inserted at their earliest finish; nothing is solved and nothing proved."""
     snapshot = canonical(snapshot)
-    columns = build_columns(snapshot)
+    columns = payable(snapshot, build_columns(snapshot))
     guide = unguided(snapshot, columns)
-    reserved = reserve(snapshot, columns, guide.services)
+    reserved = reserve(snapshot, allotted(snapshot, columns, guide.choice), guide.services)
     present = keep(reserved.instance)
     schedule = present.schedule if present is not None else first_schedules(reserved.instance, None)[0]
     report = SolverReport(0.0, "Inserted into the present plan" if present is not None else "Feasible", 0)

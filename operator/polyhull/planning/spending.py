@@ -35,11 +35,11 @@ def cost(outcome: "Outcome") -> float:
         total += choice.column.price
         column = choice.column
         if slot.waits > 0.0:
-            total += column.price * slot.waits / column.length_seconds
+            total += column.price * slot.waits / column.hold_seconds
         moves.update(choice.moves)
         for node, pods in slot.nodes:
             if node >= len(instance.base_nodes[choice.pool]) and column.devices > 0:
-                prices[choice.pool] = column.price / (column.length_seconds * column.devices)
+                prices[choice.pool] = column.price / (column.hold_seconds * column.devices)
                 paid = pods * column.devices_per_replica * (slot.end - slot.start)
                 grown.setdefault((choice.pool, node), []).append((slot.start, slot.end, paid))
     for (pool, _), uses in sorted(grown.items()):

@@ -16,6 +16,7 @@ from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Fleet, Lin
 from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
+from polyhull.planning.validate_budget import budget
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_stores import stores
 from polyhull.planning.validate_streams import chunks, reading_seconds, streams
@@ -63,6 +64,7 @@ class _Checker:
                 yield from self._service(service, plan)
         yield from self._nodes()
         yield from self._links()
+        yield from budget(self.snapshot, self.decision)
         yield from watts(self.snapshot, self.decision, self._brought_up)
         yield from stores(self.snapshot, self.decision)
 

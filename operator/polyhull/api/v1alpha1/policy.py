@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from polyhull.api.v1alpha1.common import (
     Count,
+    Decimal,
     LabelSelector,
     Model,
     Name,
@@ -89,6 +90,9 @@ class PlacementPolicySpec(Model):
     """default only: share of a link's bandwidth that plans count on."""
     startup_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
     """default only: from release to running (image, rendezvous)."""
+    cost_budget: Decimal | None = None
+    """default only: the most that all unfinished jobs may cost from now on: devices while held, and bytes over links.
+    What ended jobs have cost, services, and unused parts of growth nodes are not in it. Jobs beyond it wait."""
     namespace_selector: LabelSelector | None = None
     priority_range: PriorityRange | None = None
     max_jobs: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -101,7 +105,7 @@ class PlacementPolicySpec(Model):
     ) = None
 
 
-_FLEET = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds")
+_FLEET = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds", "costBudget")
 _NAMESPACE = ("namespaceSelector", "deviceLimits")
 
 

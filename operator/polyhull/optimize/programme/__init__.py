@@ -13,6 +13,7 @@ O(1). Rows come in the same order for every T: prices found at one T may be trie
 from collections.abc import Callable
 
 from polyhull.optimize.data import ModelData
+from polyhull.optimize.programme.budget import budget_rows
 from polyhull.optimize.programme.copies import copy_rows
 from polyhull.optimize.programme.cuts import cut_rows
 from polyhull.optimize.programme.flows import flow_rows
@@ -43,6 +44,7 @@ ROWS: tuple[Callable[[Frame], None], ...] = (
     cut_rows,
     service_rows,
     power_rows,
+    budget_rows,
     rate_rows,
 )
 

@@ -1,0 +1,132 @@
+"""A plan's budget: held by both simulators and the checker; jobs it has no room for wait and say so."""
+
+from dataclasses import replace
+from itertools import permutations, product
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
+from polyhull.optimize.bound import lower_bound
+from polyhull.optimize.columns import build_columns
+from polyhull.optimize.data import model_data
+from polyhull.optimize.definition import largest_share
+from polyhull.optimize.highs import solve
+from polyhull.optimize.programme import programme
+from polyhull.planning.decide import decide
+from polyhull.planning.validate import validate
+from tests.builders import data_set, fleet, job, link, option, pool, snapshot
+
+PROFILE = settings(max_examples=10, deadline=None, derandomize=True, database=None)
+SEEDS = st.integers(0, 100_000)
+
+
+def limited(seed: int, jobs: int = 6, budget: float | None = None) -> Snapshot:
+    """A dear fast pool and a cheap slow one behind a link with a price; a budget between scarce and plenty."""
+    dice = Random(seed)
+    work = [
+        job(
+            f"job{i}",
+            [option("v100", 3.0, devices=dice.choice([1, 2])), option("k80", 1.0, devices=1)],
+            dice.choice([600.0, 1800.0, 3600.0]),
+            ["set"] if dice.random() < 0.3 else [],
+        )
+        for i in range(jobs)
+    ]
+    pools = [pool("a", "v100", 1, 4, price_per_device_hour=9.0), pool("b", "k80", 1, 4, price_per_device_hour=1.0)]
+    links = [link("b", "a", 1.0, price_per_gigabyte=0.05), link("a", "b", 1.0)]
+    some = dice.uniform(1.0, 14.0) if budget is None else budget
+    policy = Policy(
+        startup_seconds=1.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=100), cost_budget=some
+    )
+    return snapshot(fleet(pools, links), work, [data_set("set", 4.0, "b")], policy=policy)
+
+
+@PROFILE
+@given(SEEDS)
+def test_the_budget_is_held_and_who_waits_says_why(seed: int) -> None:
+    case = limited(seed)
+    plan = decide(case)
+    assert plan.violations == ()
+    assert (plan.footprint.cost or 0.0) <= (case.policy.cost_budget or 0.0) * (1 + 1e-6) + 1e-6
+    assert {one.reason for one in plan.unplaced} <= {"Budget"}
+    assert plan.lower_bound_seconds <= plan.makespan_seconds * (1 + 1e-9)
+
+
+@PROFILE
+@given(SEEDS)
+def test_a_plan_that_spends_more_is_refused(seed: int) -> None:
+    case = limited(seed)
+    free = decide(replace(case, policy=replace(case.policy, cost_budget=None)))
+    told = validate(case, replace(free, lower_bound_seconds=0.0))
+    assert any("budget" in line for line in told) == (
+        (free.footprint.cost or 0.0) > (case.policy.cost_budget or 0.0) * (1 + 1e-6) + 1e-6
+    )
+
+
+@PROFILE
+@given(SEEDS, st.floats(1.0, 3.0))
+def test_more_money_never_raises_the_bound(seed: int, times: float) -> None:
+    case = limited(seed, 8)
+    columns = build_columns(case)
+    least: dict[object, float] = {}
+    for column in columns.columns:
+        least[column.job] = min(least.get(column.job, column.price), column.price)
+    enough = sum(least.values()) * 1.01
+    poor, rich = (replace(case, policy=replace(case.policy, cost_budget=enough * by)) for by in (1.0, times))
+    low, high = (lower_bound(model_data(one, columns)).seconds for one in (poor, rich))
+    assert high <= low * 1.002, "bisection stops at 0.1 %"
+
+
+@PROFILE
+@given(SEEDS, st.booleans())
+def test_rows_and_definition_agree(seed: int, rates: bool) -> None:
+    case = limited(seed, budget=12.0)
+    data = model_data(case, build_columns(case))
+    seconds = 900.0 + seed % 3000
+    found = solve(programme(data, seconds, strengthened=not rates, light=not rates))
+    assert found.optimal
+    assert found.share == pytest.approx(largest_share(data, seconds, rates), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bound_below_everything_tried(seed: int) -> None:
+    """Three jobs without data: every column in every order that the budget pays."""
+    case = limited(seed, 3, budget=4.0)
+    case = replace(case, jobs=tuple(replace(one, inputs=()) for one in case.jobs), data_sets=())
+    columns = build_columns(case).columns
+    by_job = [[one for one in columns if one.job == job.key] for job in case.jobs]
+    best = float("inf")
+    for choice in product(*by_job):
+        if sum(one.price for one in choice) > 4.0:
+            continue
+        for order in permutations(choice):
+            ends: list[tuple[float, str, int]] = []
+            for one in order:
+                starts = sorted({0.0, *(end for end, _, _ in ends)})
+                start = next(
+                    at
+                    for at in starts
+                    if sum(n for end, where, n in ends if where == one.pool and end > at) + one.devices <= 4
+                )
+                ends.append((start + one.length_seconds, one.pool, one.devices))
+            best = min(best, max(end for end, _, _ in ends))
+    plan = decide(case)
+    if best == float("inf"):
+        assert plan.unplaced
+    else:
+        assert plan.unplaced == () and plan.violations == ()
+        assert plan.lower_bound_seconds <= best * (1 + 1e-9) <= plan.makespan_seconds * (1 + 1e-8)
+
+
+def test_by_hand() -> None:
+    """An hour on four V100s at 9 each costs 36, three on a K80 cost 3: 10 pay for three slow jobs, no fast one."""
+    work = [job(f"job{i}", [option("v100", 3.0, devices=4), option("k80", 1.0)], 10_796.0) for i in range(4)]
+    pools = [pool("a", "v100", 1, 4, price_per_device_hour=9.0), pool("b", "k80", 1, 4, price_per_device_hour=1.0)]
+    policy = Policy(startup_seconds=1.0, solver=SolverLimits(search_steps=50), cost_budget=10.0)
+    plan = decide(snapshot(fleet(pools), work, policy=policy))
+    assert {one.pool for one in plan.assignments} == {"b/k80"} and len(plan.assignments) == 3
+    (left,) = plan.unplaced
+    assert left.reason == "Budget" and "costs 2.999" in left.message and "1.0" in left.message
