@@ -3,7 +3,8 @@
 Money is allotted per job, so that whatever the search does within the allotments holds the budget. First, jobs are
 left out until what is cheapest for the others can be paid (lower tiers first, then the dearest). Each of the others
 is allotted what the programme's column for it costs; while that is too much, the column that saves most money per
-second lost gives way; what is left over goes to the longest jobs.
+second lost gives way; what is left over goes to the longest jobs. From everybody's cheapest upwards is the other way;
+the better of the two by the longest job and the fullest pool is taken.
 """
 
 from collections.abc import Mapping
@@ -17,11 +18,13 @@ from polyhull.optimize.columns import Column, ColumnSet, Inadmissible
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One column of a job: what it costs at most (bytes and provisioning included), and when it could end at best."""
+    """One column of a job: what it costs at most (bytes and provisioning included), when it could end at best, and
+    the seconds that it takes of its whole pool."""
 
     money: float
     seconds: float
     name: tuple[str, str]
+    share_seconds: float
 
 
 Offers = Mapping[Key, list[Offer]]
@@ -72,10 +75,18 @@ def allotted(snapshot: Snapshot, columns: ColumnSet, wanted: Choice | None) -> C
 
 def _allowances(offers: Offers, wanted: Choice, budget: float) -> dict[Key, float]:
     """Money of each job; together no more than the budget, if that pays everybody's cheapest."""
-    chosen: dict[Key, Offer] = {}
+    by_programme: dict[Key, Offer] = {}
     for key in sorted(offers):
         named = next((one for one in offers[key] if one.name == wanted.get(key)), None)
-        chosen[key] = named or min(offers[key], key=lambda one: (one.seconds, one.money, one.name))
+        by_programme[key] = named or min(offers[key], key=lambda one: (one.seconds, one.money, one.name))
+    cheapest = {key: min(some, key=lambda one: (one.money, one.seconds, one.name)) for key, some in offers.items()}
+    found = [_raised(offers, _lowered(offers, by_programme, budget), budget), _raised(offers, cheapest, budget)]
+    return {key: one.money for key, one in min(found, key=_span).items()}
+
+
+def _lowered(offers: Offers, chosen: dict[Key, Offer], budget: float) -> dict[Key, Offer]:
+    """Down to the budget, least time lost per money first."""
+    chosen = dict(chosen)
     spent = sum(one.money for one in chosen.values())
     heap = [step for key in sorted(chosen) if (step := _step(key, chosen[key], offers[key])) is not None]
     heapify(heap)
@@ -87,15 +98,33 @@ def _allowances(offers: Offers, wanted: Choice, budget: float) -> dict[Key, floa
         step = _step(key, cheaper, offers[key])
         if step is not None:
             heappush(heap, step)
-    for key in sorted(chosen, key=lambda key: (-chosen[key].seconds, key)):
+    return chosen
+
+
+def _raised(offers: Offers, chosen: dict[Key, Offer], budget: float) -> dict[Key, Offer]:
+    """What is left to the longest job of the moment, by its cheapest quicker column, as long as one is paid for."""
+    chosen = dict(chosen)
+    left = budget - sum(one.money for one in chosen.values())
+    heap = [(-chosen[key].seconds, key) for key in sorted(chosen)]
+    heapify(heap)
+    while heap:
+        _, key = heappop(heap)
         now = chosen[key]
-        quicker = [
-            one for one in offers[key] if one.seconds < now.seconds and one.money - now.money <= budget - spent
-        ]
+        quicker = [one for one in offers[key] if one.seconds < now.seconds and one.money - now.money <= left]
         if quicker:
-            chosen[key] = min(quicker, key=lambda one: (one.seconds, one.money, one.name))
-            spent += chosen[key].money - now.money
-    return {key: one.money for key, one in chosen.items()}
+            chosen[key] = min(quicker, key=lambda one: (one.money, one.seconds, one.name))
+            left -= chosen[key].money - now.money
+            heappush(heap, (-chosen[key].seconds, key))
+    return chosen
+
+
+def _span(chosen: Mapping[Key, Offer]) -> float:
+    """Seconds that it takes at least: the longest job, or the fullest pool."""
+    pools: dict[str, float] = {}
+    for key in sorted(chosen):
+        one = chosen[key]
+        pools[one.name[0]] = pools.get(one.name[0], 0.0) + one.share_seconds
+    return max([0.0, *pools.values(), *(one.seconds for one in chosen.values())])
 
 
 def _step(key: Key, now: Offer, some: list[Offer]) -> tuple[float, Key, tuple[str, str]] | None:
@@ -107,6 +136,11 @@ def _step(key: Key, now: Offer, some: list[Offer]) -> tuple[float, Key, tuple[st
 
 def _offers(snapshot: Snapshot, columns: ColumnSet) -> dict[Key, list[Offer]]:
     growth = {pool.name: pool.growth.provision_seconds for pool in snapshot.fleet.pools if pool.growth is not None}
+    devices = {
+        pool.name: sum(node.free.devices for node in pool.nodes)
+        + (pool.growth.nodes * pool.growth.shape.devices if pool.growth is not None else 0)
+        for pool in snapshot.fleet.pools
+    }
     bytes_: dict[tuple[Key, str], float] = {}
     for route in columns.routes:
         at = (route.data_set, route.store)
@@ -120,7 +154,8 @@ def _offers(snapshot: Snapshot, columns: ColumnSet) -> dict[Key, list[Offer]]:
             moves = {(need.data_set, need.store) for need in column.needs if not need.present}
             money += sum(bytes_.get(move, 0.0) for move in sorted(moves))
             soonest = max(column.head_seconds, column.transfer_seconds) + column.length_seconds
-            out.setdefault(column.job, []).append(Offer(money, soonest, column.name))
+            share = column.devices * held / max(1, devices.get(column.pool, 0))
+            out.setdefault(column.job, []).append(Offer(money, soonest, column.name, share))
     return out
 
 

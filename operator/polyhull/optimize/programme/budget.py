@@ -11,5 +11,5 @@ def budget_rows(frame: Frame) -> None:
     if not np.isfinite(data.budget):
         return
     scale = max(data.budget, float(data.price.max(initial=0.0)), 1e-9)
-    spent = data.price * frame.weight / scale
+    spent = data.price * data.multiplicity[data.job_class] / scale
     frame.matrix.add(("budget", 0), 0.0, (frame.Y, spent), (frame.rho, np.array([-data.budget / scale])))
