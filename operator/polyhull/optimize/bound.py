@@ -24,8 +24,9 @@ _TRIALS = 6
 SMALL = 500
 """Up to this many columns the strengthened programme is used from the start."""
 LARGE = 12_000
-"""From this many columns on the descent by prices answers; where it is not built only the light programme is used,
-and few of them."""
+"""From this many columns on only the light programme is used, and few of them."""
+PRICED = 40_000
+"""From this many columns on the descent by prices answers where it is built, and all programmes are used again."""
 _SETTLED = 1.02
 """By prices the light programme comes again until its bound is this near to what it guessed."""
 _FIRST = 1.5
@@ -67,7 +68,7 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
         kind = BoundKind.STRENGTHENED if math.isfinite(low) and low > 0.0 else BoundKind.NONE
         return Bound(low if kind is not BoundKind.NONE else 0.0, kind, "NothingToPlace", 0)
     span = _Range(low, math.inf)
-    by_price = len(data.columns) > LARGE and library() is not None
+    by_price = priced_beyond(data)
     large = len(data.columns) > LARGE and not by_price
     light = len(data.columns) > small
     seconds = low / _DOWN * (_FIRST if light else 1.0 + 1e-9)
@@ -120,9 +121,14 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
     return Bound(max(0.0, span.low * _DOWN), kind, status, span.steps, *(best or (None, None)))
 
 
+def priced_beyond(data: ModelData) -> bool:
+    """Whether prices answer: columns are many, and the descent is built."""
+    return len(data.columns) > PRICED and library() is not None
+
+
 def answer(built: Programme, data: ModelData) -> Solution:
-    """By a linear solver, or by prices alone beyond `LARGE` columns."""
-    compiled = library() if len(data.columns) > LARGE else None
+    """By a linear solver, or by prices alone beyond `PRICED` columns."""
+    compiled = library() if priced_beyond(data) else None
     found = by_prices(built, data, compiled) if compiled is not None else None
     return found if found is not None else solve(built)
 

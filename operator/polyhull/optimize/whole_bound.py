@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhull.domain.workloads import Key
-from polyhull.optimize.bound import LARGE, TOLERANCE, slowest
+from polyhull.optimize.bound import LARGE, TOLERANCE, answer, priced_beyond, slowest
 from polyhull.optimize.certificate import priced, share_at_most
 from polyhull.optimize.data import ModelData
 from polyhull.optimize.highs import Solution, solve
@@ -32,6 +32,9 @@ _SMALL = 4_000
 """Up to this many columns of critical jobs a programme is solved in tenths of a second: many are affordable."""
 _REACH = 1.5
 """The critical jobs' bound is sought up to this multiple of what is known."""
+_SHARPENED, _NEAR = 150_000, 1.003
+"""Up to this many columns exact programmes follow those by prices, from this multiple of what they proved on: the
+rows that strengthen are found at vertices."""
 _LIGHT, _CLOSE = 4, 5e-3
 """At first so many programmes of all jobs, until the share is as close to 1."""
 
@@ -69,7 +72,11 @@ def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None =
         return WholeBound(search.low if math.isfinite(search.low) else 0.0, (), "NothingToPlace", 0)
     critical = np.zeros(len(data.jobs), dtype=np.bool_)
     layout = Layout(data)
-    _light(layout, search)
+    _light(layout, search, search.low * _FIRST)
+    if priced_beyond(data):
+        if len(data.columns) > _SHARPENED:
+            return WholeBound(search.low * _DOWN, (), search.status, search.steps, *(search.best or (None, None)))
+        _light(layout, search, search.low * _NEAR, exact=True)
     paying = _paying(data, *search.best) if search.best is not None else critical
     for _ in range(_ROUNDS):
         if programmes == 0 or not paying[~critical].any():
@@ -81,12 +88,12 @@ def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None =
     return WholeBound(search.low * _DOWN, keys, search.status, search.steps, *(search.best or (None, None)))
 
 
-def _light(layout: Layout, search: _Search) -> None:
-    """All jobs without strengthening, until the share is close to 1."""
-    seconds = search.low * _FIRST
+def _light(layout: Layout, search: _Search, seconds: float, exact: bool = False) -> None:
+    """All jobs without strengthening from T = `seconds` on, until the share is close to 1; many columns by prices
+    unless `exact`."""
     for _ in range(_LIGHT):
         built = programme(layout.data, seconds, light=True, layout=layout)
-        found = _solved(built, search)
+        found = _solved(built, search, None if exact else layout.data)
         if found is None:
             return
         search.best = (built, found)
@@ -117,8 +124,8 @@ def _all(layout: Layout, search: _Search) -> NDArray[np.bool_]:
     return np.zeros(len(data.jobs), dtype=np.bool_)
 
 
-def _solved(built: Programme, search: _Search) -> Solution | None:
-    found = solve(built)
+def _solved(built: Programme, search: _Search, by_price: ModelData | None = None) -> Solution | None:
+    found = solve(built) if by_price is None else answer(built, by_price)
     search.steps += 1
     if not found.optimal:
         search.status = f"{found.status} at T = {built.seconds:.6g} s; the bound before it stands"

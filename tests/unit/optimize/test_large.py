@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize import bound as bounds
+from polyhull.optimize import whole_bound
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.certificate import share_at_most
 from polyhull.optimize.columns import build_columns
@@ -216,15 +217,17 @@ def test_a_programme_by_prices_is_near_the_exact_one(
 def test_the_bound_by_prices_holds_and_is_near_the_exact_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     shot = mid(seed)
     exact = lower_bound(data_of(shot), limit=20).seconds
-    monkeypatch.setattr(bounds, "LARGE", 0)
+    monkeypatch.setattr(bounds, "PRICED", 0)
     found = lower_bound(data_of(shot), limit=20, small=0)
     assert exact * 0.98 <= found.seconds <= exact * (1 + 2e-3)
     assert found.at is not None and found.solution is not None
 
 
-@pytest.mark.parametrize("block", range(3))
-def test_no_schedule_beats_the_bound_by_prices(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "LARGE", 0)
+@pytest.mark.parametrize("sharpened", [0, 10**9])
+@pytest.mark.parametrize("block", range(2))
+def test_no_schedule_beats_the_bound_by_prices(block: int, sharpened: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_bound, "_SHARPENED", sharpened)
+    monkeypatch.setattr(bounds, "PRICED", 0)
     for seed in range(block * 10, block * 10 + 10):
         shot = tiny(seed)
         columns = build_columns(shot)

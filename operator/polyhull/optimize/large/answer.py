@@ -7,13 +7,16 @@ import numpy as np
 from polyhull.optimize.data import Floats, ModelData
 from polyhull.optimize.highs import Solution
 from polyhull.optimize.large.kernel import fits
+from polyhull.optimize.large.problem import LargeProblem
 from polyhull.optimize.large.reading import Reading
-from polyhull.optimize.large.solve import even_prices, solve
+from polyhull.optimize.large.solve import Answer, even_prices, solve
 from polyhull.optimize.programme import Programme
 
 GAP = 0.0015
 """Where the passes stop; the certificate's own figure is printed, whatever it is."""
 PASSES = 300
+_LEAST, _KEPT = (1e-2, 3e-3, 1e-3, 1e-4, 1e-6), 1.0 - 1e-4
+"""Shares of all prices below which a room's price is dropped, and how much of the bound that must leave."""
 
 
 def by_prices(built: Programme, data: ModelData, library: ctypes.CDLL) -> Solution | None:
@@ -34,5 +37,16 @@ def by_prices(built: Programme, data: ModelData, library: ctypes.CDLL) -> Soluti
     share = 1.0 / found.upper if found.upper > 0.0 else 0.0
     primal[reading.columns] = found.shares * share
     primal[-1] = share
-    prices: Floats = reading.programme_prices(found.prices)
+    prices: Floats = reading.programme_prices(_sparse(problem, found))
     return Solution("Optimal", share, primal, prices, found.passes)
+
+
+def _sparse(problem: LargeProblem, found: Answer) -> Floats:
+    """Its prices without the many that are next to nothing, where that costs next to nothing."""
+    weight = found.prices * problem.room
+    proved = problem.load_at_least(found.prices)
+    for least in _LEAST:
+        fewer = np.where(weight >= least * weight.sum(), found.prices, 0.0)
+        if problem.load_at_least(fewer) >= proved * _KEPT:
+            return fewer
+    return found.prices
