@@ -1,7 +1,7 @@
 """Anytime search: what must end by a target is put on a board; what finds no place there is a bank to be emptied.
 
-A step takes some jobs off the pools or links that a banked job could use and puts them and the bank back in another
-order, into the programme's cheapest columns first. It is kept if the bank does not grow, else undone. An empty bank
+A step takes off some jobs, neighbours in time, from the pools or links that a banked job waits for and puts them and
+the bank back in another order, into the programme's cheapest columns first. It is kept if the bank does not grow, else undone. An empty bank
 is a schedule that ends by the target: the serial simulation runs it again in the order of its starts (which moves
 everything to the left), and the target sinks. A target that resists is raised half-way to the best schedule.
 The cost of a step does not grow with the number of jobs. Budgets count steps, never seconds; more steps go on from
@@ -15,19 +15,20 @@ from typing import Protocol
 
 from polyhull.planning.board import Board
 from polyhull.planning.dice import Dice
-from polyhull.planning.instance import Choice, Instance
+from polyhull.planning.instance import Instance
 from polyhull.planning.kernels import CompiledTierSearch, Simulator, library
 from polyhull.planning.objectives import makespan_score
 from polyhull.planning.schedule import Schedule
-from polyhull.planning.simulate import State, place, run
+from polyhull.planning.simulate import State, place, run, try_choice
 
 Ranking = Sequence[Sequence[int]]
 """Per job its columns, the most promising first."""
 
-COLUMNS = 8
-"""So many of a job's columns that can end by the target are tried."""
+COLUMNS = 16
+"""So many of a job's columns that can end by the target are tried, in half of the steps only `NARROW`."""
+NARROW = 8
 _LEAST_RUIN, _MOST_RUIN = 3, 12
-_PATIENCE = 150
+_PATIENCE = 500
 """Steps without progress after which a target is given up."""
 _CHUNK = 250
 """With several tiers: steps of one before the next has its turn."""
@@ -352,10 +353,11 @@ class TierSearch:
         order = self._shuffled(out + self._bank, seed)
         most = self._cost - _TEMPERATURE * log(dice.share())
         soonest = dice.below(3) == 0
+        breadth = NARROW if dice.below(2) else COLUMNS
         bank: list[int] = []
         cost = 0.0
         for j in order:
-            columns = self._allowed[j]
+            columns = self._allowed[j][:breadth]
             if dice.below(4) == 0 and columns:
                 turn = dice.below(len(columns))
                 columns = columns[turn:] + columns[:turn]
@@ -371,44 +373,48 @@ class TierSearch:
             self._lowest, self._failures = cost, 0
 
     def _victims(self, seed: int) -> list[int]:
-        """Jobs in the way of a banked one: on one or two pools it could use, or on a link that brings its data."""
-        dice, board, instance = self._dice, self._board, self.instance
-        choice = self._random_choice(seed)
-        if dice.below(4) or not choice.moves:
-            pool = sorted(board.on_pool[choice.pool])
-            other = choice.pool
-            if dice.below(3):
-                other = self._random_choice(seed).pool
-                if other == choice.pool and pool:
-                    victim = pool[dice.below(len(pool))]
-                    other = self._random_choice(victim).pool if self._allowed[victim] else other
-            if other != choice.pool:
-                pool += sorted(board.on_pool[other])
-        else:
-            pool = self._on_links(
-                {link for m in choice.moves for way in instance.moves[m].ways for link in way.links}
-            )
-        out: list[int] = []
-        for _ in range(_LEAST_RUIN + dice.below(_MOST_RUIN - _LEAST_RUIN + 1)):
-            if not pool:
-                break
-            at = dice.below(len(pool))
-            out.append(pool[at])
-            pool[at] = pool[-1]
-            pool.pop()
-        return out
+        """Jobs in the way of a banked one in one or two of its columns (or of one in its way): neighbours in time."""
+        dice, slots = self._dice, self._board.slots
+        found = sorted(self._in_the_way(seed, self._random_choice(seed)))
+        if dice.below(3):
+            other = seed
+            if found and dice.below(3) == 0:
+                other = found[dice.below(len(found))]
+                if not self._allowed[other]:
+                    other = seed
+            found = sorted({*found, *self._in_the_way(other, self._random_choice(other))})
+        most = _LEAST_RUIN + dice.below(_MOST_RUIN - _LEAST_RUIN + 1)
+        if not found:
+            return []
+        starts = {j: slot.start for j in found if (slot := slots[j]) is not None}
+        centre = starts[found[dice.below(len(found))]]
+        return sorted(found, key=lambda j: (abs(starts[j] - centre), j))[:most]
 
-    def _random_choice(self, j: int) -> Choice:
+    def _random_choice(self, j: int) -> int:
         columns = self._allowed[j]
-        return self.instance.choices[j][columns[self._dice.below(len(columns))]]
+        n = min(NARROW, len(columns)) if self._dice.below(4) else len(columns)
+        return columns[self._dice.below(n)]
 
-    def _on_links(self, links: set[int]) -> list[int]:
-        board, found = self._board, set()
+    def _in_the_way(self, j: int, column: int) -> set[int]:
+        """Of a job in one of its columns: transfers if its data would come too late, else the pool's jobs."""
+        instance, board = self.instance, self._board
+        choice = instance.choices[j][column]
+        slot, _ = try_choice(instance, board.state, choice, column)
+        links = bool(choice.moves) and (slot is None or slot.ready + choice.length > self._latest[j])
+        if self._dice.below(8) == 0:
+            links = bool(choice.moves) and not links
+        if not links:
+            return board.on_pool[choice.pool]
+        return self._on_links({link for m in choice.moves for way in instance.moves[m].ways for link in way.links})
+
+    def _on_links(self, links: set[int]) -> set[int]:
+        board = self._board
+        found: set[int] = set()
         for move, (way, _, _) in board.state.moved.items():
             readers = board.readers.get(move)
             if readers and not links.isdisjoint(self.instance.moves[move].ways[way].links):
                 found |= readers
-        return sorted(found)
+        return found
 
     def _shuffled(self, jobs: list[int], seed: int) -> list[int]:
         """Long or wide ones first, those with few places before them, with noise; sometimes at random."""

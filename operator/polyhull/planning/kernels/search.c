@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 8, LEAST_RUIN = 3, MOST_RUIN = 12, PATIENCE = 150, JOBS_PER_STEP = 10 };
+enum { COLUMNS = 16, NARROW = 8, LEAST_RUIN = 3, MOST_RUIN = 12, PATIENCE = 500, JOBS_PER_STEP = 10 };
 static const double TEMPERATURE = 0.02;
 
 typedef struct {
@@ -215,8 +215,8 @@ static void give_up(Search *s) {
 /* ---- one step */
 
 static int32_t random_choice(Search *s, int32_t j) {
-    int32_t column = s->allowed[(int64_t)j * COLUMNS + below(s, s->allowed_n[j])];
-    return s->in->choice_of[j] + column;
+    int32_t n = below(s, 4) && s->allowed_n[j] > NARROW ? NARROW : s->allowed_n[j];
+    return s->in->choice_of[j] + s->allowed[(int64_t)j * COLUMNS + below(s, n)];
 }
 
 static int by_number(const void *a, const void *b) {
@@ -224,56 +224,60 @@ static int by_number(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+static void consider(Search *s, int32_t j) {
+    if (s->seen[j] == s->seen_stamp) return;
+    s->seen[j] = s->seen_stamp;
+    jobs_add(&s->pool, j);
+}
+
 static void on_links(Search *s, int32_t choice) {
     const Instance *in = s->in;
-    s->seen_stamp++;
-    s->pool.n = 0;
     for (int32_t k = in->move_of[choice]; k < in->move_of[choice + 1]; k++)
         for (int32_t way = in->way_of[in->needs[k]]; way < in->way_of[in->needs[k] + 1]; way++)
             for (int32_t l = in->way_link_of[way]; l < in->way_link_of[way + 1]; l++) {
                 const Jobs *moves = s->board.carries + in->way_link[l];
                 for (int32_t m = 0; m < moves->n; m++) {
                     const Jobs *readers = s->board.readers + moves->of[m];
-                    for (int32_t r = 0; r < readers->n; r++) {
-                        int32_t j = readers->of[r];
-                        if (s->seen[j] == s->seen_stamp) continue;
-                        s->seen[j] = s->seen_stamp;
-                        jobs_add(&s->pool, j);
-                    }
+                    for (int32_t r = 0; r < readers->n; r++) consider(s, readers->of[r]);
                 }
             }
+}
+
+/* What is in the way of a job in one of its columns: transfers if its data would come too late, else the pool's jobs. */
+static void in_the_way(Search *s, int32_t j, int32_t choice) {
+    const Instance *in = s->in;
+    int moves = in->move_of[choice + 1] > in->move_of[choice];
+    int fits = try_choice(&s->board.state, choice, INFINITY, &s->trial);
+    int links = moves && (!fits || s->trial.ready + in->length[choice] > s->latest[j]);
+    if (below(s, 8) == 0) links = moves && !links;
+    if (links) {
+        on_links(s, choice);
+    } else {
+        const Jobs *there = s->board.on_pool + in->choice_pool[choice];
+        for (int32_t i = 0; i < there->n; i++) consider(s, there->of[i]);
+    }
     if (s->pool.n > 0) qsort(s->pool.of, (size_t)s->pool.n, sizeof(int32_t), by_number);
 }
 
-static void append(Jobs *to, const Jobs *from) {
-    for (int32_t i = 0; i < from->n; i++)
-        jobs_add(to, from->of[i]);
-}
-
 static void victims(Search *s, int32_t seed) {
-    const Instance *in = s->in;
-    int32_t choice = random_choice(s, seed), moves = in->move_of[choice + 1] - in->move_of[choice];
+    s->seen_stamp++;
     s->pool.n = s->out.n = 0;
-    if (below(s, 4) || moves == 0) {
-        int32_t pool = in->choice_pool[choice], other = pool;
-        append(&s->pool, s->board.on_pool + pool);
-        if (below(s, 3)) {
-            other = in->choice_pool[random_choice(s, seed)];
-            if (other == pool && s->pool.n > 0) {
-                int32_t victim = s->pool.of[below(s, s->pool.n)];
-                if (s->allowed_n[victim] > 0) other = in->choice_pool[random_choice(s, victim)];
-            }
+    in_the_way(s, seed, random_choice(s, seed));
+    if (below(s, 3)) {
+        int32_t other = seed;
+        if (s->pool.n > 0 && below(s, 3) == 0) {
+            other = s->pool.of[below(s, s->pool.n)];
+            if (s->allowed_n[other] == 0) other = seed;
         }
-        if (other != pool) append(&s->pool, s->board.on_pool + other);
-    } else {
-        on_links(s, choice);
+        in_the_way(s, other, random_choice(s, other));
     }
     int64_t most = LEAST_RUIN + below(s, MOST_RUIN - LEAST_RUIN + 1);
-    for (int64_t i = 0; i < most && s->pool.n > 0; i++) {
-        int32_t at = (int32_t)below(s, s->pool.n);
-        jobs_add(&s->out, s->pool.of[at]);
-        s->pool.of[at] = s->pool.of[--s->pool.n];
-    }
+    if (s->pool.n == 0) return;
+    double centre = s->board.slot[s->pool.of[below(s, s->pool.n)]].start;
+    for (int32_t i = 0; i < s->pool.n; i++)
+        s->keyed[i] = (Keyed){fabs(s->board.slot[s->pool.of[i]].start - centre), s->pool.of[i]};
+    qsort(s->keyed, (size_t)s->pool.n, sizeof(Keyed), by_key);
+    for (int64_t i = 0; i < most && i < s->pool.n; i++) jobs_add(&s->out, s->keyed[i].job);
 }
 
 static void shuffled(Search *s, int32_t seed) {
@@ -309,9 +313,11 @@ static void step(Search *s) {
     shuffled(s, seed);
     double most = s->cost - TEMPERATURE * log(share(s)), cost = 0.0;
     int soonest = below(s, 3) == 0;
+    int32_t breadth = below(s, 2) ? NARROW : COLUMNS;
     s->next_bank.n = 0;
     for (int32_t i = 0; i < s->order.n; i++) {
-        int32_t j = s->order.of[i], n = s->allowed_n[j], columns[COLUMNS];
+        int32_t j = s->order.of[i], columns[COLUMNS];
+        int32_t n = s->allowed_n[j] < breadth ? s->allowed_n[j] : breadth;
         int32_t turn = below(s, 4) == 0 && n > 0 ? (int32_t)below(s, n) : 0;
         for (int32_t k = 0; k < n; k++) columns[k] = s->allowed[(int64_t)j * COLUMNS + (turn + k) % n];
         int put = soonest ? board_put_soonest(&s->board, j, columns, n, s->latest[j])
