@@ -363,7 +363,7 @@ def _limits(spec: policy.Solver | None) -> SolverLimits:
         return otherwise if value is None else value
 
     return SolverLimits(
-        search_steps=given(spec.search_steps, plain.search_steps),
+        search_steps=spec.search_steps,
         exact_jobs=given(spec.exact_jobs, plain.exact_jobs),
         exact_deterministic_seconds=float(spec.exact_seconds or plain.exact_deterministic_seconds),
         kill_seconds=float(spec.kill_seconds or plain.kill_seconds),

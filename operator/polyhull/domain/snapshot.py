@@ -21,8 +21,8 @@ class Mode(StrEnum):
 class SolverLimits:
     """Budgets in steps, so that the same snapshot gives the same plan on any machine; `kill_seconds` only kills."""
 
-    search_steps: int = 2000
-    """Steps of the schedule search; more of them are never worse."""
+    search_steps: int | None = None
+    """Steps of the schedule search; more of them are never worse. None: by the number of jobs."""
     exact_jobs: int = 60
     """Up to this many jobs CP-SAT is asked for a proof."""
     exact_deterministic_seconds: float = 3.0
@@ -31,6 +31,15 @@ class SolverLimits:
     kill_seconds: float = 60.0
     """Wall time after which the worker is killed and the last good plan stays."""
     seed: int = 1
+
+    def steps_for(self, jobs: int) -> int:
+        """Of the makespan's search: a second or two, compiled."""
+        return min(100 * jobs, 100_000) if self.search_steps is None else self.search_steps
+
+    @property
+    def level_steps(self) -> int:
+        """Of the searches that run in Python only: deadlines and the levels behind the makespan."""
+        return 2000 if self.search_steps is None else self.search_steps
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def later_levels(instance: Instance, best: Schedule) -> Levelled:
             if not (t == 0 and k == 0 and level is MAKESPAN):
                 goal = _Goal(instance, tier, levels[: k + 1], len(caps) + k, (*caps, *own))
                 best = goal.best_of([best, *_seeds(instance, best, ahead)])
-                steps = limits.search_steps // (1 if k == 0 else 2)
+                steps = limits.level_steps // (1 if k == 0 else 2)
                 best, more = goal.sought(best, steps, Dice(limits.seed + goal.at))
                 taken += more
             own.append(level.allowance(best.objective[len(caps) + k]))

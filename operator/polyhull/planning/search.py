@@ -1,11 +1,12 @@
 """Anytime search: what must end by a target is put on a board; what finds no place there is a bank to be emptied.
 
-A step takes off some jobs, neighbours in time, from the pools or links that a banked job waits for and puts them and
-the bank back in another order, into the programme's cheapest columns first. It is kept if the bank does not grow, else undone. An empty bank
-is a schedule that ends by the target: the serial simulation runs it again in the order of its starts (which moves
-everything to the left), and the target sinks. A target that resists is raised half-way to the best schedule.
-The cost of a step does not grow with the number of jobs. Budgets count steps, never seconds; more steps go on from
-where fewer stopped, so they are never worse. Higher tiers are searched first and are in the way of lower ones.
+A step takes off some jobs, neighbours in time, from the pools or links that a banked job waits for, and puts them and
+the bank back in another order, into the programme's cheapest columns first or into those that may end soonest. It is
+kept if the bank does not grow, else undone. An empty bank is a schedule that ends by the target: the serial
+simulation runs it again in the order of its starts (which moves everything to the left), and the target sinks. A
+target that resists is raised half-way to the best schedule. A step costs the same however many jobs there are.
+Budgets count steps, never seconds; more steps go on from where fewer stopped, so they are never worse. Higher tiers
+are searched first and in the way of lower ones.
 """
 
 from collections.abc import Sequence
@@ -28,8 +29,8 @@ COLUMNS = 16
 """So many of a job's columns that can end by the target are tried, in half of the steps only `NARROW`."""
 NARROW = 8
 _LEAST_RUIN, _MOST_RUIN = 3, 12
-_PATIENCE = 500
-"""Steps without progress after which a target is given up."""
+_PATIENCE, _PATIENCE_SHARE = 100, 200
+"""Steps without progress after which a target is given up, and one more for so many steps taken."""
 _CHUNK = 250
 """With several tiers: steps of one before the next has its turn."""
 _JOBS_PER_STEP = 10
@@ -180,10 +181,16 @@ class TierSearch:
     _cost: float = 0.0
     _lowest: float = inf
     _failures: int = 0
+    _taken: int = 0
     _target: float = 0.0
     _resisted: float = 0.0
     """The highest target that was given up since the last success."""
     _allowed: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Columns by the ranking."""
+    _soonest: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """As many: the first of the ranking, then by earliest end."""
+    _list: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Which of both this step goes by."""
     _size: dict[int, float] = field(default_factory=dict)
     _work: dict[int, float] = field(default_factory=dict)
     _weight: dict[int, float] = field(default_factory=dict)
@@ -210,18 +217,22 @@ class TierSearch:
 
     def search(self, steps: int) -> int:
         """Take up to `steps` steps; how many were taken. What goes through all jobs counts as many."""
-        taken, all_jobs = 0, max(1, len(self.instance.jobs) // _JOBS_PER_STEP)
-        while taken < steps and not self.done:
+        before, all_jobs = self._taken, max(1, len(self.instance.jobs) // _JOBS_PER_STEP)
+        while self._taken - before < steps and not self.done:
             if not self._bank:
                 self._success()
-                taken += all_jobs
-            elif self._failures >= _PATIENCE:
-                self._give_up()
-                taken += 1
+                self._taken += all_jobs
             else:
-                self._step()
-                taken += 1
-        return min(taken, steps)
+                if self._failures >= self._patience():
+                    self._give_up()
+                else:
+                    self._step()
+                self._taken += 1
+        return min(self._taken - before, steps)
+
+    def _patience(self) -> int:
+        """It grows with the steps taken: early on many targets are tried, later on each for long."""
+        return _PATIENCE + self._taken // _PATIENCE_SHARE
 
     # -- targets
 
@@ -279,6 +290,8 @@ class TierSearch:
             self._latest[j] = limit
             options = instance.choices[j]
             self._allowed[j] = tuple(i for i in self.ranking[j] if options[i].soonest <= limit)[:COLUMNS]
+            early = dict.fromkeys((self.ranking[j][0], *range(len(options))))
+            self._soonest[j] = tuple(i for i in early if options[i].soonest <= limit)[:COLUMNS]
 
     def _settle_bank(self) -> None:
         self._bank = [j for j in self._bank if not self._board.put(j, self._allowed[j], self._latest[j])]
@@ -344,9 +357,10 @@ class TierSearch:
         dice, board = self._dice, self._board
         seed = self._bank[dice.below(len(self._bank))]
         if not self._allowed[seed]:
-            self._failures = _PATIENCE
+            self._failures = self._patience()
             return
         board.begin()
+        self._list = self._allowed if dice.below(2) else self._soonest
         out = self._victims(seed)
         for j in out:
             board.remove(j)
@@ -357,7 +371,7 @@ class TierSearch:
         bank: list[int] = []
         cost = 0.0
         for j in order:
-            columns = self._allowed[j][:breadth]
+            columns = self._list[j][:breadth]
             if dice.below(4) == 0 and columns:
                 turn = dice.below(len(columns))
                 columns = columns[turn:] + columns[:turn]
@@ -391,7 +405,7 @@ class TierSearch:
         return sorted(found, key=lambda j: (abs(starts[j] - centre), j))[:most]
 
     def _random_choice(self, j: int) -> int:
-        columns = self._allowed[j]
+        columns = self._list[j]
         n = min(NARROW, len(columns)) if self._dice.below(4) else len(columns)
         return columns[self._dice.below(n)]
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 16, NARROW = 8, LEAST_RUIN = 3, MOST_RUIN = 12, PATIENCE = 500, JOBS_PER_STEP = 10 };
+enum { COLUMNS = 16, NARROW = 8, LEAST_RUIN = 3, MOST_RUIN = 12, PATIENCE = 100, PATIENCE_SHARE = 200, JOBS_PER_STEP = 10 };
 static const double TEMPERATURE = 0.02;
 
 typedef struct {
@@ -22,7 +22,8 @@ typedef struct {
     Schedule best, other, candidate;
     int32_t *jobs, count; /* those of this tier that have a place, in the order of the first best schedule */
     unsigned char *mine;
-    int32_t *allowed, *allowed_n; /* jobs x COLUMNS */
+    int32_t *allowed, *soonest, *allowed_n; /* jobs x COLUMNS: by the ranking; its first, then by earliest end */
+    const int32_t *list;                    /* which of both this step goes by */
     double *size, *work, *weight, *latest;
     Jobs bank, next_bank, out, order, pool;
     Keyed *keyed;
@@ -30,7 +31,7 @@ typedef struct {
     int32_t tier, done;
     uint64_t dice;
     double lower_bound, target, resisted, cost, lowest;
-    int64_t failures;
+    int64_t failures, taken;
 } Search;
 
 /* ---- chance: splitmix64 */
@@ -67,8 +68,14 @@ static void limits(Search *s) {
         double limit = s->target, due = fmin(in->deadline[j], in->promised[j]);
         if (s->best.column[j] >= 0 && s->best.end[j] <= due && due < limit) limit = due;
         s->latest[j] = limit;
-        for (int32_t c = in->choice_of[j]; c < in->choice_of[j + 1] && n < COLUMNS; c++)
-            if (in->soonest[in->choice_of[j] + s->ranking[c]] <= limit) s->allowed[j * COLUMNS + n++] = s->ranking[c];
+        int32_t first = in->choice_of[j], count = in->choice_of[j + 1] - first, best_ranked = s->ranking[first];
+        int32_t *ranked = s->allowed + (int64_t)j * COLUMNS, *early = s->soonest + (int64_t)j * COLUMNS;
+        for (int32_t c = 0; c < count && n < COLUMNS; c++)
+            if (in->soonest[first + s->ranking[first + c]] <= limit) ranked[n++] = s->ranking[first + c];
+        int32_t m = 0;
+        if (in->soonest[first + best_ranked] <= limit) early[m++] = best_ranked;
+        for (int32_t c = 0; c < count && m < COLUMNS; c++)
+            if (c != best_ranked && in->soonest[first + c] <= limit) early[m++] = c;
         s->allowed_n[j] = n;
     }
 }
@@ -216,7 +223,7 @@ static void give_up(Search *s) {
 
 static int32_t random_choice(Search *s, int32_t j) {
     int32_t n = below(s, 4) && s->allowed_n[j] > NARROW ? NARROW : s->allowed_n[j];
-    return s->in->choice_of[j] + s->allowed[(int64_t)j * COLUMNS + below(s, n)];
+    return s->in->choice_of[j] + s->list[(int64_t)j * COLUMNS + below(s, n)];
 }
 
 static int by_number(const void *a, const void *b) {
@@ -300,14 +307,18 @@ static void shuffled(Search *s, int32_t seed) {
         if (!first || s->keyed[i].job != seed) jobs_add(&s->order, s->keyed[i].job);
 }
 
+/* It grows with the steps taken: early on many targets are tried, later on each for long. */
+static int64_t patience(const Search *s) { return PATIENCE + s->taken / PATIENCE_SHARE; }
+
 static void step(Search *s) {
     s->failures++;
     int32_t seed = s->bank.of[below(s, s->bank.n)];
     if (s->allowed_n[seed] == 0) {
-        s->failures = PATIENCE;
+        s->failures = patience(s);
         return;
     }
     board_begin(&s->board);
+    s->list = below(s, 2) ? s->allowed : s->soonest;
     victims(s, seed);
     for (int32_t i = 0; i < s->out.n; i++) board_remove(&s->board, s->out.of[i]);
     shuffled(s, seed);
@@ -319,7 +330,7 @@ static void step(Search *s) {
         int32_t j = s->order.of[i], columns[COLUMNS];
         int32_t n = s->allowed_n[j] < breadth ? s->allowed_n[j] : breadth;
         int32_t turn = below(s, 4) == 0 && n > 0 ? (int32_t)below(s, n) : 0;
-        for (int32_t k = 0; k < n; k++) columns[k] = s->allowed[(int64_t)j * COLUMNS + (turn + k) % n];
+        for (int32_t k = 0; k < n; k++) columns[k] = s->list[(int64_t)j * COLUMNS + (turn + k) % n];
         int put = soonest ? board_put_soonest(&s->board, j, columns, n, s->latest[j])
                           : board_put(&s->board, j, columns, n, s->latest[j]);
         if (put) continue;
@@ -351,6 +362,7 @@ Search *ph_open(const Instance *in, const int32_t *ranking, int32_t tier, const 
     s->jobs = zeroed(in->jobs * (int64_t)sizeof(int32_t));
     s->mine = zeroed(in->jobs);
     s->allowed = zeroed(in->jobs * COLUMNS * (int64_t)sizeof(int32_t));
+    s->soonest = zeroed(in->jobs * COLUMNS * (int64_t)sizeof(int32_t));
     s->allowed_n = zeroed(in->jobs * (int64_t)sizeof(int32_t));
     s->size = zeroed(in->jobs * (int64_t)sizeof(double));
     s->work = zeroed(in->jobs * (int64_t)sizeof(double));
@@ -393,20 +405,18 @@ Search *ph_open(const Instance *in, const int32_t *ranking, int32_t tier, const 
 }
 
 int64_t ph_search(Search *s, int64_t steps) {
-    int64_t taken = 0, all_jobs = s->in->jobs / JOBS_PER_STEP > 1 ? s->in->jobs / JOBS_PER_STEP : 1;
-    while (taken < steps && !s->done) {
+    int64_t before = s->taken, all_jobs = s->in->jobs / JOBS_PER_STEP > 1 ? s->in->jobs / JOBS_PER_STEP : 1;
+    while (s->taken - before < steps && !s->done) {
         if (s->bank.n == 0) {
             success(s);
-            taken += all_jobs;
-        } else if (s->failures >= PATIENCE) {
-            give_up(s);
-            taken++;
+            s->taken += all_jobs;
         } else {
-            step(s);
-            taken++;
+            if (s->failures >= patience(s)) give_up(s);
+            else step(s);
+            s->taken++;
         }
     }
-    return taken < steps ? taken : steps;
+    return s->taken - before < steps ? s->taken - before : steps;
 }
 
 int32_t ph_best(const Search *s, int32_t *order, int32_t *column, double *score) {
@@ -458,6 +468,7 @@ void ph_close(Search *s) {
     free(s->jobs);
     free(s->mine);
     free(s->allowed);
+    free(s->soonest);
     free(s->allowed_n);
     free(s->size);
     free(s->work);
