@@ -54,9 +54,9 @@ class Policy:
     """Image and rendezvous: from release to running. Measured on the proving ground; see docs/benchmarks.md."""
     cost_budget: float | None = None
     """The most that unfinished jobs may cost from now on, devices and bytes; None: no limit."""
-    minimum_gain: float = 0.05
+    minimum_gain: float = 0.07
     """A new full plan replaces the present one only if a level is better by this share, and so again for each waiting
-    job that it moves. Measured rates are off by 5 %: less is noise."""
+    job that it moves. Measured rates are off by 5 %, two of them by 7 %: less is noise."""
     move_budget: int | None = None
     """At most so many waiting jobs change their place from one plan to the next; None: no limit."""
     cool_down_seconds: float = 600.0

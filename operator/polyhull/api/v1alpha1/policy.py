@@ -29,7 +29,7 @@ class Stabilisation(Model):
 
     minimum_gain: Share | None = None
     """A new plan replaces the present one only if it is better by this share, and so again for each waiting job that
-    it moves; unset: 0.05."""
+    it moves; unset: 0.07."""
     move_budget: Count | None = None
     """Waiting jobs that may change their place from one plan to the next; unset: no limit."""
     cool_down_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
