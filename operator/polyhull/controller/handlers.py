@@ -96,6 +96,13 @@ async def run(handlers: kopf.OperatorRegistry, started: Callable[[], None]) -> N
     """Follow our kinds until cancelled. `started` is called once kopf has taken the process's signal handlers, to
     take them back: when to stop is the composition root's to say."""
     others = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(registry=handlers, settings=settings(), clusterwide=True, standalone=True)
+    tasks = await kopf.spawn_tasks(
+        registry=handlers,
+        settings=settings(),
+        clusterwide=True,
+        standalone=True,
+        # Named by us: kopf would ask for the user's name, and a container's user has none.
+        identity="polyhull",  # type: ignore[arg-type]
+    )
     started()
     await kopf.run_tasks(tasks, ignored=others)
