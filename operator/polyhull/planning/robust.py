@@ -200,39 +200,49 @@ def _content(job: TrainingJob) -> int:
 
 
 class _Devices:
-    """Per node one entry for each device: when it is free, in the plan and in every scenario."""
+    """Per node one entry for each device: when it is free, in the plan and in every scenario. Of the fleet's nodes
+    only those that a slot asks about are looked at."""
 
     def __init__(self, instance: Instance, running: Floats) -> None:
-        self._instance = instance
+        self._instance, self._running = instance, running
         self._scenarios: dict[tuple[int, int], list[Floats]] = {}
         self._nominal: dict[tuple[int, int], list[float]] = {}
-        ends = {round(fixed.column.length_seconds, 6): k for k, fixed in enumerate(instance.fixed)}
-        for p, pool in enumerate(instance.base_nodes):
-            for n, (times, free) in enumerate(pool):
-                nominal: list[float] = []
-                for at, value in zip(times, free, strict=True):
-                    nominal += [at] * max(0, free_devices(value) - len(nominal))
-                self._nominal[p, n] = nominal
-                self._scenarios[p, n] = [
-                    running[ends[round(at, 6)]] if round(at, 6) in ends else np.full(SCENARIOS, at) for at in nominal
-                ]
+        self._ends = {round(fixed.column.length_seconds, 6): k for k, fixed in enumerate(instance.fixed)}
+
+    def _known(self, key: tuple[int, int]) -> bool:
+        """Whether the node is there, its devices as what runs leaves them; false: growth has yet to add it."""
+        pool, node = key
+        if key in self._nominal:
+            return True
+        if node >= len(self._instance.base_nodes[pool]):
+            return False
+        nominal: list[float] = []
+        scenarios: list[Floats] = []
+        for at, value in zip(*self._instance.base_nodes[pool][node], strict=True):
+            more, running = max(0, free_devices(value) - len(nominal)), self._ends.get(round(at, 6))
+            nominal += [at] * more
+            scenarios += [np.full(SCENARIOS, at) if running is None else self._running[running]] * more
+        self._nominal[key], self._scenarios[key] = nominal, scenarios
+        return True
 
     def free(self, pool: int, slot: Slot, column: Column) -> tuple[Floats, float]:
         """When the devices that the slot takes are free: by scenario, and in the plan."""
         scenarios, nominal = np.zeros(SCENARIOS), 0.0
         for node, pods in slot.nodes:
             key = pool, node
-            if key not in self._nominal:
+            if not self._known(key):
                 continue  # a node that growth adds: nobody had it before
-            for k in self._taken(key, pods * column.devices_per_replica):
-                scenarios = np.maximum(scenarios, self._scenarios[key][k])
-                nominal = max(nominal, self._nominal[key][k])
+            taken = self._taken(key, pods * column.devices_per_replica)
+            nominal = max([nominal, *(self._nominal[key][k] for k in taken)])
+            # Devices that were held by the same job are one: their array is the same object.
+            for one in {id(self._scenarios[key][k]): self._scenarios[key][k] for k in taken}.values():
+                scenarios = np.maximum(scenarios, one)
         return scenarios, nominal
 
     def take(self, pool: int, slot: Slot, column: Column, ends: Floats) -> None:
         for node, pods in slot.nodes:
             key = pool, node
-            if key not in self._nominal:
+            if not self._known(key):
                 size = free_devices(self._instance.pools[pool].shape)
                 self._nominal[key], self._scenarios[key] = [0.0] * size, [np.zeros(SCENARIOS)] * size
             for k in self._taken(key, pods * column.devices_per_replica):
