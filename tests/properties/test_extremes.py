@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from polyhull.api.files import snapshot_from_files
@@ -143,7 +143,8 @@ def fit(snapshot: Snapshot, plan: Decision) -> None:
     assert all(math.isfinite(one) for one in numbers(document(plan)))
 
 
-@settings(PROFILE, max_examples=max(25, EXAMPLES // 4))
+# A seed that fails is shown as it is: there is nothing to shrink in a number that only feeds the dice.
+@settings(PROFILE, max_examples=max(25, EXAMPLES // 4), phases=[Phase.explicit, Phase.generate])
 @given(st.integers(0, 2**32))
 def test_extremes_get_a_plan_or_a_reason(seed: int) -> None:
     dice = Random(seed)

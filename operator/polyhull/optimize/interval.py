@@ -191,13 +191,13 @@ class _Model:
             np.repeat(np.arange(len(found)), [len(one[0]) for one in found]),
             np.concatenate([none, *(one[1] for one in found)]),
             np.concatenate([none, *(one[2] for one in found)]),
-            np.array([one[3] for one in found], dtype=np.float64).reshape(len(found), self.L)[:, :-1],
+            np.array([one[3] for one in found], dtype=np.float64).reshape(len(found), self.L - 1),
             np.array([one[4] for one in found], dtype=np.int64),
         )
 
     def _devices(self) -> Iterator[_Drawn]:
         """Device time until tau_l, and cpu, memory ... where they can run out before devices do."""
-        data, tau = self.data, self.tau
+        data, tau = self.data, self.tau[:-1]
         for p, pool in enumerate(data.pools):
             mine = np.flatnonzero(data.pool[self.column] == p)
             if not len(mine):
@@ -242,7 +242,7 @@ class _Model:
                 pairs = np.array([pair for pair, _ in uses[site]], dtype=np.int64)
                 amounts = np.array([size for _, size in uses[site]])
                 if rates.get(site, 0.0) > 0.0:
-                    yield pairs, amounts, self.length[pairs], rates[site] * self.tau, -1
+                    yield pairs, amounts, self.length[pairs], rates[site] * self.tau[:-1], -1
 
     # -- the programme
 
