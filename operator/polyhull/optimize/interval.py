@@ -210,7 +210,9 @@ class _Model:
                 added = pool.growth_nodes * pool.growth_shape[d]
                 grown = added * np.maximum(0.0, tau - pool.growth_seconds) if added > 0.0 else 0.0
                 held = pool.fixed_pods[:, d] @ np.minimum(pool.fixed_seconds[:, None], tau[None, :])
-                capacity = np.maximum(0.0, pool.capacity[d] * tau + grown - held)
+                # The last instant is infinite, and a pool may have no node yet.
+                there = pool.capacity[d] * tau if pool.capacity[d] > 0.0 else 0.0
+                capacity = np.maximum(0.0, there + grown - held)
                 amounts = data.replicas[self.column[mine]] * pods[:, d] * self.length[mine]
                 yield mine, amounts, np.zeros(len(mine)), capacity, -1 if d else p
 
