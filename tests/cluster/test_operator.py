@@ -389,7 +389,7 @@ def test_an_approval_is_void_once_an_assignment_changes(
     hub.kubectl("apply", "-f", "-", stdin=[job(space, "one", option(devices=5), priority=1), two_ways])
     assert wait_for("they wait", lambda: _in_order(hub, space)) == ("one", "two")
     plan = wait_for("the plan to approve", lambda: _plan_of(hub, 2, told))
-    assert f"approved {plan['metadata']['name']} " in _polyhull(hub, "approve", "newest")
+    assert f"approved {plan['metadata']['name']} " in _polyhull(hub, "approve", plan["metadata"]["name"])
     wait_for("the first is placed", lambda: _placed(hub, space, "one"))
     # A job of a higher tier takes the place that the second waits for: it would be better off with less, at once.
     hub.kubectl("apply", "-f", "-", stdin=job(space, "urgent", option(devices=5), quantity="2000", priority=5))
