@@ -13,12 +13,12 @@ from random import Random
 
 from benchmarks.figures import Figure, at_most, percentile, report
 from benchmarks.instances import Shape, gavel_skyplane, load_sources
-from polyhull.controller.planner import gains
 from polyhull.domain.decision import Assignment, Decision, Opportunity, Transfer
 from polyhull.domain.snapshot import Snapshot, SolverLimits
 from polyhull.domain.workloads import ActiveTransfer, Copy, Key, Placed, TrainingJob
 from polyhull.planning.carried import carrying, promises_of
 from polyhull.planning.decide import decide, quick
+from polyhull.planning.gains import gains
 
 HOUR = 3600.0
 JOBS, DAY_SECONDS, TICK_SECONDS, NOISE = 300, 24 * HOUR, 900.0, 0.05
