@@ -40,12 +40,13 @@ class Solver(Model):
     """Budgets; steps rather than seconds, so that the same input gives the same plan anywhere."""
 
     search_steps: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Steps of the schedule search; unset: by the number of jobs."""
     exact_jobs: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """Up to this many jobs an exact proof is tried."""
+    """Up to this many jobs an exact proof is tried; unset: 60."""
     exact_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
-    """Deterministic time of the exact proof."""
+    """Deterministic time of the exact proof; unset: 3."""
     kill_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
-    """Wall time after which the solver is stopped and the last good plan stays."""
+    """Wall time after which the solver is stopped and the last good plan stays; unset: 60."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
