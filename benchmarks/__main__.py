@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import dtfm, gavel, helix, large, live, melange, planning, roofline, stream
+from benchmarks import dtfm, executed, gavel, helix, large, live, melange, planning, roofline, stream
 from benchmarks.figures import Figure, SkipBenchmark
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "example-plan": planning.example_plan,
     "plan-1000": planning.plan_1000,
     "joint-vs-baselines": planning.joint_vs_baselines,
+    "executed-schedule": executed.executed_schedule,
     "roofline": roofline.roofline,
     "gavel-makespan": gavel.gavel_makespan,
     "gavel-max-min": gavel.gavel_max_min,

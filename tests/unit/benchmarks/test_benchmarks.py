@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import instances
+from benchmarks import executed, instances
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.figures import Figure, SkipBenchmark, alternately, at_most, percentile, report
 from benchmarks.live import WRITES, requests_by_kind
@@ -204,3 +204,12 @@ def test_only_the_operator_s_own_completed_requests_count() -> None:
 def test_the_issue_s_benchmarks_are_there() -> None:
     named = {"example-plan", "plan-1000", "joint-vs-baselines", "arrival-latency", "requests-per-placement"}
     assert named <= set(BENCHMARKS)
+
+
+def test_best_known_makespans_say_how_they_were_found() -> None:
+    known = json.loads(executed.BEST_KNOWN.read_text())
+    assert set(known) == {str(jobs) for jobs in executed.SHAPES}
+    for seeds in known.values():
+        for seed, entry in seeds.items():
+            assert int(seed) > 0 and entry["makespan_seconds"] > 0
+            assert entry["steps"] > 0 and entry["minutes"] > 0
