@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 from random import Random
@@ -112,3 +113,28 @@ def test_the_proof_is_the_optimum(seed: int) -> None:
     assert plan.gap is not None and plan.gap < 1e-3
     assert plan.solver.status == "Optimal"
     assert plan.bound_kind in (BoundKind.EXACT_WHOLE_COPY, BoundKind.STRENGTHENED_WHOLE_COPY)
+
+
+def captive(seed: int) -> Snapshot:
+    """Five jobs whose data is too large to leave the edge, ten that may run anywhere."""
+    dice = Random(seed)
+    bound = [
+        job(f"edge{i}", [option("v100", 1.0, devices=dice.choice([1, 2]))], dice.uniform(40, 90), [f"d{i}"])
+        for i in range(5)
+    ]
+    free = [job(f"free{i}", [option("v100", 1.0)], dice.uniform(10, 40)) for i in range(10)]
+    sets = [data_set(f"d{i}", 1000, "a") for i in range(5)]
+    where = fleet([pool("a", "v100", 1, 3), pool("b", "v100", 4, 8)], [link("a", "b", 0.1), link("b", "a", 0.1)])
+    return snapshot(
+        where,
+        bound + free,
+        sets,
+        policy=replace(POLICY, solver=SolverLimits(search_steps=200, exact_jobs=5, exact_deterministic_seconds=0.3)),
+    )
+
+
+def test_of_many_jobs_the_proof_is_about_those_that_bind() -> None:
+    plan = decide(captive(1), prove)
+    assert plan.violations == () and plan.gap is not None
+    assert plan.gap < 5e-3, "five jobs on three devices are proved but for rounding"
+    assert plan.bound_kind is BoundKind.EXACT_SUBPROBLEM

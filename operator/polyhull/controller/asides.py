@@ -49,7 +49,7 @@ def attend(snapshot: Snapshot, changes: tuple[Change, ...]) -> Difference:
     from polyhull.planning.whatif import what_if
 
     _give_way()
-    if len(snapshot.jobs) > snapshot.policy.solver.exact_jobs:
+    if snapshot.policy.solver.exact_jobs == 0:
         return what_if(snapshot, changes)[0]
     with Prover(limit_seconds=snapshot.policy.solver.kill_seconds / 2) as prove:
         return what_if(snapshot, changes, prove)[0]

@@ -25,7 +25,7 @@ def full(snapshot: Snapshot) -> Decision:
     from polyhull.controller.prover import Prover
     from polyhull.planning.decide import decide
 
-    if len(snapshot.jobs) > snapshot.policy.solver.exact_jobs:
+    if snapshot.policy.solver.exact_jobs == 0:
         return decide(snapshot)
     with Prover(limit_seconds=snapshot.policy.solver.kill_seconds / 2) as prove:
         prove.start()

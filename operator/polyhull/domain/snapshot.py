@@ -24,7 +24,8 @@ class SolverLimits:
     search_steps: int | None = None
     """Steps of the schedule search; more of them are never worse. None: by the number of jobs."""
     exact_jobs: int = 60
-    """Up to this many jobs CP-SAT is asked for a proof."""
+    """Up to this many jobs CP-SAT is asked for a proof; of more jobs, about those the bound rests on while they are
+    no more than this."""
     exact_deterministic_seconds: float = 3.0
     """CP-SAT's deterministic time. Most proofs of the exact size take a fraction of it; where none is to be had, one
     such second took 4 to 5 s of wall time on two shared cores: the prover ends within half of `kill_seconds`."""

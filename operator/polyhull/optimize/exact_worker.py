@@ -6,10 +6,12 @@ deterministic time: the same problem gets the same answer.
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 from ortools.sat.python import cp_model
 
+from polyhull.optimize.coarse import coarser
 from polyhull.optimize.exact import (
     ExactAnswer,
     ExactPool,
@@ -18,15 +20,37 @@ from polyhull.optimize.exact import (
     problem_from,
 )
 
+COARSE = 50
+"""Units of the problem's grid in one of the coarse grid's."""
+
+CLOSE = 0.997
+
 
 def solve(problem: ExactProblem) -> ExactAnswer:
-    """Least makespan over the problem's class, from its hint."""
-    return _Model(problem).solve()
+    """Least makespan over the problem's class, from its hint: on a coarse grid for the bound, then on its own from
+    the better of the two schedules."""
+    budget = problem.deterministic_seconds
+    rough = _Model(coarser(problem, COARSE, budget / 2.0))
+    answer = rough.solve(bound_first=True)
+    if answer.status in ("OPTIMAL", "FEASIBLE"):
+        better = rough.found < problem.horizon // COARSE
+        problem = replace(
+            problem,
+            least=max(problem.least, min(answer.bound * COARSE, problem.horizon)),
+            hint=tuple((c, start * COARSE) for c, start in answer.starts) if better else problem.hint,
+            move_hint=tuple((m, w, start * COARSE) for m, w, start in answer.moves) if better else problem.move_hint,
+        )
+    left = budget - rough.deterministic_seconds
+    if problem.least >= problem.horizon * CLOSE:
+        left = min(left, budget / 10.0)  # what is left to prove is the coarse grid's rounding
+    return _Model(replace(problem, deterministic_seconds=left)).solve()
 
 
 class _Model:
     def __init__(self, problem: ExactProblem) -> None:
         self.problem = problem
+        self.found, self.deterministic_seconds = problem.horizon, 0.0
+        """Makespan of the best schedule, and time taken; after `solve`."""
         self.model = cp_model.CpModel()
         self.makespan = self.model.new_int_var(problem.least, problem.horizon, "makespan")
         self.model.minimize(self.makespan)
@@ -194,19 +218,25 @@ class _Model:
                 model.add_hint(lit, w == way)
         model.add_hint(self.makespan, problem.horizon)
 
-    def solve(self) -> ExactAnswer:
+    def solve(self, bound_first: bool = False) -> ExactAnswer:
+        """`bound_first`: a tree search on the objective's lower end, which proves most and finds little."""
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
-        # Several strategies in turns on one thread: robust where one of them alone may take a hundred times longer.
-        solver.parameters.interleave_search = True
+        if bound_first:
+            solver.parameters.optimize_with_lb_tree_search = True
+        else:
+            # Several strategies in turns on one thread: where one of them alone may take a hundred times longer.
+            solver.parameters.interleave_search = True
         # The linear relaxation of precedences and areas is what proves most of these instances.
         solver.parameters.linearization_level = 2
         solver.parameters.random_seed = self.problem.seed % 2**31
         solver.parameters.max_deterministic_time = self.problem.deterministic_seconds
         status = solver.solve(self.model)
         name = solver.status_name(status)
+        self.deterministic_seconds = solver.response_proto.deterministic_time
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return ExactAnswer(name, self.problem.least if name != "INFEASIBLE" else self.problem.horizon)
+        self.found = solver.value(self.makespan)
         starts: list[tuple[int, int]] = [(0, 0)] * self.problem.jobs
         for c, column in enumerate(self.problem.columns):
             if solver.boolean_value(self.present[c]):

@@ -19,7 +19,7 @@ from polyhull.planning.finish import finished
 from polyhull.planning.levels import Levelled, later_levels
 from polyhull.planning.objectives import makespan_first
 from polyhull.planning.promise import keep
-from polyhull.planning.prove import prove_and_improve
+from polyhull.planning.prove import prove_and_improve, to_prove
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
 from polyhull.planning.reserve import Reserved, reserve
 from polyhull.planning.robust import steadiest
@@ -30,13 +30,12 @@ from polyhull.planning.start import first_schedules, ranked
 
 
 def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
-    """The joint plan of everything. `prove` runs the exact solver (up to `policy.solver.exact_jobs` jobs)."""
+    """The joint plan of everything. `prove` runs the exact solver, on all jobs or on those that bind."""
     snapshot = canonical(snapshot)
     columns = payable(snapshot, build_columns(snapshot))
     guide = guided(snapshot, columns)
     within = allotted(snapshot, columns, guide.choice)
     reserved = reserve(snapshot, within, standing(snapshot, columns, guide.services))
-    limits = snapshot.policy.solver
 
     fresh, baselines, steps = searched(reserved, guide)
     better, raised = best_quality(reserved, within, fresh, by_quality(snapshot, columns))
@@ -48,11 +47,12 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     bound, kind = bound_without(snapshot, columns, guide, reserved.services, left_out)
     status = "Feasible"
     provable = makespan_first(snapshot) and snapshot.policy.cost_budget is None
-    if prove is not None and provable and 0 < len(instance.jobs) <= limits.exact_jobs:
-        proved = prove_and_improve(reserved, columns, fresh, bound, prove)
+    asked = to_prove(instance, guide.critical)
+    if prove is not None and provable and asked:
+        proved = prove_and_improve(reserved, columns, fresh, bound, prove, asked)
         reserved, fresh, status = proved.reserved, proved.schedule, proved.status
         if proved.lower_bound_seconds > bound:
-            bound, kind = proved.lower_bound_seconds, BoundKind.EXACT_WHOLE_COPY
+            bound, kind = proved.lower_bound_seconds, proved.kind
 
     levelled = later_levels(reserved.instance, fresh)
     schedule, kept = adopted(reserved.instance, steadiest(reserved.instance, levelled.schedule))

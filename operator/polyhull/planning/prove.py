@@ -1,9 +1,13 @@
 """Asking for a proof: the best schedule as the one to beat, and the answer's order back through the simulation."""
 
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+from polyhull.domain.decision import BoundKind
+from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.exact import Built, ExactAnswer, Prove, ToBeat, build, fits
+from polyhull.optimize.narrow import narrowed
 from polyhull.planning.instance import Instance
 from polyhull.planning.order import Prescribed
 from polyhull.planning.relaxed import elsewhere, offers
@@ -24,19 +28,33 @@ class Proved:
     schedule: Schedule
     lower_bound_seconds: float
     status: str
+    kind: BoundKind = BoundKind.EXACT_WHOLE_COPY
+
+
+def to_prove(instance: Instance, critical: Sequence[Key]) -> frozenset[Key]:
+    """All jobs while they are few, else those the bound rests on while those are; empty: there is nothing to ask."""
+    most = instance.snapshot.policy.solver.exact_jobs
+    for jobs in (frozenset(job.key for job in instance.jobs), frozenset(critical)):
+        if len(jobs) <= most:
+            return jobs
+    return frozenset()
 
 
 def prove_and_improve(
-    reserved: Reserved, columns: ColumnSet, best: Schedule, known_bound: float, prove: Prove
+    reserved: Reserved, columns: ColumnSet, best: Schedule, known_bound: float, prove: Prove, jobs: Set[Key]
 ) -> Proved:
-    """Never worse than `best`; a solver that fails changes nothing."""
+    """Never worse than `best`; a solver that fails changes nothing. `jobs`: the others are left out of the question,
+    which can only lower its answer."""
     instance = reserved.instance
     if not best.makespan > 0.0 or not any(slot is not None for slot in best.slots):
         return Proved(reserved, best, 0.0, "Nothing to prove")
     snapshot = instance.snapshot
     places = offers(snapshot, columns, reserved.services)
-    beat = _to_beat(instance, best, known_bound)
-    built = build(snapshot, columns, beat, places.places, places.demand, places.replicas)
+    beat = _to_beat(instance, best, known_bound, jobs)
+    if not beat.jobs:
+        return Proved(reserved, best, 0.0, "Nothing to prove")
+    few = narrowed(snapshot, columns, beat)
+    built = build(snapshot, few, beat, places.places, places.demand, places.replicas)
     answer = prove(built.problem)
     if answer is None:
         return Proved(reserved, best, 0.0, "Feasible; the exact solver gave no answer")
@@ -62,7 +80,11 @@ def prove_and_improve(
         refuted = f"the exact solver's bound of {bound:.6g} s is refuted by this plan and was discarded"
         return Proved(where, better, 0.0, f"Feasible; {refuted}")
     done = answer.status == "OPTIMAL" and better.makespan <= bound * (1.0 + OPTIMAL_WITHIN)
-    return Proved(where, better, min(bound, better.makespan), "Optimal" if done else "Feasible")
+    part = any(
+        job.key not in beat.jobs for job, slot in zip(instance.jobs, best.slots, strict=True) if slot is not None
+    )
+    kind = BoundKind.EXACT_SUBPROBLEM if part else BoundKind.EXACT_WHOLE_COPY
+    return Proved(where, better, min(bound, better.makespan), "Optimal" if done else "Feasible", kind)
 
 
 def _pays(moved: Schedule, stays: Schedule) -> bool:
@@ -70,11 +92,11 @@ def _pays(moved: Schedule, stays: Schedule) -> bool:
     return moved.objective[0] < stays.objective[0] or moved.makespan < stays.makespan - WITHIN_SECONDS
 
 
-def _to_beat(instance: Instance, best: Schedule, known_bound: float) -> ToBeat:
+def _to_beat(instance: Instance, best: Schedule, known_bound: float, among: Set[Key]) -> ToBeat:
     jobs = {
         instance.jobs[j].key: (instance.choices[j][slot.choice].name, slot.start + slot.waits)
         for j, slot in enumerate(best.slots)
-        if slot is not None
+        if slot is not None and instance.jobs[j].key in among
     }
     moves = {}
     for index, (way, start, _) in best.moves.items():
@@ -87,7 +109,10 @@ def _to_beat(instance: Instance, best: Schedule, known_bound: float) -> ToBeat:
 def _orders(
     instance: Instance, best: Schedule, built: Built, answer: ExactAnswer
 ) -> list[tuple[tuple[int, ...], Prescribed]]:
-    """By start, and by when its first transfer starts; tiers stay in order, jobs that were left out come last."""
+    """By start, and by when its first transfer starts; tiers stay in order, jobs that were left out come last.
+
+    Jobs that were not asked for keep their columns and come when their data is there now.
+    """
     if not answer.starts:
         return []
     starts = {built.jobs[j]: (built.columns[c], start) for j, (c, start) in enumerate(answer.starts)}
@@ -97,7 +122,8 @@ def _orders(
     for job, options, slot in zip(instance.jobs, instance.choices, best.slots, strict=True):
         if job.key not in starts:
             prescribed.append(None if slot is None else slot.choice)
-            keys.append((1 << 60, 1 << 60))
+            now = 1 << 60 if slot is None else int(slot.ready / built.problem.unit_seconds)
+            keys.append((now, now))
             continue
         column, start = starts[job.key]
         prescribed.append(next((i for i, option in enumerate(options) if option.name == column.name), None))
@@ -106,4 +132,9 @@ def _orders(
     everyone = range(len(instance.jobs))
     by_start = sorted(everyone, key=lambda j: (-instance.tiers[j], keys[j], instance.jobs[j].key))
     by_move = sorted(everyone, key=lambda j: (-instance.tiers[j], keys[j][1], keys[j][0], instance.jobs[j].key))
-    return [(tuple(by_start), tuple(prescribed)), (tuple(by_move), tuple(prescribed))]
+    orders = [tuple(by_start), tuple(by_move)]
+    if any(slot is not None and job.key not in starts for job, slot in zip(instance.jobs, best.slots, strict=True)):
+        # A part of the jobs was asked for: they trade places among themselves.
+        asked = iter([j for j in by_move if instance.jobs[j].key in starts])
+        orders.append(tuple(next(asked) if instance.jobs[j].key in starts else j for j in best.order))
+    return [(order, tuple(prescribed)) for order in orders]

@@ -10,6 +10,7 @@ import pytest
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Placed
+from polyhull.optimize.coarse import coarser
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import (
     Built,
@@ -131,3 +132,16 @@ def test_services_take_the_least_they_can() -> None:
 def test_the_same_problem_gets_the_same_answer() -> None:
     one = built(random_snapshot(3, 15, 4, 3))
     assert solved(one) == solved(one)
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+@pytest.mark.parametrize("factor", [7, 50])
+def test_a_coarser_grid_never_claims_more(seed: int, factor: int) -> None:
+    """What is proved in coarse units holds in fine ones, and the schedule found there is no better than the bound."""
+    one = built(random_snapshot(seed, jobs=6))
+    problem = one.problem
+    fine, _ = solved(one)
+    found, _ = solved(replace(one, problem=coarser(problem, factor, 1.0)))
+    assert {fine.status, found.status} == {"OPTIMAL"}
+    assert found.bound * factor <= fine.bound
+    assert found.bound * factor >= fine.bound - factor * (1 + 2 * (problem.jobs + len(problem.moves)))

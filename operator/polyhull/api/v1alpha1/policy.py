@@ -42,7 +42,8 @@ class Solver(Model):
     search_steps: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Steps of the schedule search; unset: by the number of jobs."""
     exact_jobs: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """Up to this many jobs an exact proof is tried; unset: 60."""
+    """Up to this many jobs an exact proof is tried; of more, for those the bound rests on while they are no more;
+    unset: 60."""
     exact_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
     """Deterministic time of the exact proof; unset: 3."""
     kill_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
