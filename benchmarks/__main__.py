@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import dtfm, executed, gavel, helix, large, live, melange, planning, roofline, stream
+from benchmarks import bounds, dtfm, executed, gavel, helix, large, live, melange, planning, roofline, stream
 from benchmarks.figures import Figure, SkipBenchmark
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "plan-1000": planning.plan_1000,
     "joint-vs-baselines": planning.joint_vs_baselines,
     "executed-schedule": executed.executed_schedule,
+    "bound-quality": bounds.bound_quality,
     "roofline": roofline.roofline,
     "gavel-makespan": gavel.gavel_makespan,
     "gavel-max-min": gavel.gavel_max_min,
