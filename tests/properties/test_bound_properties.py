@@ -102,13 +102,15 @@ def test_property_1_no_schedule_beats_the_bound(block: int) -> None:
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.sampled_from(["devices", "links", "jobs"]))
 def test_property_2_more_of_anything_never_worsens_the_bound(seed: int, what: str) -> None:
+    """Of the bound over the whole class, whose rows are fixed. That of whole copies looks for violated windows a
+    limited number of times: always true, but a larger instance may end with a weaker one."""
     shot = tiny(seed)
-    before = bound_of(shot)
     if what == "jobs":
         better = dataclasses.replace(shot, jobs=shot.jobs[1:])
     else:
         better = dataclasses.replace(shot, fleet=_more(shot.fleet, what))
-    assert bound_of(better) <= before * SLACK
+    before, after = (lower_bound(model_data(one, build_columns(one))).seconds for one in (shot, better))
+    assert after <= before * SLACK
 
 
 def _more(fleet: Fleet, what: str) -> Fleet:
