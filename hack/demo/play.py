@@ -209,7 +209,7 @@ def await_plan(records: Path, scene: stage.Stage, operator: "subprocess.Popen[by
         if found != newest:
             newest, since = found, time.monotonic()
         if newest.name and time.monotonic() - since > CALM_SECONDS:
-            decision = read(newest)[1]
+            decision = read(newest).decision
             missing = wanted - {(item.job.namespace, item.job.name) for item in decision.assignments}
             if not missing:
                 return decision
