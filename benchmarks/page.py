@@ -20,10 +20,14 @@ count; seconds are for orientation. Figures that do not hold are here like the o
 """
 
 
+PLOT = "![How the cost of a bound grows with the number of columns](images/cost-growth.svg)"
+"""Drawn by `python -m benchmarks cost-growth`."""
+
+
 def page(lines: Iterable[str], machine: str) -> str:
     """The page as Markdown. Raises ValueError for a line that is no figure."""
     rows = [_row(json.loads(line)) for line in lines if line.strip()]
-    return f"{HEAD}{''.join(rows)}\nMeasured on {machine}.\n"
+    return f"{HEAD}{''.join(rows)}\nMeasured on {machine}.\n\n{PLOT}\n"
 
 
 def _row(figure: Mapping[str, Any]) -> str:
