@@ -200,13 +200,20 @@ class Admission:
             self._data[key] = self._data_at(need, cluster)
         return self._data[key]
 
-    def _data_at(self, need: DataInput, cluster: Cluster) -> DataAt | Refusal:
+    def data_for(self, need: DataInput, cluster: Cluster) -> DataSet | Refusal:
+        """The data set, if it is known and may be read at this cluster, staged or streamed."""
         data = self.data_sets.get(need.data_set)
         if data is None:
             return Refusal("DataSetUnknown", f"{need.data_set} does not exist or is not accepted; create it")
         if not self.site_allowed(data.residency, cluster.site):
             text = f"residency of {data.key.name} does not allow site {cluster.site}"
             return Refusal("Residency", f"{text}; widen residency.sites or use a pool inside it")
+        return data
+
+    def _data_at(self, need: DataInput, cluster: Cluster) -> DataAt | Refusal:
+        data = self.data_for(need, cluster)
+        if isinstance(data, Refusal):
+            return data
         if need.mounted and cluster.storage.kind is not StorageKind.VOLUME:
             text = f"{data.key.name} has a mountPath and {cluster.name} has no volume storage"
             return Refusal("NeedsVolumeStorage", f"{text}; give it storage.volume or drop mountPath")

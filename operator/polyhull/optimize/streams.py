@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from polyhull.domain.fleet import Cluster
-from polyhull.domain.workloads import Access, DataInput, Key
+from polyhull.domain.workloads import Access, DataInput, DataSet, Key
 from polyhull.optimize.admission import IN_SITE_BYTES_PER_SECOND, Admission, Refusal
 
 
@@ -93,13 +93,10 @@ def paced(streams: Streams, compute_seconds: float) -> Paced:
 
 def _read(wanted: DataInput, admission: Admission, cluster: Cluster) -> Read | Refusal | None:
     """The widest path from a readable replica (ties: the source's name); None for data that is at hand."""
-    data = admission.data_sets.get(wanted.data_set)
-    if data is None:
-        return Refusal("DataSetUnknown", f"{wanted.data_set} does not exist or is not accepted; create it")
-    if not admission.site_allowed(data.residency, cluster.site):
-        text = f"residency of {data.key.name} does not allow site {cluster.site}"
-        return Refusal("Residency", f"{text}; widen residency.sites or use a pool inside it")
-    if at_hand(wanted, admission, cluster):
+    data = admission.data_for(wanted, cluster)
+    if isinstance(data, Refusal):
+        return data
+    if _at_hand(data, cluster):
         return None
     allowed = admission.allowed_sites(data.residency)
     found: Read | None = None
@@ -116,9 +113,8 @@ def _read(wanted: DataInput, admission: Admission, cluster: Cluster) -> Read | R
     return found
 
 
-def at_hand(wanted: DataInput, admission: Admission, cluster: Cluster) -> bool:
+def _at_hand(data: DataSet, cluster: Cluster) -> bool:
     """Is there a copy in the cluster's store or a replica at its site?"""
-    data = admission.data_sets[wanted.data_set]
     return any(copy.store == cluster.store for copy in data.copies) or any(
         replica.site == cluster.site for replica in data.replicas
     )
