@@ -112,9 +112,9 @@ class Board:
             moved = state.moved.pop(move)
             self._moved.setdefault(move, moved)
             way = instance.moves[move].ways[moved[0]]
-            for link in way.links:
+            for link, rate in zip(way.links, way.rates, strict=True):
                 self._keep_link(link)
-                take_rate(state.links[link], moved[1], moved[2], -way.rate)
+                take_rate(state.links[link], moved[1], moved[2], -rate)
             for budget, used in instance.moves[move].draws:
                 state.left[budget] += used
 

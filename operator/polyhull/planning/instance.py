@@ -23,11 +23,13 @@ from polyhull.planning.urgency import deadline, promised, settled, weight
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One route of a move: links by index, bytes per second, seconds."""
+    """One route of a move: links by index, each once, with what it takes of them in bytes per second; seconds."""
 
     route: Route
     links: tuple[int, ...]
+    rates: tuple[float, ...]
     rate: float
+    """Of all its bytes together."""
     seconds: float
 
 
@@ -257,8 +259,8 @@ def compile_instance(
     moves, move_index = _moves(snapshot, columns, capacity, link_index, budgets)
     for move in moves:
         if move.active_until is not None:
-            for link in move.ways[0].links:
-                take_rate(base_links[link], 0.0, move.active_until, move.ways[0].rate)
+            for link, rate in zip(move.ways[0].links, move.ways[0].rates, strict=True):
+                take_rate(base_links[link], 0.0, move.active_until, rate)
 
     by_job: dict[Key, list[Column]] = {}
     for column in columns.columns:
@@ -319,11 +321,13 @@ def _moves(
         for route in routes[key]:
             links = tuple(link_index[link] for link in route.links if link in link_index)
             if active:
-                ways.append(Way(route, links, route.rate_bytes_per_second, route.seconds))
+                rate = route.rate_bytes_per_second
+                ways.append(Way(route, links, (rate,) * len(links), rate, route.seconds))
             elif len(links) == len(route.links):
                 rate = min((capacity[link] for link in route.links), default=route.rate_bytes_per_second)
                 if rate > 0.0:
-                    ways.append(Way(route, links, rate, route.startup_seconds + route.transfer_bytes / rate))
+                    seconds = route.startup_seconds + route.transfer_bytes / rate
+                    ways.append(Way(route, links, (rate,) * len(links), rate, seconds))
         if active:
             moves.append(Move(*key, tuple(ways), ways[0].seconds))
         else:

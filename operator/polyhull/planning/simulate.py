@@ -150,7 +150,7 @@ def earliest_loads(links: list[LinkSteps], loads: Sequence[Load], begin: float) 
     while settled < len(loads):
         load = loads[k]
         asked = begin + load.after
-        at = earliest_rate([links[load.link]], load.rate, asked, load.seconds)
+        at = earliest_rate([links[load.link]], (load.rate,), asked, load.seconds)
         if at == inf:
             return inf
         if at > asked:
@@ -186,8 +186,8 @@ def commit_moves(instance: Instance, state: State, plan: tuple[tuple[int, Moved]
     for move, moved in plan:
         state.moved[move] = moved
         way = instance.moves[move].ways[moved[0]]
-        for link in way.links:
-            take_rate(state.links[link], moved[1], moved[2], way.rate)
+        for link, rate in zip(way.links, way.rates, strict=True):
+            take_rate(state.links[link], moved[1], moved[2], rate)
         for budget, amount in instance.moves[move].draws:
             state.left[budget] -= amount
 
@@ -257,11 +257,11 @@ def data_ready(
         if moved is None:
             return inf, ()
         way = instance.moves[move].ways[moved[0]]
-        for link in way.links:
+        for link, rate in zip(way.links, way.rates, strict=True):
             if link not in overlay:
                 times, free = state.links[link]
                 overlay[link] = (times[:], free[:])
-            take_rate(overlay[link], moved[1], moved[2], way.rate)
+            take_rate(overlay[link], moved[1], moved[2], rate)
         ready = max(ready, moved[2])
         plan.append((move, moved))
     return ready, tuple(plan)
@@ -284,7 +284,7 @@ def _earliest_move(
         if found is not None and way.seconds >= found[2]:
             continue
         path = [overlay.get(link, links[link]) for link in way.links]
-        start = earliest_rate(path, way.rate, 0.0, way.seconds)
+        start = earliest_rate(path, way.rates, 0.0, way.seconds)
         if start < inf and (found is None or start + way.seconds < found[2]):
             found = (index, start, start + way.seconds)
     return found

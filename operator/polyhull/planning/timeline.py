@@ -6,6 +6,7 @@ bytes per second. This module is the seam for a compiled kernel: everything it n
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from math import inf
 
 Units = int | tuple[int, ...]
@@ -75,15 +76,15 @@ def earliest_one(steps: Steps, need: int, ready: float, length: float, latest: f
         i = j
 
 
-def earliest_rate(links: list[LinkSteps], rate: float, ready: float, seconds: float) -> float:
-    """Earliest start >= ready at which every link of a path has `rate` left for `seconds`; inf if never."""
-    need = rate * (1.0 - RATE_SLACK)
+def earliest_rate(links: list[LinkSteps], rates: Sequence[float], ready: float, seconds: float) -> float:
+    """Earliest start >= ready at which every link has its rate left for `seconds`; inf if never."""
     start = ready
     settled = 0
     count = len(links)
     k = 0
     while settled < count:
         times, free = links[k]
+        need = rates[k] * (1.0 - RATE_SLACK)
         n = len(times)
         i = bisect_right(times, start) - 1
         t = start

@@ -51,9 +51,10 @@ class TestTimeline:
         first, second = ([0.0], [10.0]), ([0.0], [10.0])
         take_rate(first, 0.0, 3.0, 10.0)
         take_rate(second, 4.0, 6.0, 5.0)
-        assert earliest_rate([first, second], 10.0, 0.0, 1.0) == 3.0
-        assert earliest_rate([first, second], 10.0, 0.0, 2.0) == 6.0
-        assert earliest_rate([], 1.0, 2.0, 1.0) == 2.0
+        assert earliest_rate([first, second], [10.0, 10.0], 0.0, 1.0) == 3.0
+        assert earliest_rate([first, second], [10.0, 10.0], 0.0, 2.0) == 6.0
+        assert earliest_rate([first, second], [10.0, 5.0], 0.0, 2.0) == 3.0
+        assert earliest_rate([], [], 2.0, 1.0) == 2.0
 
 
 class TestPacking:

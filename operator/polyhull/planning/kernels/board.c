@@ -293,7 +293,7 @@ void board_remove(Board *board, int32_t job) {
         state->moved[move].way = -1;
         for (int32_t k = in->way_link_of[way]; k < in->way_link_of[way + 1]; k++) {
             keep_link(board, in->way_link[k]);
-            take_rate(state->link + in->way_link[k], moved.start, moved.end, -in->way_rate[way]);
+            take_rate(state->link + in->way_link[k], moved.start, moved.end, -in->way_rate[k]);
         }
         for (int32_t d = in->draw_of[move]; d < in->draw_of[move + 1]; d++)
             state->left[in->draw_budget[d]] += in->draw_amount[d];

@@ -41,8 +41,9 @@ typedef struct {
     const double *made_start, *made_end;
     const int32_t *way_of, *draw_of, *draw_budget;
     const int64_t *draw_amount;
-    const double *way_rate, *way_seconds;
-    const int32_t *way_link_of, *way_link;
+    const double *way_seconds;
+    const int32_t *way_link_of, *way_link; /* each link of a way once */
+    const double *way_rate;                /* per link of a way: bytes per second */
     const int64_t *left;
 } Instance;
 
@@ -109,7 +110,7 @@ void steps_copy(Steps *to, const Steps *from, int width);
 int64_t copies(const Value *free, const int64_t *pod, int dims);
 int64_t window(const Steps *s, int dims, const int64_t *pod, double start, double length, double *more);
 double earliest_one(const Steps *s, int64_t need, double ready, double length, double latest);
-double earliest_rate(Steps *const *links, int count, double rate, double ready, double seconds);
+double earliest_rate(Steps *const *links, const double *rates, int count, double ready, double seconds);
 void take_units(Steps *s, int dims, double start, double end, const int64_t *units, int64_t times);
 void take_rate(Steps *s, double start, double end, double rate);
 

@@ -127,7 +127,7 @@ static int earliest_move(State *state, int32_t move, Moved *found) {
             int32_t e = in->way_link[k];
             state->path[count++] = state->overlaid[e] ? state->overlay + e : state->link + e;
         }
-        double start = earliest_rate(state->path, count, in->way_rate[way], 0.0, seconds);
+        double start = earliest_rate(state->path, in->way_rate + in->way_link_of[way], count, 0.0, seconds);
         if (start < INFINITY && (found->way < 0 || start + seconds < found->end))
             *found = (Moved){way - in->way_of[move], start, start + seconds};
     }
@@ -183,7 +183,7 @@ static double data_ready(State *state, int32_t choice, Trial *out) {
             int32_t e = in->way_link[k];
             if (!state->overlaid[e]) steps_copy(state->overlay + e, state->link + e, 1);
             state->overlaid[e] = 1;
-            take_rate(state->overlay + e, planned->at.start, planned->at.end, in->way_rate[way]);
+            take_rate(state->overlay + e, planned->at.start, planned->at.end, in->way_rate[k]);
         }
     }
     for (int32_t i = 0; fresh > 1 && i < out->plans; i++) {
@@ -343,7 +343,7 @@ static double earliest_loads(State *state, int32_t choice, double begin) {
     for (int32_t k = 0; settled < count; k = (k + 1) % count) {
         Steps *link = state->link + in->load_link[first + k];
         double after = in->load_after[first + k], asked = begin + after;
-        double at = earliest_rate(&link, 1, in->load_rate[first + k], asked, in->load_seconds[first + k]);
+        double at = earliest_rate(&link, in->load_rate + first + k, 1, asked, in->load_seconds[first + k]);
         if (at == INFINITY) return INFINITY;
         if (at > asked) begin = before(at, after), settled = 1;
         else settled++;
@@ -401,7 +401,7 @@ void commit_moves(State *state, const Trial *trial) {
         int32_t way = in->way_of[planned->move] + planned->at.way;
         state->moved[planned->move] = planned->at;
         for (int32_t k = in->way_link_of[way]; k < in->way_link_of[way + 1]; k++)
-            take_rate(state->link + in->way_link[k], planned->at.start, planned->at.end, in->way_rate[way]);
+            take_rate(state->link + in->way_link[k], planned->at.start, planned->at.end, in->way_rate[k]);
         for (int32_t d = in->draw_of[planned->move]; d < in->draw_of[planned->move + 1]; d++)
             state->left[in->draw_budget[d]] -= in->draw_amount[d];
     }

@@ -23,7 +23,7 @@ _ARRAYS = {
     "link_step_of": "i", "link_time": "d", "link_free": "d",
     "move_seconds": "d", "made_way": "i", "made_start": "d", "made_end": "d",
     "way_of": "i", "draw_of": "i", "draw_budget": "i", "draw_amount": "q",
-    "way_rate": "d", "way_seconds": "d", "way_link_of": "i", "way_link": "i", "left": "q",
+    "way_seconds": "d", "way_link_of": "i", "way_link": "i", "way_rate": "d", "left": "q",
 }  # fmt: skip
 _DTYPE = {"i": np.int32, "q": np.int64, "d": np.float64}
 _DIMS = 5
@@ -120,9 +120,9 @@ def _values(instance: Instance) -> dict[str, Any]:
         "draw_of": _offsets(len(move.draws) for move in moves),
         "draw_budget": [budget for move in moves for budget, _ in move.draws],
         "draw_amount": [amount for move in moves for _, amount in move.draws],
-        "way_rate": [way.rate for way in ways],
         "way_seconds": [way.seconds for way in ways],
         "way_link_of": _offsets(len(way.links) for way in ways),
         "way_link": _flat(way.links for way in ways),
+        "way_rate": chain.from_iterable(way.rates for way in ways),
         "left": instance.budgets,
     }  # fmt: skip

@@ -91,11 +91,12 @@ double earliest_one(const Steps *s, int64_t need, double ready, double length, d
     }
 }
 
-double earliest_rate(Steps *const *links, int count, double rate, double ready, double seconds) {
-    double need = rate * (1.0 - RATE_SLACK), start = ready;
+double earliest_rate(Steps *const *links, const double *rates, int count, double ready, double seconds) {
+    double start = ready;
     int settled = 0;
     for (int k = 0; settled < count; k = (k + 1) % count) {
         const Steps *s = links[k];
+        double need = rates[k] * (1.0 - RATE_SLACK);
         int32_t i = step_at(s, start);
         double t = start;
         for (;;) {
