@@ -119,6 +119,8 @@ class Explanation:
     transfer_seconds: float = 0.0
     startup_seconds: float = 0.0
     compute_seconds: float = 0.0
+    exchange_seconds: float = 0.0
+    """What the parts of a job over several sites wait for each other's activations or gradients."""
     alternatives: tuple[Alternative, ...] = ()
     evidence: Evidence = Evidence.MEASURED
     binding: Binding = Binding()
@@ -154,11 +156,43 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a job runs in one pool: `replicas` pods with the ranks from `first_rank` on, out of those of all parts."""
+
+    cluster: str
+    site: str
+    pool: str
+    option: str
+    accelerator: str
+    device_class: str
+    replicas: int
+    devices_per_replica: int
+    nodes: tuple[tuple[str, int], ...]
+    first_rank: int = 0
+    stage_layers: tuple[int, ...] = ()
+    """Pipeline: layers of each stage here. With S stages here, the part's rank r holds stage r mod S of copy r div S.
+    DataParallel, where one device cannot hold the model: likewise, all layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a job over several sites sends from one to another while it computes, over one path at one rate."""
+
+    source_site: str
+    target_site: str
+    links: tuple[str, ...]
+    rate_bytes_per_second: float
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """Where and when one training or batch job runs.
 
     `start_seconds` is its release (devices are held from there: start-up, then compute); `end_seconds` its finish.
-    A `fixed` one was released before the snapshot. `order` is its place in the plan's queue.
+    A `fixed` one was released before the snapshot. `order` is its place in the plan's queue. Of a job over several
+    sites `cluster` to `nodes` are those of its first part.
     """
 
     job: Key
@@ -189,6 +223,21 @@ class Assignment:
     remedy: str = ""
     """For a late job: what would help, tried in the same simulation."""
     reads: tuple[StreamedRead, ...] = ()
+    parts: tuple[Part, ...] = ()
+    """All parts of a job over several sites, in the order of their ranks; empty for every other job."""
+    exchanges: tuple[Exchange, ...] = ()
+    micro_batches: int = 1
+    """Into how many equal ones a copy's samples of a step are cut, where parts have stages."""
+
+    @property
+    def places(self) -> tuple[Part, ...]:
+        """Its parts; of a job at one site the one it is."""
+        return self.parts or (
+            Part(
+                self.cluster, self.site, self.pool, self.option, self.accelerator, self.device_class, self.replicas,
+                self.devices_per_replica, self.nodes,
+            ),
+        )  # fmt: skip
 
     @property
     def late_seconds(self) -> float:

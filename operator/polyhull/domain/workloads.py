@@ -103,6 +103,50 @@ class Option:
         return self.rate_per_second, self.rate_evidence
 
 
+class SpanMode(StrEnum):
+    """How one job runs over several sites."""
+
+    PIPELINE = "Pipeline"
+    """Every site holds some of the layers; activations go from site to site."""
+    DATA_PARALLEL = "DataParallel"
+    """Every site trains the whole model on its part of each step's samples; gradients are exchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A training job that may run over several sites, its gang split between them, and what its model sends then.
+
+    The rates of its options hold for its whole gang: a part of the gang does its share of them. Bytes as sent.
+    """
+
+    mode: SpanMode
+    max_sites: int = 2
+    synchronize_steps: int = 1
+    """DataParallel: gradients are exchanged every so many steps."""
+    work_per_step: float = 1.0
+    """Units of `work_quantity` that one step of the whole gang does."""
+    samples_per_step: int = 1
+    """Pipeline: they are cut into micro-batches."""
+    layers: int = 1
+    activation_bytes: float = 0.0
+    """Pipeline: of one sample between two layers; as much comes back."""
+    gradient_bytes: float = 0.0
+    """DataParallel: of all parameters, per exchange."""
+    state_bytes: float = 0.0
+    """Weights, gradients and optimizer of the whole model; 0: memory is not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPart:
+    """What was released of a job at one of its sites; as in `Placed`."""
+
+    cluster: str
+    pool: str
+    option: str
+    replicas: int
+    nodes: tuple[tuple[str, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
     """What was released for a job, as observed. It is never moved by a plan: the job is a fixed column."""
@@ -117,6 +161,8 @@ class Placed:
     """When the last pod of the gang ran; None while it is not running yet."""
     uncertain: bool = False
     """The member is unreachable: the job may or may not be running. Never placed again elsewhere."""
+    parts: tuple[PlacedPart, ...] = ()
+    """Of a job over several sites all of them, in the order of their ranks; `cluster` to `nodes` are the first's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +216,8 @@ class TrainingJob:
     placed: Placed | None = None
     promise: Promise | None = None
     exclusions: tuple[Exclusion, ...] = ()
+    span: Span | None = None
+    """None: it runs at one site."""
 
 
 @dataclass(frozen=True, slots=True)
