@@ -5,7 +5,7 @@ from itertools import permutations, product
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
@@ -18,8 +18,9 @@ from polyhull.optimize.programme import programme
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import data_set, fleet, job, link, option, pool, snapshot
+from tests.properties.amount import examples
 
-PROFILE = settings(max_examples=10, deadline=None, derandomize=True, database=None)
+PROFILE = examples(10, 0.1)
 SEEDS = st.integers(0, 100_000)
 
 

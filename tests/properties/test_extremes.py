@@ -19,7 +19,7 @@ from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Snapshot
 from polyhull.planning.decide import decide, quick
 from polyhull.planning.report import document
-from tests.properties.test_plan_properties import EXAMPLES, PROFILE
+from tests.properties.amount import examples
 
 API = "polyhull.io/v1alpha1"
 NUMBERS = ("0.000000001", "0.001", "1", "3.7", "1000", "1000000000", "999999999999999")
@@ -144,7 +144,7 @@ def fit(snapshot: Snapshot, plan: Decision) -> None:
 
 
 # A seed that fails is shown as it is: there is nothing to shrink in a number that only feeds the dice.
-@settings(PROFILE, max_examples=max(25, EXAMPLES // 4), phases=[Phase.explicit, Phase.generate])
+@settings(examples(25), phases=[Phase.explicit, Phase.generate])
 @given(st.integers(0, 2**32))
 def test_extremes_get_a_plan_or_a_reason(seed: int) -> None:
     dice = Random(seed)

@@ -1,21 +1,20 @@
 """Max-min shares against cvxpy, which solves the definition: no classes, no prices, one programme per question."""
 
-import os
 from random import Random
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.domain.errors import SolverFailed
 from polyhull.optimize.data import Floats
 from polyhull.optimize.fairness import Entries, Polytope, between_namespaces, lexicographic
 from polyhull.optimize.shares import classes_of, makespan_shares, max_min_shares
+from tests.properties.amount import examples
 
-EXAMPLES = int(os.environ.get("POLYHULL_EXAMPLES", "12"))
 SEEDS = st.integers(0, 10**6)
 CLOSE = 1e-6
 
@@ -59,7 +58,7 @@ def shares(throughput: Floats, gang: Floats, devices: Floats) -> tuple[Any, list
     return x, [cp.sum(x, axis=1) <= 1, cp.sum(cp.multiply(gang[:, None] * np.ones_like(throughput), x), 0) <= devices]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(12, 0.3)
 @given(SEEDS)
 def test_shares_are_the_lexicographic_optimum_and_the_bound_is_tight(seed: int) -> None:
     throughput, gang, devices = instance(seed)
@@ -74,7 +73,7 @@ def test_shares_are_the_lexicographic_optimum_and_the_bound_is_tight(seed: int) 
     assert (throughput * found.share).sum(axis=1) == pytest.approx(found.values, rel=CLOSE, abs=CLOSE)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(12, 0.3)
 @given(SEEDS)
 def test_the_makespan_is_the_optimum_of_one_row_per_job(seed: int) -> None:
     throughput, gang, devices = instance(seed)
@@ -93,7 +92,7 @@ def test_the_makespan_is_the_optimum_of_one_row_per_job(seed: int) -> None:
     assert ((throughput * found.share).sum(axis=1) >= work * found.least * (1 - CLOSE)).all()
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(12, 0.3)
 @given(SEEDS)
 def test_namespaces_share_what_binds(seed: int) -> None:
     """theta_u T_u_iso over namespaces whose classes compete for pools, against the definition."""
@@ -124,7 +123,7 @@ def test_namespaces_share_what_binds(seed: int) -> None:
     assert (found.bounds[found.levels == 0] <= found.values[found.levels == 0] * (1 + CLOSE)).all()
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(12, 0.3)
 @given(SEEDS)
 def test_order_and_number_of_copies_change_nothing(seed: int) -> None:
     throughput, gang, devices = instance(seed)

@@ -1,20 +1,19 @@
 """Groups over a wide area: the cost is recomputed device by device, small cases against every partition."""
 
 import itertools
-import os
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from polyhull.domain.errors import BrokenPromise
 from polyhull.optimize.data import Floats
 from polyhull.optimize.groups import pipeline_groups, regions
+from tests.properties.amount import examples
 
-EXAMPLES = int(os.environ.get("POLYHULL_EXAMPLES", "25"))
 SEEDS = st.integers(0, 10**6)
 Partition = tuple[tuple[int, ...], ...]
 
@@ -52,7 +51,7 @@ def bottleneck(one: tuple[int, ...], other: tuple[int, ...], delay: Floats, rate
     raise AssertionError("unreachable")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(25, 0.3)
 @given(SEEDS)
 def test_what_it_says_is_what_the_groups_cost(seed: int) -> None:
     delay, rate = network(seed, 12, 3)
@@ -62,7 +61,7 @@ def test_what_it_says_is_what_the_groups_cost(seed: int) -> None:
     assert found.seconds == pytest.approx(seconds(found.groups, delay, rate, 1e9, 5e8))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(25, 0.3)
 @given(SEEDS)
 def test_it_is_never_worse_than_groups_inside_regions_or_across_them_nor_than_fewer_steps(seed: int) -> None:
     delay, rate = network(seed, 12, 4)
@@ -77,7 +76,7 @@ def test_it_is_never_worse_than_groups_inside_regions_or_across_them_nor_than_fe
     assert longer <= best * 1.35
 
 
-@settings(max_examples=max(5, EXAMPLES // 3), deadline=None)
+@examples(8, 0.1)
 @given(SEEDS)
 def test_six_devices_against_every_partition(seed: int) -> None:
     delay, rate = network(seed, 6, 2)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.domain.fleet import Growth
@@ -17,11 +17,12 @@ from polyhull.optimize.programme import programme
 from polyhull.optimize.services import Serving
 from polyhull.planning.decide import decide
 from tests.builders import fleet, growth, job, option, pool, room, service, snapshot, variant
+from tests.properties.amount import examples
 from tests.properties.test_plan_brute_force import prove
 
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=100))
 SEEDS = st.integers(0, 100_000)
-PROFILE = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+PROFILE = examples(25, 0.1)
 
 
 def growing(seed: int) -> Snapshot:

@@ -2,19 +2,18 @@
 
 import itertools
 import math
-import os
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from polyhull.optimize.data import Floats
 from polyhull.optimize.instances import least_cost
+from tests.properties.amount import examples
 
-EXAMPLES = int(os.environ.get("POLYHULL_EXAMPLES", "60"))
 SEEDS = st.integers(0, 10**6)
 
 
@@ -64,7 +63,7 @@ def carries(load: Floats, counts: Floats, share: Floats) -> bool:
     )
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(60)
 @given(SEEDS)
 def test_the_cost_is_the_least_and_the_bound_meets_it(seed: int) -> None:
     load, price = instance(seed)
@@ -76,7 +75,7 @@ def test_the_cost_is_the_least_and_the_bound_meets_it(seed: int) -> None:
     assert carries(load, found.counts.astype(np.float64), found.share)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(60)
 @given(SEEDS)
 def test_limits_of_kinds_and_shared_resources_hold_or_it_says_infeasible(seed: int) -> None:
     load, price = instance(seed)
@@ -93,7 +92,7 @@ def test_limits_of_kinds_and_shared_resources_hold_or_it_says_infeasible(seed: i
     assert found.bound <= found.cost and carries(load, found.counts.astype(np.float64), found.share)
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None)
+@examples(20, 0.3)
 @given(SEEDS)
 def test_it_is_never_dearer_than_any_choice_of_whole_slices(seed: int) -> None:
     load, price = instance(seed)
@@ -106,14 +105,14 @@ def test_it_is_never_dearer_than_any_choice_of_whole_slices(seed: int) -> None:
     assert least_cost(load, price).cost <= cheapest * (1 + 1e-9)
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None)
+@examples(20, 0.3)
 @given(SEEDS, st.floats(0.1, 0.99))
 def test_less_load_never_costs_more(seed: int, part: float) -> None:
     load, price = instance(seed)
     assert least_cost(load * part, price).cost <= least_cost(load, price).cost * (1 + 1e-9)
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None)
+@examples(20, 0.3)
 @given(SEEDS)
 def test_a_budget_of_one_step_gives_an_answer_and_a_true_bound(seed: int) -> None:
     load, price = instance(seed)

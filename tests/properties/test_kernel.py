@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hatch_build
@@ -18,12 +18,10 @@ from polyhull.planning.search import TierSearch, improve
 from polyhull.planning.simulate import run
 from polyhull.planning.start import first_schedules
 from tests.kernel_cases import instance_of
+from tests.properties.amount import examples
 
 ROOT = Path(__file__).resolve().parents[2]
-PROFILE = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+PROFILE = examples(60)
 NO_COMPILER = "no C compiler: apt-get install gcc libc6-dev"
 
 

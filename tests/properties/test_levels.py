@@ -5,7 +5,7 @@ from itertools import permutations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.domain.decision import Decision, LevelReport
@@ -18,6 +18,7 @@ from polyhull.planning.objectives import LEVELS, RELATIVE_TOLERANCE, content
 from polyhull.planning.reserve import reserve
 from polyhull.planning.simulate import run
 from tests.builders import NOW, random_snapshot
+from tests.properties.amount import examples
 
 PAIRS = list(permutations(OBJECTIVES, 2))
 
@@ -49,7 +50,7 @@ def test_the_border_and_the_planner_know_the_same_levels() -> None:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=["-then-".join(pair) for pair in PAIRS])
-@settings(max_examples=3, deadline=None, derandomize=True)
+@examples(3, 0.003)
 @given(st.integers(0, 10_000))
 def test_a_later_level_stays_within_the_tolerance_of_the_earlier_one(pair: tuple[str, str], seed: int) -> None:
     first = pair[0]
@@ -61,7 +62,7 @@ def test_a_later_level_stays_within_the_tolerance_of_the_earlier_one(pair: tuple
     assert [level.name for level in both.levels] == list(pair)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@examples(8, 0.05)
 @given(st.integers(0, 10_000))
 def test_the_second_level_gains_and_every_bound_holds(seed: int) -> None:
     alone = decide(case_of(seed, ("Makespan",)))
@@ -74,7 +75,7 @@ def test_the_second_level_gains_and_every_bound_holds(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["Cost", "Energy", "Carbon"])
-@settings(max_examples=4, deadline=None, derandomize=True)
+@examples(4, 0.05)
 @given(st.integers(0, 10_000))
 def test_what_is_spent_gains_as_a_second_level_and_more_as_the_first(name: str, seed: int) -> None:
     """`levels` and `footprint` agree where every price is known, data moved included."""
@@ -94,7 +95,7 @@ def spent(plan: Decision, name: str) -> float:
     return found
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@examples(6, 0.05)
 @given(st.integers(0, 10_000))
 def test_tiers_come_before_levels(seed: int) -> None:
     """What the highest tier reaches alone, it reaches beside lower ones."""
@@ -112,7 +113,7 @@ def test_tiers_come_before_levels(seed: int) -> None:
     assert mean <= value(alone, "WeightedCompletion").value * 1.1
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@examples(6, 0.05)
 @given(st.integers(0, 10_000))
 def test_bounds_do_not_know_names(seed: int) -> None:
     case = case_of(seed, ("WeightedCompletion", "Makespan"))

@@ -16,6 +16,7 @@ from polyhull.optimize.columns import Column, build_columns
 from polyhull.optimize.exact import ExactAnswer, ExactProblem, answer_from, problem_document
 from polyhull.planning.decide import decide
 from tests.builders import data_set, fleet, job, link, option, pool, snapshot
+from tests.properties.amount import many
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=60))
@@ -93,15 +94,15 @@ def prove(problem: ExactProblem) -> ExactAnswer | None:
 
 
 def test_no_plan_beats_brute_force_and_no_bound_passes_it() -> None:
-    hits = 0
-    for seed in range(30):
+    hits, seeds = 0, range(many(30, 0.3))
+    for seed in seeds:
         case = tiny(seed, 3 + seed % 2)
         best, plan = brute_force(case), decide(case)
         assert plan.violations == ()
         assert plan.makespan_seconds >= best * (1 - 1e-9)
         assert plan.lower_bound_seconds <= best * (1 + 1e-9)
         hits += plan.makespan_seconds <= best * (1 + 1e-9)
-    assert hits >= 28, "the search alone should nearly always find the optimum of four jobs"
+    assert hits >= 0.93 * len(seeds), "the search alone should nearly always find the optimum of four jobs"
 
 
 @pytest.mark.parametrize("seed", [3, 11, 19])

@@ -1,11 +1,10 @@
 """What holds of every plan, on random fleets: it passes the checker, lies between bound and greedy, never varies."""
 
-import os
 from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.domain.decision import BoundKind
@@ -29,12 +28,8 @@ from tests.builders import (
     snapshot,
     variant,
 )
+from tests.properties.amount import examples
 
-EXAMPLES = int(os.environ.get("POLYHULL_EXAMPLES", "60"))
-PROFILE = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=0.9, solver=SolverLimits(search_steps=30))
 
 
@@ -86,7 +81,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     return snapshot(fleet(pools, links, sites=sites), jobs, sets, services, policy=POLICY)
 
 
-@PROFILE
+@examples(60)
 @given(snapshots())
 def test_every_plan_passes_the_checker_and_lies_between_bound_and_greedy(case: Snapshot) -> None:
     plan = decide(case)
@@ -105,13 +100,13 @@ def test_every_plan_passes_the_checker_and_lies_between_bound_and_greedy(case: S
         assert why.binds
 
 
-@PROFILE
+@examples(60)
 @given(snapshots())
 def test_the_insertion_passes_the_checker_too(case: Snapshot) -> None:
     assert quick(case).violations == ()
 
 
-@settings(PROFILE, max_examples=max(20, EXAMPLES // 3))
+@examples(20, 0.5)
 @given(snapshots(), st.integers(0, 1000))
 def test_the_order_of_objects_changes_nothing(case: Snapshot, seed: int) -> None:
     dice = Random(seed)
@@ -131,7 +126,7 @@ def test_the_order_of_objects_changes_nothing(case: Snapshot, seed: int) -> None
     assert decide(shuffled) == decide(case)
 
 
-@settings(PROFILE, max_examples=max(20, EXAMPLES // 3))
+@examples(20, 0.5)
 @given(snapshots())
 def test_names_decide_nothing(case: Snapshot) -> None:
     """Longer names in the same order: the same seconds."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.domain.decision import Decision
@@ -20,11 +20,9 @@ from polyhull.planning.search import improve
 from polyhull.planning.simulate import State
 from polyhull.planning.start import first_schedules
 from tests.builders import data_set, fleet, growth, job, link, node, option, pool, service, snapshot, variant
+from tests.properties.amount import examples
 
-PROFILE = settings(
-    max_examples=40, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+PROFILE = examples(40, 0.1)
 
 
 def crowded(seed: int, jobs: int = 14) -> Snapshot:

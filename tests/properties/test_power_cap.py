@@ -5,7 +5,7 @@ from itertools import permutations, product
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.domain.fleet import Power, Site
@@ -20,9 +20,10 @@ from polyhull.optimize.programme import programme
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import NOW, WATTS, fleet, job, option, pool, service, snapshot, variant
+from tests.properties.amount import examples
 
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=200))
-PROFILE = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+PROFILE = examples(25, 0.1)
 SEEDS = st.integers(0, 100_000)
 
 

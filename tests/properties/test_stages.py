@@ -1,12 +1,11 @@
 """Layer placements: what flows is a maximum flow, never above brute force or bound, never below the obvious."""
 
 import itertools
-import os
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
@@ -14,8 +13,8 @@ from scipy.sparse.csgraph import maximum_flow
 from polyhull.optimize.data import Ints
 from polyhull.optimize.layers import Machines, compute_bound, flow
 from polyhull.optimize.stages import place_layers
+from tests.properties.amount import examples
 
-EXAMPLES = int(os.environ.get("POLYHULL_EXAMPLES", "30"))
 SEEDS = st.integers(0, 10**6)
 
 
@@ -54,7 +53,7 @@ def by_scipy(machines: Machines, start: Ints, layers: Ints, total: int) -> int:
     return int(maximum_flow(csr_array(capacity), source, sink).flow_value)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(30, 0.3)
 @given(SEEDS)
 def test_the_rate_of_any_placement_is_its_maximum_flow(seed: int) -> None:
     dice = Random(seed)
@@ -75,7 +74,7 @@ def best_of_all(machines: Machines, total: int) -> float:
     return float(best)
 
 
-@settings(max_examples=max(3, EXAMPLES // 10), deadline=None)
+@examples(3, 0.03)
 @given(SEEDS)
 def test_three_machines_against_every_placement(seed: int) -> None:
     machines, total = cluster(seed, 3, 2), Random(seed).randint(1, 4)
@@ -85,7 +84,7 @@ def test_three_machines_against_every_placement(seed: int) -> None:
     assert found.tokens_per_second == pytest.approx(best)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(30, 0.3)
 @given(SEEDS)
 def test_a_layout_is_what_it_says_and_never_worse_than_one_machine_a_stage(seed: int) -> None:
     machines, total = cluster(seed, 8, 4), Random(seed).randint(2, 14)
@@ -102,7 +101,7 @@ def test_a_layout_is_what_it_says_and_never_worse_than_one_machine_a_stage(seed:
         assert len({(int(found.start[i]), int(found.layers[i])) for i in nodes}) == 1
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(30, 0.3)
 @given(SEEDS)
 def test_more_machines_or_fewer_layers_are_never_worse(seed: int) -> None:
     machines, total = cluster(seed, 7, 4), Random(seed).randint(2, 10)

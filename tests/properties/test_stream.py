@@ -3,7 +3,7 @@
 from dataclasses import replace
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.stream import Account, Stream
@@ -11,6 +11,7 @@ from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import TrainingJob
 from polyhull.planning.decide import decide
 from tests.builders import NOW, fleet, job, option, pool, random_snapshot, snapshot
+from tests.properties.amount import examples
 
 POLICY = Policy(startup_seconds=0.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=60))
 
@@ -35,7 +36,7 @@ def gathered(base: Snapshot, arrivals: list[TrainingJob]) -> float:
     return now
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@examples(6, 0.02)
 @given(st.integers(0, 10_000))
 def test_a_stream_ends_no_later_than_batches_of_it(seed: int) -> None:
     """The reference that is 2 rho-competitive: whoever is never later than it is so too."""
@@ -45,7 +46,7 @@ def test_a_stream_ends_no_later_than_batches_of_it(seed: int) -> None:
     assert max(streamed(case, arrivals).ends.values()) <= gathered(case, arrivals) * (1 + 1e-6)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@examples(6, 0.02)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12), st.sampled_from([1, 2, 4])), min_size=2, max_size=7))
 def test_one_pool_is_at_most_twice_the_optimum(jobs: list[tuple[int, int, int]]) -> None:
     """Against what no offline plan can beat: the last arrival and its length, and all work after the first."""
@@ -63,7 +64,7 @@ def test_one_pool_is_at_most_twice_the_optimum(jobs: list[tuple[int, int, int]])
     assert end - first <= (last - first) + 2 * max(longest - first, area) + 1e-6
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@examples(10, 0.02)
 @given(st.integers(2, 8), st.integers(1, 20))
 def test_ageing_prevents_starvation(times: int, hours: int) -> None:
     """By Smith's rule the long job is last among short ones, until its age outweighs its length."""

@@ -10,8 +10,7 @@ import math
 from random import Random
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.optimize.certificate import share_at_most
@@ -23,9 +22,12 @@ from polyhull.optimize.programme.pools import pool_parts
 from polyhull.optimize.programme.windows import Head, Long, Tail, Windows
 from polyhull.optimize.whole_bound import whole_copy_bound
 from polyhull.optimize.whole_copies import restricted, undominated, whole_copies
+from tests.properties.amount import examples, many
 from tests.properties.test_bound_properties import best_makespan, tiny
 from tests.properties.test_plan_brute_force import brute_force
 from tests.properties.test_plan_brute_force import tiny as two_sites
+
+SEEDS = st.integers(0, 100_000)
 
 
 def case(seed: int) -> tuple[ModelData, float]:
@@ -56,8 +58,8 @@ def some_windows(data: ModelData, most: float, dice: Random) -> Windows:
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.integers(0, 400), st.integers(0, 5))
+@examples(60)
+@given(SEEDS, st.integers(0, 5))
 def test_property_1_an_optimal_schedule_satisfies_every_row(seed: int, draw: int) -> None:
     data, best = case(seed)
     windows = some_windows(data, best, Random(draw))
@@ -67,21 +69,20 @@ def test_property_1_an_optimal_schedule_satisfies_every_row(seed: int, draw: int
     assert share_at_most(built, data.job_class, found.prices) >= 1.0 - 1e-9
 
 
-@pytest.mark.parametrize("block", range(4))
-def test_property_2_the_bound_is_below_the_best_schedule(block: int) -> None:
-    tight = 0
-    for seed in range(block * 15, block * 15 + 15):
+def test_property_2_the_bound_is_below_the_best_schedule() -> None:
+    tight, seeds = 0, range(many(60, 0.3))
+    for seed in seeds:
         data, best = case(seed)
         found = whole_copy_bound(data)
         assert 0.0 < found.seconds <= best * (1.0 + 1e-9), f"seed {seed}"
         fluid = whole_copy_bound(data, programmes=0)
         assert found.seconds >= fluid.seconds * (1.0 - 1e-9)
         tight += found.seconds >= 0.98 * best
-    assert tight >= 5
+    assert tight >= len(seeds) / 3
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.integers(0, 400), st.integers(1, 15))
+@examples(40, 0.3)
+@given(SEEDS, st.integers(1, 15))
 def test_property_3_fewer_jobs_or_useless_columns_never_raise_it(seed: int, kept: int) -> None:
     data, best = case(seed)
     mask = np.array([bool(kept >> (j % 4) & 1) for j in range(len(data.jobs))])
