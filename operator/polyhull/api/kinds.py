@@ -82,7 +82,13 @@ KINDS: tuple[Kind, ...] = (
         "trainingjobs",
         "tj",
         True,
-        (Column("Succeeded", _state("Succeeded")), *_WHERE, _AGE, *_WHERE_WIDE),
+        (
+            Column("Succeeded", _state("Succeeded")),
+            *_WHERE,
+            _AGE,
+            *_WHERE_WIDE,
+            Column("Spans", ".status.assignment.spans", wide=True),
+        ),
     ),
     Kind(
         InferenceJob,

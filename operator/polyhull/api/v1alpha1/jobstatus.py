@@ -37,8 +37,27 @@ class DataSource(Model):
     store: Store
 
 
+class PartStatus(Model):
+    """What a job over several sites runs in one pool: pods with the ranks from `firstRank` on."""
+
+    cluster: Name
+    site: Name
+    pool: PoolName
+    option: Name
+    accelerator: Name
+    device_class: Annotated[str, Field(max_length=16)] = ""
+    replicas: Count
+    devices_per_replica: Count
+    first_rank: Count = 0
+    stage_layers: Annotated[list[Count], Field(max_length=4096)] | None = None
+    """Pipeline: layers of each stage here; with S stages the part's n-th node holds stage n mod S of copy n div S."""
+    nodes: Annotated[list[NodeShare], Field(max_length=256)] | None = None
+    data: Annotated[list[DataSource], Field(max_length=16)] | None = None
+
+
 class AssignmentStatus(Model):
-    """The column the job got, and its place in the plan's queue."""
+    """The column the job got, and its place in the plan's queue. Of a job over several sites cluster to data are
+    those of its first part."""
 
     cluster: Name
     site: Name
@@ -55,6 +74,12 @@ class AssignmentStatus(Model):
     """Set before the child is made; from here on the job is never placed elsewhere until that child is gone."""
     started_time: Instant | None = None
     """When the last pod of the gang ran."""
+    spans: Annotated[str, Field(max_length=192)] | None = None
+    """Sites of a job over several, in the order of their ranks, with commas."""
+    micro_batches: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """Into how many a copy's samples of a step are cut, where parts have stages."""
+    parts: Annotated[list[PartStatus], Field(max_length=3)] | None = None
+    """All parts of a job over several sites, in the order of their ranks."""
 
 
 class TransferStatus(Model):

@@ -89,12 +89,59 @@ class Checkpoint(Model):
     mount_path: MountPath | None = None
 
 
+class SpannedModel(Model):
+    """What sites exchange of the model, and what they must hold of it, when the job spans them."""
+
+    parameters: Quantity | None = None
+    """How many; what gradientBytes and stateBytes follow from where they are not written."""
+    layers: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Pipeline: a site holds whole layers."""
+    samples_per_step: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """Pipeline: the whole batch of a step, which is cut into micro-batches."""
+    activation_bytes_per_sample: Quantity | None = None
+    """Pipeline: between two layers, as sent. As much comes back."""
+    gradient_bytes: Quantity | None = None
+    """DataParallel: of all parameters, as sent; unset: 2 bytes per parameter."""
+    state_bytes: Quantity | None = None
+    """Weights, gradients and optimizer of the whole model; unset: 16 bytes per parameter."""
+
+
 class CrossSite(Model):
     """Whether one job may span sites."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.mode != 'Never' || !(has(self.maxSites) || has(self.synchronizeSteps)"
+                " || has(self.workPerStep) || has(self.model))",
+                "mode Never takes no other field: leave them out, or write Pipeline or DataParallel",
+            ),
+            (
+                "self.mode == 'DataParallel' || !has(self.synchronizeSteps)",
+                "synchronizeSteps is how often gradients are exchanged: write mode DataParallel, or leave it out",
+            ),
+            (
+                "self.mode != 'Pipeline' || (has(self.model) && has(self.model.layers)"
+                " && has(self.model.samplesPerStep) && has(self.model.activationBytesPerSample))",
+                "mode Pipeline needs model.layers, model.samplesPerStep and model.activationBytesPerSample",
+            ),
+            (
+                "self.mode != 'DataParallel' || (has(self.model)"
+                " && (has(self.model.parameters) || has(self.model.gradientBytes)))",
+                "mode DataParallel needs model.gradientBytes or model.parameters",
+            ),
+        )
+    )
+
     mode: Literal["Never", "Pipeline", "DataParallel"] = "Never"
+    """Pipeline: every site holds some of the layers. DataParallel: every site trains all of them on its samples."""
     max_sites: Annotated[int, Field(ge=1, le=3)] | None = None
+    """Unset: 2."""
     synchronize_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """DataParallel: gradients are exchanged every so many steps; unset: every step."""
+    work_per_step: PositiveDecimal | None = None
+    """Work units that one step of the whole gang does; unset: 1."""
+    model: SpannedModel | None = None
 
 
 class Placement(Model):
