@@ -40,8 +40,8 @@ ASSIGNMENT = Assignment(
         20.7,
         2.0,
         900.0,
-        (Alternative("cloud-b", "cloud-b/v100", "v100x4", 333.3),),
-        Evidence.ESTIMATED,
+        alternatives=(Alternative("cloud-b", "cloud-b/v100", "v100x4", 333.3),),
+        evidence=Evidence.ESTIMATED,
     ),
 )
 TRANSFER = Transfer(DATA, "cloud", "s3://b/i", "edge", "cluster:edge-a", "edge-a", ("l",), 10**9, 1e6, 0.0, 1000.0)
