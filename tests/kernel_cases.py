@@ -14,7 +14,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Access, ActiveTransfer, InferenceService, Key, Promise
 from polyhull.optimize.columns import build_columns
 from polyhull.planning.canonical import canonical
-from polyhull.planning.instance import Instance
+from polyhull.planning.instance import Instance, Load
 from polyhull.planning.kernels import CompiledTierSearch, Simulator, load
 from polyhull.planning.relaxed import unguided
 from polyhull.planning.reserve import reserve
@@ -104,7 +104,30 @@ def everything(seed: int) -> Snapshot:
 def instance_of(seed: int) -> Instance:
     case = canonical(everything(seed))
     columns = build_columns(case)
-    return reserve(case, columns, unguided(case, columns).services).instance
+    return spread(reserve(case, columns, unguided(case, columns).services).instance, Random(seed))
+
+
+def spread(instance: Instance, dice: Random) -> Instance:
+    """Some jobs may also run in two or three of their pools at once, and send something meanwhile."""
+    found = []
+    for options in instance.choices:
+        pools = {choice.pool: choice for choice in options if not choice.column.streams.reads}
+        if len(pools) > 1 and dice.random() < 0.3:
+            one, *others = dice.sample([pools[p] for p in sorted(pools)], dice.randint(2, min(3, len(pools))))
+            loads = [load for choice in (one, *others) for load in choice.loads]
+            links = dice.sample(range(len(instance.link_names)), min(2, len(instance.link_names)))
+            loads += [Load(link, 2.0, one.length - 2.0, dice.choice([1e6, 3e6, 9e6])) for link in links]
+            moves = tuple(sorted({move for choice in (one, *others) for move in choice.moves}))
+            both = replace(
+                one,
+                moves=moves,
+                head=0.0,
+                loads=tuple(loads),
+                others=tuple(gang for choice in others for gang in choice.gangs),
+            )
+            options = tuple(sorted((*options, both), key=lambda choice: choice.soonest))
+        found.append(options)
+    return replace(instance, choices=tuple(found))
 
 
 def main(path: str, cases: str) -> None:

@@ -75,19 +75,19 @@ class Board:
             for link in instance.moves[move].ways[moved[0]].links:
                 self._keep_link(link)
         commit_moves(instance, state, plan)
-        pool = choice.pool
-        there = len(state.nodes[pool])
-        for node, _ in slot.nodes:
-            if node < there:
-                self._keep_node(pool, node)
         for load in choice.loads:
             self._keep_link(load.link)
         carry_loads(state, choice.loads, slot.start + slot.waits)
         self._set(j, slot)
-        hold(instance.pools[pool], state, pool, choice.pod, slot.start, slot.end, slot.nodes)
-        if slot.nodes and slot.nodes[-1][0] >= there:
-            begin = slot.start + instance.pools[pool].provision_seconds
-            self._births[j] = tuple((node, begin) for node, _ in slot.nodes if node >= there)
+        for gang, nodes in choice.seats(slot.nodes):
+            pool, there = gang.pool, len(state.nodes[gang.pool])
+            for node, _ in nodes:
+                if node < there:
+                    self._keep_node(pool, node)
+            hold(instance.pools[pool], state, pool, gang.pod, slot.start, slot.end, nodes)
+            if nodes and nodes[-1][0] >= there:
+                begin = slot.start + instance.pools[pool].provision_seconds
+                self._births[j] = tuple((node, begin) for node, _ in nodes if node >= there)
 
     def remove(self, j: int) -> None:
         """Take job j off, and moves that nobody else waits for."""
@@ -96,16 +96,17 @@ class Board:
         if slot is None:
             return
         choice = instance.choices[j][slot.choice]
-        pool, pod = choice.pool, choice.pod
         for load in choice.loads:
             self._keep_link(load.link)
         carry_loads(state, choice.loads, slot.start + slot.waits, -1.0)
         self._set(j, None)
         births = dict(self._births.pop(j, ()))
-        for node, pods in slot.nodes:
-            self._keep_node(pool, node)
-            amount = -pod * pods if isinstance(pod, int) else tuple(-value * pods for value in pod)
-            take_units(state.nodes[pool][node], births.get(node, slot.start), slot.end, amount)
+        for gang, nodes in choice.seats(slot.nodes):
+            pool, pod = gang.pool, gang.pod
+            for node, pods in nodes:
+                self._keep_node(pool, node)
+                amount = -pod * pods if isinstance(pod, int) else tuple(-value * pods for value in pod)
+                take_units(state.nodes[pool][node], births.get(node, slot.start), slot.end, amount)
         for move in choice.moves:
             if self.readers[move] or move in self._settled:
                 continue
@@ -128,11 +129,13 @@ class Board:
     def _register(self, j: int, before: Slot | None, slot: Slot | None) -> None:
         options = self.instance.choices[j]
         if before is not None:
-            self.on_pool[options[before.choice].pool].discard(j)
+            for pool in options[before.choice].pools:
+                self.on_pool[pool].discard(j)
             for move in options[before.choice].moves:
                 self.readers[move].discard(j)
         if slot is not None:
-            self.on_pool[options[slot.choice].pool].add(j)
+            for pool in options[slot.choice].pools:
+                self.on_pool[pool].add(j)
             for move in options[slot.choice].moves:
                 self.readers.setdefault(move, set()).add(j)
         self.slots[j] = slot

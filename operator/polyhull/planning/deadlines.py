@@ -145,8 +145,9 @@ class _Search:
     def _victims(self, seed: int) -> list[int]:
         """Jobs on the pools that the banked one could use in time; some of anywhere where there are none."""
         instance, dice, board = self.instance, self.dice, self._board
-        pools = {choice.pool for choice in instance.choices[seed] if choice.soonest <= instance.deadlines[seed]}
-        near = sorted(j for pool in pools for j in board.on_pool[pool]) if dice.below(4) else []
+        soon = [choice for choice in instance.choices[seed] if choice.soonest <= instance.deadlines[seed]]
+        pools = {pool for choice in soon for pool in choice.pools}
+        near = sorted({j for pool in pools for j in board.on_pool[pool]}) if dice.below(4) else []
         there = near or [j for j in self.due if board.slots[j] is not None]
         out: list[int] = []
         for _ in range(min(len(there), _LEAST_RUIN + dice.below(_MOST_RUIN - _LEAST_RUIN + 1))):

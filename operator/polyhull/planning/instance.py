@@ -70,8 +70,25 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Gang:
+    """Pods that a job runs in one pool, in the pool's units."""
+
+    pool: int
+    replicas: int
+    pod: Units
+    devices_per_replica: int
+
+    @property
+    def devices(self) -> int:
+        return self.replicas * self.devices_per_replica
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
-    """A column in the units of its pool. `soonest` is a lower bound of its finish, all else empty."""
+    """A column in the units of its pool. `soonest` is a lower bound of its finish, all else empty.
+
+    A column over several sites has `others` beside the gang of its first pool: they start and end together.
+    """
 
     column: Column
     pool: int
@@ -84,11 +101,38 @@ class Choice:
     moved_bytes: int
     loads: tuple[Load, ...] = ()
     """What it streams comes first."""
+    others: tuple[Gang, ...] = ()
 
     @property
     def reading_seconds(self) -> float:
         """How long it streams; all of its reads take as long."""
         return self.loads[0].seconds if self.column.streams.reads else 0.0
+
+    @property
+    def gangs(self) -> tuple[Gang, ...]:
+        return (Gang(self.pool, self.replicas, self.pod, self.column.devices_per_replica), *self.others)
+
+    @property
+    def pools(self) -> tuple[int, ...]:
+        return (self.pool, *(gang.pool for gang in self.others))
+
+    @property
+    def pods(self) -> int:
+        return self.replicas + sum(gang.replicas for gang in self.others)
+
+    def seats(self, nodes: tuple[tuple[int, int], ...]) -> tuple[tuple[Gang, tuple[tuple[int, int], ...]], ...]:
+        """Each gang with its nodes, out of those of all gangs one after the other (`Slot.nodes`)."""
+        first, *others = self.gangs
+        if not others:
+            return ((first, nodes),)
+        out, at = [], 0
+        for gang in (first, *others):
+            begin, left = at, gang.replicas
+            while left > 0:
+                left -= nodes[at][1]
+                at += 1
+            out.append((gang, nodes[begin:at]))
+        return tuple(out)
 
     @property
     def name(self) -> tuple[str, str]:

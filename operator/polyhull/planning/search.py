@@ -418,7 +418,7 @@ class TierSearch:
         if self._dice.below(8) == 0:
             links = bool(choice.moves) and not links
         if not links:
-            return board.on_pool[choice.pool]
+            return set().union(*(board.on_pool[pool] for pool in choice.pools))
         return self._on_links({link for m in choice.moves for way in instance.moves[m].ways for link in way.links})
 
     def _on_links(self, links: set[int]) -> set[int]:

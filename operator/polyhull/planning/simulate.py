@@ -129,6 +129,8 @@ def _seat(
     instance: Instance, state: State, choice: Choice, ready: float, limit: float
 ) -> tuple[float, tuple[tuple[int, int], ...], float]:
     """(start, nodes, provisioning) of the gang from `ready` on; grown nodes are used if it ends earlier with them."""
+    if choice.others:
+        return _seat_all(instance, state, choice, ready, limit)
     model = instance.pools[choice.pool]
     nodes = state.nodes[choice.pool]
     start, where = earliest_gang(
@@ -142,6 +144,27 @@ def _seat(
         if later + longer < start + choice.length:
             return later, with_growth(there, nodes, choice.replicas, per_node), model.provision_seconds
     return start, where, 0.0
+
+
+def _seat_all(
+    instance: Instance, state: State, choice: Choice, ready: float, limit: float
+) -> tuple[float, tuple[tuple[int, int], ...], float]:
+    """The same of several gangs that start together, on nodes that are there; nodes of one gang after the other."""
+    gangs = choice.gangs
+    found: list[tuple[tuple[int, int], ...]] = [()] * len(gangs)
+    settled = k = 0
+    while settled < len(gangs):
+        gang = gangs[k]
+        nodes = state.nodes[gang.pool][: len(instance.base_nodes[gang.pool])]
+        at, found[k] = earliest_gang(
+            nodes, gang.pod, gang.replicas, ready, choice.length, 0, 0, limit - choice.length
+        )
+        if at == inf:
+            return inf, (), 0.0
+        settled = settled + 1 if at <= ready else 1
+        ready = at
+        k = (k + 1) % len(gangs)
+    return ready, tuple(seat for seats in found for seat in seats), 0.0
 
 
 def earliest_loads(links: list[LinkSteps], loads: Sequence[Load], begin: float) -> float:
@@ -179,7 +202,8 @@ def carry_loads(state: State, loads: Sequence[Load], begin: float, sign: float =
 def commit(instance: Instance, state: State, choice: Choice, slot: Slot, plan: tuple[tuple[int, Moved], ...]) -> None:
     commit_moves(instance, state, plan)
     carry_loads(state, choice.loads, slot.start + slot.waits)
-    hold(instance.pools[choice.pool], state, choice.pool, choice.pod, slot.start, slot.end, slot.nodes)
+    for gang, nodes in choice.seats(slot.nodes):
+        hold(instance.pools[gang.pool], state, gang.pool, gang.pod, slot.start, slot.end, nodes)
 
 
 def commit_moves(instance: Instance, state: State, plan: tuple[tuple[int, Moved], ...]) -> None:

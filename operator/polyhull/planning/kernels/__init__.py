@@ -61,7 +61,7 @@ class Simulator:
 
     def __init__(self, instance: Instance, compiled: ctypes.CDLL) -> None:
         self.instance, self.library, self.tables = instance, compiled, Tables(instance)
-        most = [max(choice.replicas for choice in options) for options in instance.choices]
+        most = [max(choice.pods for choice in options) for options in instance.choices]
         self._seat_of = np.concatenate([[0], np.cumsum(most)]).astype(np.int32)
 
     def run(self, order: Sequence[int], prescribed: Sequence[int | None] | None = None) -> Schedule:

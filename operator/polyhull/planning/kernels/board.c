@@ -198,8 +198,10 @@ static void register_job(Board *board, int32_t job, int on) {
     const Instance *in = board->in;
     int32_t choice = board->slot[job].choice;
     if (choice < 0) return;
-    if (on) insert(board->on_pool + in->choice_pool[choice], job);
-    else take_out(board->on_pool + in->choice_pool[choice], job);
+    for (int32_t g = in->gang_of[choice]; g < in->gang_of[choice + 1]; g++) {
+        if (on) insert(board->on_pool + in->gang_pool[g], job);
+        else take_out(board->on_pool + in->gang_pool[g], job);
+    }
     for (int32_t i = in->move_of[choice]; i < in->move_of[choice + 1]; i++) {
         if (on) jobs_add(board->readers + in->needs[i], job);
         else drop(board->readers + in->needs[i], job);
@@ -209,7 +211,7 @@ static void register_job(Board *board, int32_t job, int on) {
 static void commit(Board *board, int32_t job, const Trial *trial) {
     const Instance *in = board->in;
     State *state = &board->state;
-    int32_t pool = in->choice_pool[trial->choice], there = state->count[pool];
+    int32_t gang = in->gang_of[trial->choice], left = in->gang_replicas[gang];
     for (int32_t i = 0; i < trial->plans; i++) {
         int32_t way = in->way_of[trial->plan[i].move] + trial->plan[i].at.way;
         keep_move(board, trial->plan[i].move);
@@ -223,7 +225,10 @@ static void commit(Board *board, int32_t job, const Trial *trial) {
     slot->start = trial->start, slot->ready = trial->ready, slot->end = trial->end, slot->waits = trial->waits;
     memcpy(slot->seat, trial->seat, (size_t)trial->seats * sizeof(Seat));
     for (int32_t i = 0; i < trial->seats; i++) {
-        if (trial->seat[i].node < there) keep_node(board, pool, trial->seat[i].node);
+        if (left <= 0) left = in->gang_replicas[++gang];
+        left -= trial->seat[i].pods;
+        int32_t pool = in->gang_pool[gang];
+        if (trial->seat[i].node < state->count[pool]) keep_node(board, pool, trial->seat[i].node);
         else slot->births++;
     }
     keep_loads(board, trial->choice);
@@ -270,13 +275,16 @@ void board_remove(Board *board, int32_t job) {
     Slot *slot = board->slot + job;
     int32_t choice = slot->choice;
     if (choice < 0) return;
-    int32_t pool = in->choice_pool[choice];
+    int32_t gang = in->gang_of[choice], left = in->gang_replicas[gang];
     for (int32_t i = 0; i < slot->seats; i++) {
+        if (left <= 0) left = in->gang_replicas[++gang];
+        left -= slot->seat[i].pods;
+        int32_t pool = in->gang_pool[gang];
         double begin = slot->start;
         if (i >= slot->seats - slot->births) begin += in->provision[pool];
         keep_node(board, pool, slot->seat[i].node);
         take_units(state->node + state->base[pool] + slot->seat[i].node, in->dims[pool], begin, slot->end,
-                   in->pod + (int64_t)choice * DIMS, -(int64_t)slot->seat[i].pods);
+                   in->pod + (int64_t)gang * DIMS, -(int64_t)slot->seat[i].pods);
     }
     keep_loads(board, choice);
     carry_loads(state, choice, slot->start + slot->waits, -1.0);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define BROKEN_PROMISE 1e-3 /* planning/objectives.py: in missed deadlines of the same weight */
+#define MOST_GANGS 3 /* optimize/cross_site.py MOST_SITES */
 #define DIMS 5 /* Resources.as_tuple: devices, cpu, memory, ephemeral storage, pods */
 
 /* planning/instance.py Instance; filled by kernels/tables.py, field by field in this order. `x_of` arrays are offsets:
@@ -22,9 +23,11 @@ typedef struct {
     const double *deadline;    /* seconds from now; inf: none */
     const double *promised;    /* until when its promise is kept, likewise */
     const double *weight;      /* of being late */
-    const int32_t *choice_pool, *replicas, *devices, *move_of; /* per choice; devices of the whole gang; + 1 */
+    const int32_t *gang_of, *replicas, *devices, *move_of; /* per choice, of all its gangs together; of: + 1 */
+    const int32_t *gang_pool, *gang_replicas;          /* one gang, or several that start together */
+    const int64_t *pod;                                /* gangs x DIMS */
     const double *length, *head, *soonest;
-    const int64_t *moved_bytes, *pod;                  /* pod: choices x DIMS */
+    const int64_t *moved_bytes;
     const int32_t *needs;                              /* moves of a choice, ascending */
     const int32_t *load_of, *load_link;                /* per choice: what it takes of links and watts; + 1 */
     const double *load_after, *load_seconds, *load_rate;

@@ -260,8 +260,10 @@ static void in_the_way(Search *s, int32_t j, int32_t choice) {
     if (links) {
         on_links(s, choice);
     } else {
-        const Jobs *there = s->board.on_pool + in->choice_pool[choice];
-        for (int32_t i = 0; i < there->n; i++) consider(s, there->of[i]);
+        for (int32_t g = in->gang_of[choice]; g < in->gang_of[choice + 1]; g++) {
+            const Jobs *there = s->board.on_pool + in->gang_pool[g];
+            for (int32_t i = 0; i < there->n; i++) consider(s, there->of[i]);
+        }
     }
     if (s->pool.n > 0) qsort(s->pool.of, (size_t)s->pool.n, sizeof(int32_t), by_number);
 }

@@ -237,13 +237,13 @@ static int32_t choose(Room *rooms, int32_t count, int64_t replicas, Seat *seat) 
 }
 
 static double earliest_single(
-    State *state, int32_t pool, int64_t need, double ready, double length, double latest, Trial *out
+    State *state, int32_t pool, int32_t nodes, int64_t need, double ready, double length, double latest, Trial *out
 ) {
     const Steps *node = state->node + state->base[pool];
     double start = INFINITY;
     int32_t chosen = -1;
     int64_t room = 0;
-    for (int32_t i = 0; i < state->count[pool]; i++) {
+    for (int32_t i = 0; i < nodes; i++) {
         const Steps *s = node + i;
         double at = INFINITY;
         if (s->n > 1) at = earliest_one(s, need, ready, length, latest);
@@ -261,15 +261,15 @@ static double earliest_single(
     return start;
 }
 
-static double earliest_gang(
-    State *state, int32_t choice, double ready, double length, int32_t unborn, int64_t per_node, double latest, Trial *out
-) {
+/* On the first `nodes` of its pool and so many unborn ones. */
+static double earliest_gang(State *state, int32_t gang, int32_t nodes, double ready, double length, int32_t unborn,
+                            int64_t per_node, double latest, Trial *out) {
     const Instance *in = state->in;
-    int32_t pool = in->choice_pool[choice], replicas = in->replicas[choice];
+    int32_t pool = in->gang_pool[gang], replicas = in->gang_replicas[gang];
     int dims = in->dims[pool];
-    const int64_t *pod = in->pod + (int64_t)choice * DIMS;
+    const int64_t *pod = in->pod + (int64_t)gang * DIMS;
     if (replicas == 1 && dims == 1 && unborn == 0)
-        return earliest_single(state, pool, pod[0], ready, length, latest, out);
+        return earliest_single(state, pool, nodes, pod[0], ready, length, latest, out);
     const Steps *node = state->node + state->base[pool];
     double start = ready;
     out->seats = 0;
@@ -277,7 +277,7 @@ static double earliest_gang(
         int64_t inside = 0;
         double later = INFINITY;
         int32_t rooms = 0;
-        for (int32_t i = 0; i < state->count[pool]; i++) {
+        for (int32_t i = 0; i < nodes; i++) {
             double more;
             int64_t pods = window(node + i, dims, pod, start, length, &more);
             if (pods > 0) inside += pods, state->room[rooms++] = (Room){i, (int32_t)pods, 0};
@@ -295,33 +295,60 @@ static double earliest_gang(
     }
 }
 
-static void with_growth(const State *state, int32_t choice, int64_t per_node, Trial *out) {
-    int64_t left = state->in->replicas[choice];
-    int32_t index = state->count[state->in->choice_pool[choice]];
+static void with_growth(const State *state, int32_t gang, int64_t per_node, Trial *out) {
+    int64_t left = state->in->gang_replicas[gang];
+    int32_t index = state->count[state->in->gang_pool[gang]];
     for (int32_t i = 0; i < out->seats; i++) left -= out->seat[i].pods;
     for (; left > 0; left -= per_node)
         out->seat[out->seats++] = (Seat){index++, (int32_t)(left < per_node ? left : per_node)};
 }
 
+/* Several gangs that start together, on nodes that are there; seats of one gang after the other. */
+static double seat_all(State *state, int32_t choice, double ready, double limit, Trial *out) {
+    const Instance *in = state->in;
+    int32_t first = in->gang_of[choice], count = in->gang_of[choice + 1] - first, settled = 0;
+    int32_t used[MOST_GANGS];
+    Trial *one = &state->other;
+    while (settled < count) {
+        for (int32_t k = 0, at = 0; k < count && settled < count; at += in->gang_replicas[first + k++]) {
+            int32_t pool = in->gang_pool[first + k], there = in->node_of[pool + 1] - in->node_of[pool];
+            double length = in->length[choice];
+            double start = earliest_gang(state, first + k, there, ready, length, 0, 0, limit - length, one);
+            if (start == INFINITY) return INFINITY;
+            settled = start > ready ? 1 : settled + 1;
+            ready = start;
+            used[k] = one->seats;
+            memcpy(out->seat + at, one->seat, (size_t)one->seats * sizeof(Seat));
+        }
+    }
+    out->seats = 0;
+    for (int32_t k = 0, at = 0; k < count; at += in->gang_replicas[first + k++]) {
+        memmove(out->seat + out->seats, out->seat + at, (size_t)used[k] * sizeof(Seat));
+        out->seats += used[k];
+    }
+    return ready;
+}
+
 /* Seats and start of the gang from `ready` on, on nodes that are there or, if it ends earlier, on grown ones too. */
 static double seat(State *state, int32_t choice, double ready, double limit, Trial *out) {
     const Instance *in = state->in;
-    int32_t pool = in->choice_pool[choice];
+    int32_t gang = in->gang_of[choice], pool = in->gang_pool[gang], nodes = state->count[pool];
     double length = in->length[choice];
-    double start = earliest_gang(state, choice, ready, length, 0, 0, limit - length, out);
-    int32_t unborn = in->unborn[pool] - state->born[pool];
     out->waits = 0.0;
+    if (in->gang_of[choice + 1] - gang > 1) return seat_all(state, choice, ready, limit, out);
+    double start = earliest_gang(state, gang, nodes, ready, length, 0, 0, limit - length, out);
+    int32_t unborn = in->unborn[pool] - state->born[pool];
     if (unborn > 0 && start > ready) {
-        const int64_t *pod = in->pod + (int64_t)choice * DIMS;
+        const int64_t *pod = in->pod + (int64_t)gang * DIMS;
         Value shape[DIMS];
         for (int k = 0; k < DIMS; k++) shape[k].units = in->shape[(int64_t)pool * DIMS + k];
         int64_t per_node = copies(shape, pod, in->dims[pool]);
         double longer = length + in->provision[pool];
         Trial *other = &state->other;
-        double later = earliest_gang(state, choice, ready, longer, unborn, per_node, INFINITY, other);
+        double later = earliest_gang(state, gang, nodes, ready, longer, unborn, per_node, INFINITY, other);
         if (later + longer < start + length) {
             start = later, out->waits = in->provision[pool];
-            with_growth(state, choice, per_node, other);
+            with_growth(state, gang, per_node, other);
             out->seats = other->seats;
             memcpy(out->seat, other->seat, (size_t)other->seats * sizeof(Seat));
         }
@@ -437,14 +464,17 @@ void carry_loads(State *state, int32_t choice, double begin, double sign) {
 /* Occupy nodes; a growth node that is named for the first time is born `provision` after `start`. */
 void hold(State *state, int32_t choice, double start, double end, const Seat *seat, int32_t seats) {
     const Instance *in = state->in;
-    int32_t pool = in->choice_pool[choice];
+    int32_t gang = in->gang_of[choice], left = in->gang_replicas[gang];
     for (int32_t i = 0; i < seats; i++) {
+        if (left <= 0) left = in->gang_replicas[++gang];
+        left -= seat[i].pods;
+        int32_t pool = in->gang_pool[gang];
         double begin = start;
         if (seat[i].node >= state->count[pool]) {
             begin = start + in->provision[pool];
             bear(state, pool, begin);
         }
         Steps *s = state->node + state->base[pool] + seat[i].node;
-        take_units(s, in->dims[pool], begin, end, in->pod + (int64_t)choice * DIMS, seat[i].pods);
+        take_units(s, in->dims[pool], begin, end, in->pod + (int64_t)gang * DIMS, seat[i].pods);
     }
 }

@@ -15,8 +15,9 @@ _COUNTS = ("jobs", "choices", "pools", "links", "moves", "ways", "budgets", "tie
 _NUMBERS = ("running",)
 _ARRAYS = {
     "choice_of": "i", "tier": "i", "deadline": "d", "promised": "d", "weight": "d",
-    "choice_pool": "i", "replicas": "i", "devices": "i", "move_of": "i",
-    "length": "d", "head": "d", "soonest": "d", "moved_bytes": "q", "pod": "q", "needs": "i",
+    "gang_of": "i", "replicas": "i", "devices": "i", "move_of": "i",
+    "gang_pool": "i", "gang_replicas": "i", "pod": "q",
+    "length": "d", "head": "d", "soonest": "d", "moved_bytes": "q", "needs": "i",
     "load_of": "i", "load_link": "i", "load_after": "d", "load_seconds": "d", "load_rate": "d",
     "dims": "i", "unborn": "i", "node_of": "i", "shape": "q", "provision": "d",
     "node_step_of": "i", "node_time": "d", "node_free": "q",
@@ -70,6 +71,7 @@ def _flat(rows: Iterable[Sequence[int]]) -> chain[int]:
 
 def _values(instance: Instance) -> dict[str, Any]:
     choices = [choice for options in instance.choices for choice in options]
+    gangs = [gang for choice in choices for gang in choice.gangs]
     loads = [load for choice in choices for load in choice.loads]
     pools, moves = instance.pools, instance.moves
     ways = [way for move in moves for way in move.ways]
@@ -86,15 +88,17 @@ def _values(instance: Instance) -> dict[str, Any]:
         "deadline": instance.deadlines,
         "promised": instance.promised,
         "weight": instance.weights,
-        "choice_pool": [choice.pool for choice in choices],
-        "replicas": [choice.replicas for choice in choices],
+        "gang_of": _offsets(1 + len(choice.others) for choice in choices),
+        "replicas": [choice.pods for choice in choices],
         "devices": [choice.column.devices for choice in choices],
         "move_of": _offsets(len(choice.moves) for choice in choices),
+        "gang_pool": [gang.pool for gang in gangs],
+        "gang_replicas": [gang.replicas for gang in gangs],
+        "pod": _flat(_padded(gang.pod) for gang in gangs),
         "length": [choice.length for choice in choices],
         "head": [choice.head for choice in choices],
         "soonest": [choice.soonest for choice in choices],
         "moved_bytes": [choice.moved_bytes for choice in choices],
-        "pod": _flat(_padded(choice.pod) for choice in choices),
         "needs": _flat(choice.moves for choice in choices),
         "load_of": _offsets(len(choice.loads) for choice in choices),
         "load_link": [load.link for load in loads],
