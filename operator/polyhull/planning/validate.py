@@ -18,27 +18,30 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
 from polyhull.planning.validate_budget import budget
 from polyhull.planning.validate_power import watts
+from polyhull.planning.validate_scope import Passed, Scope, changed
 from polyhull.planning.validate_stores import stores
 from polyhull.planning.validate_streams import chunks, reading_seconds, streams
+from polyhull.planning.validate_times import Interval, at_starts
 
 SLACK_SECONDS = Fraction(1, 1000)
 LINK_SLACK = Fraction(1, 10**6)
 LOAD_SLACK = 1e-6
 IN_SITE_BYTES_PER_SECOND = Fraction(10**10, 8)
 
-Interval = tuple[Fraction, Fraction | None]
-"""[start, end); None is for ever."""
 
+def validate(snapshot: Snapshot, decision: Decision, passed: Passed | None = None) -> tuple[str, ...]:
+    """Violations as sentences, sorted; empty for a plan that may be applied.
 
-def validate(snapshot: Snapshot, decision: Decision) -> tuple[str, ...]:
-    """Violations as sentences, sorted; empty for a plan that may be applied."""
-    checker = _Checker(snapshot, decision)
+    `passed`: a plan that this one may have grown out of; only what differs from it is looked at again.
+    """
+    checker = _Checker(snapshot, decision, None if passed is None else changed(snapshot, decision, passed))
     return tuple(sorted(set(checker.violations())))
 
 
 class _Checker:
-    def __init__(self, snapshot: Snapshot, decision: Decision) -> None:
-        self.snapshot, self.decision = snapshot, decision
+    def __init__(self, snapshot: Snapshot, decision: Decision, scope: Scope | None) -> None:
+        """`scope`: what to look at; None: everything."""
+        self.snapshot, self.decision, self.scope = snapshot, decision, scope
         fleet = snapshot.fleet
         self.jobs: dict[Key, TrainingJob] = {job.key: job for job in snapshot.jobs}
         self.pools: dict[str, Pool] = {pool.name: pool for pool in fleet.pools}
@@ -49,16 +52,22 @@ class _Checker:
         self.kinds: dict[str, AcceleratorType] = {kind.name: kind for kind in fleet.accelerators}
         self.services: dict[Key, InferenceService] = {service.key: service for service in snapshot.services}
         self.arrivals: dict[tuple[Key, str], Transfer] = {(t.data_set, t.store): t for t in decision.transfers}
+        self.nodes: dict[tuple[str, str], Node] = {
+            (pool.name, node.name): node for pool in reversed(fleet.pools) for node in reversed(pool.nodes)
+        }
+        self.asked: dict[tuple[str, str], Fraction] | None = None
+        """Growth nodes and when the first pod asks for each."""
 
     def violations(self) -> Iterator[str]:
         yield from self._counts()
-        for assignment in self.decision.assignments:
+        scope, decision = self.scope, self.decision
+        for assignment in decision.assignments if scope is None else scope.assignments:
             job = self.jobs.get(assignment.job)
             if job is not None:
                 yield from self._assignment(job, assignment)
-        for transfer in self.decision.transfers:
+        for transfer in decision.transfers if scope is None else scope.transfers:
             yield from self._transfer(transfer)
-        for plan in self.decision.services:
+        for plan in decision.services if scope is None else ():
             service = self.services.get(plan.service)
             if service is not None:
                 yield from self._service(service, plan)
@@ -73,16 +82,17 @@ class _Checker:
     def _counts(self) -> Iterator[str]:
         seen = Counter(assignment.job for assignment in self.decision.assignments)
         left_out = Counter(entry.job for entry in self.decision.unplaced)
-        for key in sorted(set(seen) | set(left_out)):
+        keys = sorted({*seen, *left_out, *self.jobs}) if self.scope is None else self.scope.keys
+        for key in keys:
             if key not in self.jobs and key not in self.services:
                 yield f"{key} is not in the snapshot"
-        for key in sorted(self.jobs):
-            if seen[key] + left_out[key] != 1:
+            if key in self.jobs and seen[key] + left_out[key] != 1:
                 yield f"{key} is placed {seen[key]} times and left out {left_out[key]} times, not one of them once"
         for plan_key, count in sorted(Counter(plan.service for plan in self.decision.services).items()):
             if plan_key not in self.services or count > 1:
                 yield f"{plan_key} is served {count} times or is not in the snapshot"
-        for move, count in sorted(Counter((t.data_set, t.store) for t in self.decision.transfers).items()):
+        twice = len(self.arrivals) < len(self.decision.transfers)
+        for move, count in Counter((t.data_set, t.store) for t in self.decision.transfers if twice).items():
             if count > 1:
                 yield f"{move[0]} is moved {count} times to {move[1]}; once is enough"
         last = max((a.end_seconds for a in self.decision.assignments), default=0.0)
@@ -194,15 +204,14 @@ class _Checker:
 
     def _asked(self, pool: str, node: str) -> Fraction:
         """When the first pod asks for a growth node."""
-        starts = [
-            Fraction(a.start_seconds)
-            for a in self.decision.assignments
-            if a.pool == pool and any(name == node for name, _ in a.nodes)
-        ]
-        serving = [s for plan in self.decision.services for s in plan.replicas if s.pool == pool]
-        if any(name == node for s in serving for name, _ in s.nodes):
-            starts.append(Fraction(0))
-        return min(starts, default=Fraction(0))
+        if self.asked is None:
+            self.asked = {}
+            held = [(a.pool, a.nodes, Fraction(a.start_seconds)) for a in self.decision.assignments]
+            held += [(s.pool, s.nodes, Fraction(0)) for plan in self.decision.services for s in plan.replicas]
+            for where, nodes, start in held:
+                for at in ((where, name) for name, _ in nodes if name.startswith("+")):
+                    self.asked[at] = min(self.asked.get(at, start), start)
+        return self.asked.get((pool, node), Fraction(0))
 
     # -- data ----------------------------------------------------------------------------------------------------
 
@@ -293,9 +302,12 @@ class _Checker:
     def _nodes(self) -> Iterator[str]:
         """Every node of every pool at every instant; what runs already is counted but never blamed."""
         held: dict[tuple[str, str], list[tuple[Interval, tuple[int, ...], bool]]] = {}
+        only = None if self.scope is None else self.scope.nodes
         for a in self.decision.assignments:
-            job, start, end = self.jobs.get(a.job), _exact(a.start_seconds), _exact(a.end_seconds)
-            if job is None or start is None or end is None:
+            if only is not None and not any((a.pool, name) in only for name, _ in a.nodes):
+                continue
+            job, start, end = self.jobs.get(a.job), a.start_seconds, a.end_seconds
+            if job is None or not (isfinite(start) and isfinite(end)):
                 continue
             option = next((one for one in job.options if one.name == a.option), None)
             for name, pods in a.nodes if option is not None else ():
@@ -312,8 +324,9 @@ class _Checker:
                     held.setdefault((serving.pool, name), []).append(
                         ((begin, None), variant.pod.times(pods).as_tuple(), False)
                     )
-        for (pool_name, name), uses in sorted(held.items(), key=lambda item: item[0]):
-            yield from self._node(pool_name, name, uses)
+        for at, uses in sorted(held.items(), key=lambda item: item[0]):
+            if only is None or at in only:
+                yield from self._node(*at, uses)
 
     def _serves_from(self, service: InferenceService, serving: ServingPlan, node: str) -> Fraction:
         running = any(
@@ -326,7 +339,7 @@ class _Checker:
         pool = self.pools.get(pool_name)
         if pool is None:
             return
-        node = next((one for one in pool.nodes if one.name == name), None)
+        node = self.nodes.get((pool_name, name))
         new = [use for use in uses if not use[2]]
         if not new:
             return
@@ -339,12 +352,10 @@ class _Checker:
         else:
             yield f"node {name} is not in {pool_name}"
             return
-        for instant in sorted({use[0][0] for use in uses}):
-            now = [use for use in uses if use[0][0] <= instant and (use[0][1] is None or instant < use[0][1])]
-            if all(use[2] for use in now):
-                continue
-            for kind, want, have in zip(_KINDS, _sum(use[1] for use in now), capacity, strict=True):
-                if want > have and _sum(use[1] for use in now if not use[2])[_KINDS.index(kind)] > 0:
+        for instant, now in at_starts(uses):
+            ours = _sum(use[1] for use in now if not use[2])
+            for kind, want, mine, have in zip(_KINDS, _sum(use[1] for use in now), ours, capacity, strict=True):
+                if want > have and mine > 0:
                     yield f"node {name} of {pool_name} holds {want} {kind} of {have} at {float(instant)} s"
 
     def _usable(self, pool: Pool, node: Node) -> bool:
@@ -359,30 +370,26 @@ class _Checker:
 
     def _links(self) -> Iterator[str]:
         margin = Fraction(self.snapshot.policy.bandwidth_margin)
-        uses: dict[str, list[tuple[Interval, Fraction, bool]]] = {}
+        uses: dict[str, list[tuple[Interval, float, bool]]] = {}
         for t in self.decision.transfers:
-            start, end = _exact(t.start_seconds), _exact(t.end_seconds)
-            if start is None or end is None:
-                continue
-            for name in t.links:
-                uses.setdefault(name, []).append(((start, end), Fraction(t.rate_bytes_per_second), t.active))
+            start, end = t.start_seconds, t.end_seconds
+            for name in t.links if isfinite(start) and isfinite(end) else ():
+                uses.setdefault(name, []).append(((start, end), t.rate_bytes_per_second, t.active))
         for a in self.decision.assignments:
             for read in a.reads:
-                start, end = _exact(read.start_seconds), _exact(read.end_seconds)
-                if start is not None and end is not None:
-                    for name in read.links:
-                        uses.setdefault(name, []).append(
-                            ((start, end), Fraction(read.rate_bytes_per_second), a.fixed)
-                        )
-        constant = self._traffic()
+                start, end = read.start_seconds, read.end_seconds
+                for name in read.links if isfinite(start) and isfinite(end) else ():
+                    uses.setdefault(name, []).append(((start, end), read.rate_bytes_per_second, a.fixed))
+        constant, only = self._traffic(), None if self.scope is None else self.scope.links
         for name, entries in sorted(uses.items()):
             link = self.links.get(name)
+            if only is not None and name not in only:
+                continue
             if link is None or not isfinite(link.bandwidth_bits_per_second):
                 continue
             room = margin * Fraction(link.bandwidth_bits_per_second * link.reached) / 8
-            for instant in sorted({entry[0][0] for entry in entries}):
-                now = [e for e in entries if e[0][0] <= instant and (e[0][1] is None or instant < e[0][1])]
-                total = sum((e[1] for e in now), Fraction(0)) + constant.get(name, Fraction(0))
+            for instant, now in at_starts(entries):
+                total = sum((Fraction(e[1]) for e in now), Fraction(0)) + constant.get(name, Fraction(0))
                 if total > room * (1 + LINK_SLACK) and not all(e[2] for e in now):
                     yield (
                         f"link {name} carries {float(total):.6g} bytes/s of {float(room):.6g} "

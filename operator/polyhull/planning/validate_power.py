@@ -9,11 +9,12 @@ from math import isfinite
 
 from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.snapshot import Snapshot
+from polyhull.planning.validate_times import Interval, at_starts
 
 SLACK = Fraction(1, 10**6)
 
-Held = tuple[Fraction, Fraction | None, Fraction, bool]
-"""From, until (None: for ever), watts, whether it was released before the plan."""
+Held = tuple[Interval, Fraction, bool]
+"""When, watts, whether it was released before the plan."""
 
 
 def watts(snapshot: Snapshot, decision: Decision, provisioning: Callable[[Assignment], Fraction]) -> Iterator[str]:
@@ -34,15 +35,14 @@ def watts(snapshot: Snapshot, decision: Decision, provisioning: Callable[[Assign
         peak, pue = peaks.get(pool.accelerator), caps[pool.site].pue
         if peak is not None:
             drawn = devices * Fraction(peak) * Fraction(1.0 if pue is None else pue)
-            uses.setdefault(pool.site, []).append((start, end, drawn, fixed))
+            uses.setdefault(pool.site, []).append(((start, end), drawn, fixed))
         elif not fixed:
             yield f"{name} gets work at capped site {pool.site}, and nobody says what its devices draw"
     for site, entries in sorted(uses.items()):
         cap = Fraction(caps[site].cap_watts or 0.0)
-        for instant in sorted({entry[0] for entry in entries}):
-            now = [one for one in entries if one[0] <= instant and (one[1] is None or instant < one[1])]
-            total = sum((one[2] for one in now), Fraction(0))
-            if total > cap * (1 + SLACK) and not all(one[3] for one in now):
+        for instant, now in at_starts(entries):
+            total = sum((one[1] for one in now), Fraction(0))
+            if total > cap * (1 + SLACK) and not all(one[2] for one in now):
                 yield f"site {site} draws {float(total):.6g} W of {float(cap):.6g} at {float(instant)} s"
 
 

@@ -32,11 +32,17 @@ class _Stores:
             self.read |= {variant.model.data_set for variant in service.variants if variant.model is not None}
 
     def copies(self) -> Iterator[str]:
+        made: dict[Key, set[str]] = {}
+        for key, store in self.copied | self.moving:
+            made.setdefault(key, set()).add(store)
+        wanted: dict[Key, set[str]] = {}
+        for one in self.new:
+            wanted.setdefault(one.data_set, set()).add(one.store)
         for data in self.snapshot.data_sets:
-            made = {store for key, store in self.copied | self.moving if key == data.key}
-            more = {one.store for one in self.new if one.data_set == data.key} - made
-            if data.max_copies is not None and more and len(made) + len(more) > data.max_copies:
-                yield f"{data.key} would have {len(made) + len(more)} copies; {data.max_copies} are allowed"
+            there = made.get(data.key, set())
+            more = wanted.get(data.key, set()) - there
+            if data.max_copies is not None and more and len(there) + len(more) > data.max_copies:
+                yield f"{data.key} would have {len(there) + len(more)} copies; {data.max_copies} are allowed"
 
     def room(self, store: str) -> Iterator[str]:
         """Now, after the evictions, with what starts now; and in the end, with all copies that nobody reads gone."""
