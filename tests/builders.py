@@ -1,6 +1,7 @@
 """Domain values for tests: small builders with working defaults, and whole random fleets from a seed. Shared."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from random import Random
 
 from polyhull.domain.fleet import (
@@ -22,6 +23,7 @@ from polyhull.domain.labels import Selector, labels_of
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import (
+    Access,
     DataInput,
     DataSet,
     Demand,
@@ -139,6 +141,12 @@ def job(
         inputs,
         **changes,  # type: ignore[arg-type]
     )
+
+
+def streaming(job: TrainingJob, chunks: int = 10) -> TrainingJob:
+    """The same, reading all its data while it computes."""
+    inputs = tuple(replace(one, access=Access.STREAM, chunks=chunks) for one in job.inputs)
+    return replace(job, inputs=inputs)
 
 
 def data_set(

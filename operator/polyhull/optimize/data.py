@@ -108,13 +108,35 @@ class SharedMove:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WholeCopies:
-    """How the executed class moves data: a whole copy over one of few fixed paths (whole_copies.py)."""
+class LinkUses:
+    """[use] `column`, run by its whole class, has `bytes_` carried over `link`."""
 
     link: Ints
     column: Ints
     bytes_: Floats
-    """[use] `column` has this much brought over `link`: its move has one way and nobody else to read it."""
+
+    @classmethod
+    def of(cls, uses: Sequence[tuple[int, int, float]]) -> "LinkUses":
+        """From (link, column, bytes)."""
+        link, column, amount = zip(*uses, strict=True) if uses else ((), (), ())
+        return cls(
+            np.array(link, dtype=np.int64), np.array(column, dtype=np.int64), np.array(amount, dtype=np.float64)
+        )
+
+    def where(self, kept: NDArray[np.bool_], place: Ints) -> "LinkUses":
+        """Of the kept columns, `place`: their new indexes."""
+        mine = kept[self.column]
+        return LinkUses(self.link[mine], place[self.column[mine]], self.bytes_[mine])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeCopies:
+    """How the executed class moves data: a whole copy over one of few fixed paths (whole_copies.py)."""
+
+    copied: LinkUses
+    """Moves of one way that nobody else reads."""
+    streamed: LinkUses
+    """What is read while computing: over its path at any time until the job's end."""
     shared: tuple[SharedMove, ...]
 
 

@@ -173,10 +173,15 @@ def _flows(data: ModelData, T: float, Y: Any, rho: Any, rates: bool) -> tuple[li
 def _whole(
     whole: WholeCopies, data: ModelData, T: float, Y: Any, rates: bool
 ) -> tuple[list[Any], dict[int, list[Any]]]:
-    """(4) for whole copies: every copy takes its bytes of every link of its way; readers of one store share it."""
+    """(4) for whole copies: a copy or read takes its bytes of each link of its way; readers of one store share."""
     rows: list[Any] = []
     used: dict[int, list[Any]] = {}
-    for e, g, amount in zip(whole.link.tolist(), whole.column.tolist(), whole.bytes_.tolist(), strict=True):
+    uses = [
+        use
+        for part in (whole.copied, whole.streamed)
+        for use in zip(part.link.tolist(), part.column.tolist(), part.bytes_.tolist(), strict=True)
+    ]
+    for e, g, amount in uses:
         share = Y[g] / data.multiplicity[data.job_class[g]]
         used.setdefault(e, []).append(amount / (float(data.bandwidth[e]) * T) * share)
     for move in whole.shared:

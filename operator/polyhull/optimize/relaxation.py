@@ -17,8 +17,9 @@ from polyhull.optimize.bound import LARGE, fluid_bound, slowest
 from polyhull.optimize.columns import Column, ColumnSet
 from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.highs import solve
-from polyhull.optimize.prices import link_prices, pool_prices
+from polyhull.optimize.prices import Marginal, a_little_later, link_prices, of_fixed_time, of_rates, pool_prices
 from polyhull.optimize.programme import Programme, programme
+from polyhull.optimize.programme.windows import NO_WINDOWS
 from polyhull.optimize.rounding import round_shares
 from polyhull.optimize.services import Serving
 from polyhull.optimize.whole_bound import WholeBound, whole_copy_bound
@@ -65,16 +66,16 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
     whole = whole_copies(data, columns, under_way(snapshot))
     bound = whole_copy_bound(whole)
     seconds, kind = bound.seconds, _kind(bound)
-    built, found = bound.at, bound.solution
     steps += bound.steps
+    marginal: Marginal | None = None
     if len(data.jobs) and len(data.columns) <= LARGE:
         fluid, rate_programme, rate_solution = fluid_bound(data)
         steps += 1
         if fluid > seconds * (1.0 + 1e-9):
             seconds, kind = fluid, BoundKind.FLUID
         if rate_solution.optimal:
-            built, found = rate_programme, rate_solution
-    margin = snapshot.policy.bandwidth_margin
+            marginal = of_rates(rate_programme, rate_solution)
+    pools, links = _prices(data, whole, marginal, bound, snapshot.policy.bandwidth_margin)
     choice, ranking, more = _choose(columns, whole, bound, snapshot)
     return Relaxation(
         lower_bound_seconds=seconds if math.isfinite(seconds) else 0.0,
@@ -84,12 +85,28 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
         order=_order(choice, data),
         services=plans,
         unplaced=tuple(sorted((*dropped(snapshot, columns), *unserved), key=lambda one: one.job)),
-        pool_prices=pool_prices(data, built, found) if built is not None and found is not None else (),
-        link_prices=link_prices(data, built, found, margin) if built is not None and found is not None else (),
+        pool_prices=pools,
+        link_prices=links,
         status=bound.status,
         steps=steps + more,
         critical=bound.critical,
     )
+
+
+def _prices(
+    data: ModelData, whole: ModelData, rates: Marginal | None, bound: WholeBound, margin: float
+) -> tuple[tuple[Price, ...], tuple[Price, ...]]:
+    """Of the rate programme where a pool or a link limits it, else of the programme nearest to the printed bound."""
+    if rates is not None:
+        pools, links = pool_prices(data, rates), link_prices(data, rates, margin)
+        if pools or links:
+            return pools, links
+    if bound.at is None or bound.solution is None:
+        return (), ()
+    windows = NO_WINDOWS if bound.windows is None else bound.windows
+    later = programme(whole, a_little_later(bound.at.seconds), light=bound.windows is None, windows=windows)
+    nearest = of_fixed_time(whole, bound.at, bound.solution, later)
+    return ((), ()) if nearest is None else (pool_prices(whole, nearest), link_prices(whole, nearest, margin))
 
 
 def under_way(snapshot: Snapshot) -> frozenset[tuple[Key, str]]:

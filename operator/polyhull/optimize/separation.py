@@ -66,9 +66,10 @@ def _tails(layout: Layout, T: float, shares: Floats) -> list[Tail]:
     if whole is None:
         return []
     found = []
+    copied = whole.copied
     for e, mine in enumerate(layout.once(by_link)):
-        used = mine[shares[whole.column[mine]] > _LEAST]
-        lengths, volume = data.length[whole.column[used]], whole.bytes_[used] * shares[whole.column[used]]
+        used = mine[shares[copied.column[mine]] > _LEAST]
+        lengths, volume = data.length[copied.column[used]], copied.bytes_[used] * shares[copied.column[used]]
         order: Ints = np.argsort(-lengths, kind="stable")
         lengths, sums = lengths[order], np.cumsum(volume[order])
         inside = lengths < T

@@ -42,7 +42,7 @@ _LIGHT, _CLOSE = 4, 5e-3
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeBound:
     """`seconds` is proved for whole copies; `critical`: the jobs it rests on; `at`, `solution`: of all jobs, light,
-    solved nearest to it."""
+    solved nearest to it; `windows`: what strengthens `at`, None where nothing does."""
 
     seconds: float
     critical: tuple[Key, ...]
@@ -50,6 +50,7 @@ class WholeBound:
     steps: int
     at: Programme | None = None
     solution: Solution | None = None
+    windows: Windows | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class _Search:
     status: str = "Optimal"
     windows: Windows = NO_WINDOWS
     best: tuple[Programme, Solution] | None = None
+    best_windows: Windows | None = None
 
 
 def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None = None) -> WholeBound:
@@ -85,7 +87,8 @@ def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None =
         _sharpen(restricted(data, critical), search, programmes)
         paying = _all(layout, search)
     keys = tuple(sorted(key for j in np.flatnonzero(critical).tolist() for key in data.jobs[j]))
-    return WholeBound(search.low * _DOWN, keys, search.status, search.steps, *(search.best or (None, None)))
+    at, solution = search.best or (None, None)
+    return WholeBound(search.low * _DOWN, keys, search.status, search.steps, at, solution, search.best_windows)
 
 
 def _light(layout: Layout, search: _Search, seconds: float, exact: bool = False) -> None:
@@ -114,7 +117,7 @@ def _all(layout: Layout, search: _Search) -> NDArray[np.bool_]:
         found = _solved(built, search)
         if found is None:
             break
-        search.best = (built, found)
+        search.best, search.best_windows = (built, found), search.windows
         if share_at_most(built, data.job_class, found.prices) < 1.0:
             search.low = max(search.low, seconds)
             return _paying(data, built, found)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import ColumnSet, Route
-from polyhull.optimize.data import Ints, ModelData, SharedMove, WholeCopies
+from polyhull.optimize.data import Ints, LinkUses, ModelData, SharedMove, WholeCopies
 
 _DOWN = 1.0 - 1e-12
 
@@ -47,9 +47,7 @@ def whole_copies(data: ModelData, columns: ColumnSet, under_way: Set[MoveAt] = f
 
 def _uses(data: ModelData, routes: dict[MoveAt, list[Route]], users: dict[MoveAt, list[int]]) -> WholeCopies:
     index = {name: e for e, name in enumerate(data.links)}
-    link: list[int] = []
-    column: list[int] = []
-    bytes_: list[float] = []
+    copied: list[tuple[int, int, float]] = []
     shared: list[SharedMove] = []
     for at in sorted(users):
         ways = []
@@ -61,17 +59,16 @@ def _uses(data: ModelData, routes: dict[MoveAt, list[Route]], users: dict[MoveAt
             by_class.setdefault(int(data.job_class[g]), []).append(g)
         if len(by_class) == 1 and len(ways) == 1:
             first, amount = ways[0]
-            link += [e for e in first for _ in users[at]]
-            column += [g for _ in first for g in users[at]]
-            bytes_ += [amount] * (len(first) * len(users[at]))
+            copied += [(e, g, amount) for e in first for g in users[at]]
         else:
             shared.append(SharedMove(tuple(tuple(mine) for _, mine in sorted(by_class.items())), tuple(ways)))
-    return WholeCopies(
-        np.array(link, dtype=np.int64),
-        np.array(column, dtype=np.int64),
-        np.array(bytes_, dtype=np.float64),
-        tuple(shared),
-    )
+    streamed = [
+        (index[name], g, read.transfer_bytes * float(data.multiplicity[data.job_class[g]]) * _DOWN)
+        for g, column in enumerate(data.columns)
+        for read in column.streams.reads
+        for name in read.links
+    ]
+    return WholeCopies(LinkUses.of(copied), LinkUses.of(streamed), tuple(shared))
 
 
 def restricted(data: ModelData, classes: NDArray[np.bool_]) -> ModelData:
@@ -84,14 +81,14 @@ def _some(data: ModelData, classes: NDArray[np.bool_], keep: NDArray[np.bool_]) 
     needs = keep[data.need_column]
     whole = data.whole
     if whole is not None:
-        uses = keep[whole.column]
         shared = []
         for move in whole.shared:
             readers = tuple(tuple(int(new_column[g]) for g in mine if keep[g]) for mine in move.readers)
             if any(readers):
                 readers = tuple(mine for mine in readers if mine)
                 shared.append(SharedMove(readers, move.ways))
-        whole = WholeCopies(whole.link[uses], new_column[whole.column[uses]], whole.bytes_[uses], tuple(shared))
+        copied, streamed = whole.copied.where(keep, new_column), whole.streamed.where(keep, new_column)
+        whole = WholeCopies(copied, streamed, tuple(shared))
     chosen = columns.tolist()
     return replace(
         data,

@@ -135,5 +135,11 @@ def by_pool(data: ModelData) -> tuple[Ints, ...]:
 
 def by_link(data: ModelData) -> tuple[Ints, ...]:
     """[link] the uses of it by whole copies."""
-    uses = data.whole.link if data.whole is not None else np.zeros(0, dtype=np.int64)
+    uses = data.whole.copied.link if data.whole is not None else np.zeros(0, dtype=np.int64)
+    return grouped(uses, len(data.links))
+
+
+def streams_by_link(data: ModelData) -> tuple[Ints, ...]:
+    """[link] the uses of it by streamed reads."""
+    uses = data.whole.streamed.link if data.whole is not None else np.zeros(0, dtype=np.int64)
     return grouped(uses, len(data.links))

@@ -3,13 +3,13 @@
 import numpy as np
 
 from polyhull.optimize.data import Floats, Ints
-from polyhull.optimize.programme.frame import Frame, by_link
+from polyhull.optimize.programme.frame import Frame, by_link, streams_by_link
 
 Part = tuple[Ints, Floats]
 
 
 def link_rows(frame: Frame) -> None:
-    """Flows or whole copies, and online traffic, in shares of B T, less running transfers."""
+    """Flows, or whole copies and streamed reads, and online traffic, in shares of B T, less running transfers."""
     carried = _whole(frame) if frame.data.whole is not None else _flows(frame)
     for e, parts in enumerate(carried):
         if e in frame.online:
@@ -36,8 +36,13 @@ def _whole(frame: Frame) -> list[list[Part]]:
     assert whole is not None
     volume = frame.data.bandwidth * frame.T
     parts: list[list[Part]] = []
-    for e, mine in enumerate(frame.once(by_link)):
-        parts.append([(frame.Y[whole.column[mine]], whole.bytes_[mine] / volume[e])])
+    for e, (copied, streamed) in enumerate(zip(frame.once(by_link), frame.once(streams_by_link), strict=True)):
+        parts.append(
+            [
+                (frame.Y[uses.column[mine]], uses.bytes_[mine] / volume[e])
+                for uses, mine in ((whole.copied, copied), (whole.streamed, streamed))
+            ]
+        )
     for move, variables in zip(whole.shared, frame.W, strict=True):
         for (links, amount), way in zip(move.ways, variables.tolist(), strict=True):
             for e in links:

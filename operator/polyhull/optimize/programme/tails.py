@@ -17,10 +17,10 @@ def tail_rows(frame: Frame) -> None:
         if W <= 0.0:
             frame.matrix.add(("tail", e), 1.0)
             continue
-        uses = frame.once(by_link)[e]
-        uses = uses[data.length[whole.column[uses]] >= tail.seconds]
+        copied, mine = whole.copied, frame.once(by_link)[e]
+        mine = mine[data.length[copied.column[mine]] >= tail.seconds]
         volume = float(data.bandwidth[e]) * W
-        parts = [(frame.Y[whole.column[uses]], whole.bytes_[uses] / volume)]
+        parts = [(frame.Y[copied.column[mine]], copied.bytes_[mine] / volume)]
         for move, variables, length in zip(whole.shared, frame.W, least, strict=True):
             if length >= tail.seconds:
                 ways = [w for w, (links, _) in enumerate(move.ways) if e in links]
