@@ -17,20 +17,16 @@ sum_i min_g lambda_g load[i,g] + sum_g min over n_g in its range of (c_g - lambd
 import heapq
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import highspy
 import numpy as np
 
+from polyhull.optimize.count_relaxation import Relaxation, relaxation
 from polyhull.optimize.data import Floats, Ints
-from polyhull.optimize.fairness import Entries, compressed
-from polyhull.optimize.highs import loaded
 
 WHOLE = 1e-7
 """A count this near a whole number is that number: the solver's tolerance."""
 SAME = 1e-9
 """A node whose bound comes this near the best answer cannot be better than it."""
-ITERATIONS = 200_000
 _UNIT = 2.0**-52
 
 
@@ -75,41 +71,24 @@ class _Search:
     """Branch and bound on the counts; one linear programme stays in the solver, its counts' ranges change."""
 
     def __init__(self, load: Floats, price: Floats, limits: Floats, usage: Floats, available: Floats) -> None:
-        self.load, self.price, self.usage, self.available = load, price, usage, available
-        self.able = np.isfinite(load)
-        self.buckets, self.kinds = load.shape
+        self.load, self.price = load, price
+        able = np.isfinite(load)
+        self.work = np.where(able, load, 0.0)
+        self.served = bool(able.any(axis=1).all())
+        # Nobody needs more of a kind than carries everything; what that much cannot exhaust is no limit.
+        self.top = np.minimum(limits, np.ceil(self.work.sum(axis=0) * (1.0 + SAME)))
+        binds = usage @ self.top > available
+        self.usage, self.available = usage[binds], available[binds]
         self.best: tuple[float, Ints, Floats] | None = None
-        # Nobody needs more of a kind than carries everything.
-        alone = np.ceil(np.where(self.able, load, 0.0).sum(axis=0) * (1.0 + SAME))
-        self.top = np.minimum(limits, alone)
         self.nodes = 0
-        self.solver: Any = self._load()
-
-    def _load(self) -> Any:
-        """x[i, g] by bucket, then n; rows: buckets, kinds, resources."""
-        B, G, R = self.buckets, self.kinds, len(self.available)
-        x = np.arange(B * G).reshape(B, G)
-        at = np.flatnonzero(self.able.ravel())
-        work = np.where(self.able, self.load, 0.0).ravel()[at]
-        resource, kind = np.nonzero(self.usage)
-        # Each resource row is divided by what there is, so numbers are O(1).
-        scale = np.where(self.available > 0.0, self.available, 1.0)
-        entries = Entries(
-            np.concatenate([at // G, B + at % G, B + np.arange(G), B + G + resource]),
-            np.concatenate([x.ravel()[at], x.ravel()[at], B * G + np.arange(G), B * G + kind]),
-            np.concatenate([np.ones(len(at)), work, -np.ones(G), self.usage[resource, kind] / scale[resource]]),
-        )
-        inf = highspy.kHighsInf
-        lower = np.concatenate([np.ones(B), np.full(G + R, -inf)])
-        upper = np.concatenate([np.ones(B), np.zeros(G), self.available / scale])
-        tops = np.concatenate([np.where(self.able, 1.0, 0.0).ravel(), np.minimum(self.top, inf)])
-        costs = np.concatenate([np.zeros(B * G), self.price])
-        return loaded(costs, tops, compressed(entries, B + G + R, B * G + G), lower, upper, ITERATIONS)
+        self.relaxation = relaxation(load, price, self.usage, self.available) if self.served else None
 
     def run(self, steps: int) -> Instances:
-        if self.solver is None:
+        if not self.served:
+            return self._answer("Infeasible", 0.0)
+        if (solver := self.relaxation) is None:
             return self._answer("Refused", -math.inf)
-        heap: list[tuple[float, int, Floats, Floats]] = [(0.0, 0, np.zeros(self.kinds), self.top)]
+        heap: list[tuple[float, int, Floats, Floats]] = [(0.0, 0, np.zeros(len(self.price)), self.top)]
         status = "Optimal"
         made = 1
         closed = math.inf
@@ -122,12 +101,12 @@ class _Search:
                 heapq.heappush(heap, (bound, 0, low, high))
                 status = "Steps"
                 break
-            node, counts = self._relax(low, high)
+            node, counts = self._relax(solver, low, high)
             if counts is None:
                 if node != "Infeasible":
                     return self._answer(node, min(bound, *(one[0] for one in heap), closed))
                 continue
-            bound = max(bound, self._bound(low, high))
+            bound = max(bound, self._bound(solver.prices, low, high))
             fraction = counts - np.floor(counts + WHOLE)
             fraction[fraction < WHOLE] = 0.0
             if not fraction.any() or (self.best is not None and bound >= self.best[0] * (1.0 - SAME)):
@@ -144,42 +123,35 @@ class _Search:
         open_bound = min((one[0] for one in heap), default=math.inf)
         return self._answer(status, min(self.best[0], closed, open_bound))
 
-    def _relax(self, low: Floats, high: Floats) -> tuple[str, Floats | None]:
+    def _relax(self, solver: Relaxation, low: Floats, high: Floats) -> tuple[str, Floats | None]:
         """(status, counts) of the linear programme over one range; a better answer by rounding up is kept."""
         self.nodes += 1
-        first, G = self.buckets * self.kinds, self.kinds
-        self.solver.changeColsBounds(G, np.arange(first, first + G, dtype=np.int32), low, high)
-        self.solver.run()
-        status = str(self.solver.modelStatusToString(self.solver.getModelStatus()))
+        status = solver.solve(low, high)
         if status != "Optimal":
             return status, None
-        solution = self.solver.getSolution()
-        found = np.array(solution.col_value)
-        self.prices = np.array(solution.row_dual)
-        share = np.clip(found[:first], 0.0, 1.0).reshape(self.load.shape)
-        share = share / share.sum(axis=1, keepdims=True)
-        busy = (np.where(self.able, self.load, 0.0) * share).sum(axis=0)
-        counts = np.maximum(np.ceil(busy - WHOLE), 0.0)
-        fits = np.all(counts <= self.top) and np.all(self.usage @ counts <= self.available * (1.0 + SAME))
+        share = np.maximum(solver.share, 0.0)
+        share /= share.sum(axis=1, keepdims=True)
+        counts = np.maximum(np.ceil((self.work * share).sum(axis=0) - WHOLE), 0.0)
         cost = math.fsum((self.price * counts).tolist())
-        if fits and (self.best is None or cost < self.best[0]):
+        if (self.best is None or cost < self.best[0]) and self._fits(counts):
             self.best = (cost, counts.astype(np.int64), share)
-        return status, found[first:]
+        return status, solver.count
 
-    def _bound(self, low: Floats, high: Floats) -> float:
+    def _fits(self, counts: Floats) -> bool:
+        return bool((counts <= self.top).all() and (self.usage @ counts <= self.available * (1.0 + SAME)).all())
+
+    def _bound(self, prices: Floats, low: Floats, high: Floats) -> float:
         """What the prices prove about every whole count in the range, rounded towards the weaker claim."""
-        B, G = self.buckets, self.kinds
-        mu = np.maximum(-self.prices[B + G :], 0.0) / np.where(self.available > 0.0, self.available, 1.0)
+        worth, mu = np.split(np.maximum(prices, 0.0), [len(self.price)])
         paid = self.price + mu @ self.usage
-        worth = np.maximum(-self.prices[B : B + G], 0.0)
-        per_bucket = np.where(self.able, worth * np.where(self.able, self.load, 0.0), np.inf).min(axis=1)
+        per_bucket = np.where(np.isfinite(self.load), worth * self.work, np.inf).min(axis=1)
         left = paid - worth
         ranged = np.minimum(left * low, left * high)
-        terms = [*per_bucket.tolist(), *ranged.tolist(), *(-mu * self.available).tolist()]
-        slack = math.fsum(np.abs(paid * high).tolist()) + math.fsum(abs(term) for term in terms)
-        return math.fsum(terms) - (16.0 + len(mu)) * _UNIT * slack
+        terms = np.concatenate([per_bucket, ranged, -mu * self.available])
+        slack = float((paid * high).sum() + np.abs(terms).sum()) * (1.0 + SAME)
+        return math.fsum(terms.tolist()) - (16.0 + len(mu)) * _UNIT * slack
 
     def _answer(self, status: str, bound: float) -> Instances:
-        empty = (math.inf, np.zeros(self.kinds, dtype=np.int64), np.zeros(self.load.shape))
+        empty = (math.inf, np.zeros(len(self.price), dtype=np.int64), np.zeros(self.load.shape))
         cost, counts, share = self.best if self.best is not None else empty
         return Instances(status, counts, share, cost, max(0.0, bound), self.nodes)

@@ -1,13 +1,13 @@
-"""What the compiled descent is made of. Standard library only: the build runs this file alone, before any install."""
+"""What the kernels of optimize/ are made of. Standard library only: the build runs this file before any install."""
 
 from hashlib import sha256
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE / "_kernel.so"
-SOURCES = (HERE / "descent.c",)
+SOURCES = tuple(HERE / f"{name}.c" for name in ("descent", "counts"))
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=default")
-"""No fused multiply-add, no -march, no libm but floor and frexp: the same bits on every machine."""
+"""No fused multiply-add, no -march, no libm but floor, fabs, fmin, fmax and frexp: the same bits on every machine."""
 
 
 def version() -> str:
