@@ -143,7 +143,7 @@ def job(
     )
 
 
-def streaming(job: TrainingJob, chunks: int = 10) -> TrainingJob:
+def streaming(job: TrainingJob, chunks: int | None = 10) -> TrainingJob:
     """The same, reading all its data while it computes."""
     inputs = tuple(replace(one, access=Access.STREAM, chunks=chunks) for one in job.inputs)
     return replace(job, inputs=inputs)

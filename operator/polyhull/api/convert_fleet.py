@@ -207,7 +207,6 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
         )
     if len(set(objective)) != len(objective):
         found.invalid("spec.objective", "lists a level twice", "name each level once")
-    _refuse_calm(spec, found)
     for name in ("namespaceSelector", "priorityRange", "maxJobs", "deviceLimits"):
         if getattr(spec, _SNAKE[name]) is not None:
             found.invalid(
@@ -223,6 +222,7 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             if spec.bandwidth_margin
             else plain.bandwidth_margin,
             startup_seconds=plain.startup_seconds if spec.startup_seconds is None else float(spec.startup_seconds),
+            overlap_chunks=plain.overlap_chunks if spec.overlap_chunks is None else spec.overlap_chunks,
             cost_budget=found.maybe_decimal(spec.cost_budget),
             minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
             move_budget=calm.move_budget,
@@ -347,11 +347,6 @@ def _shape(spec: compute.ComputePoolSpec, found: Findings) -> Resources | None:
         ephemeral_bytes=found.whole("spec.capacity.ephemeralStorage", spec.capacity.ephemeral_storage),
         pods=spec.capacity.pods,
     )
-
-
-def _refuse_calm(spec: policy.PlacementPolicySpec, found: Findings) -> None:
-    if spec.overlap_chunks is not None:
-        found.refuse("spec.overlapChunks", "data is copied whole so far; leave it out")
 
 
 def _limits(spec: policy.Solver | None) -> SolverLimits:

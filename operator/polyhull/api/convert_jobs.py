@@ -316,7 +316,7 @@ def _input(entry: DataEntry, index: int, namespace: str, found: Findings) -> Dat
     if entry.access == "Stream" and entry.mount_path is not None:
         remedy = "read POLYHULL_DATA_<NAME>_URL and leave it out, or write access: Stage"
         found.refuse(f"{field}.mountPath", f"a streamed data set is read from its address, not from files; {remedy}")
-    if entry.access == "Stage" and entry.chunks != 1:
+    if entry.access == "Stage" and entry.chunks not in (None, 1):
         found.invalid(
             f"{field}.chunks", "a staged data set comes as a whole", "leave it out, or write access: Stream"
         )

@@ -53,6 +53,8 @@ class Policy:
     """Share of a link's nominal bandwidth the plan counts on."""
     startup_seconds: float = 2.0
     """Image and rendezvous: from release to running. Measured on the proving ground; see docs/benchmarks.md."""
+    overlap_chunks: int = 1
+    """Equal parts of a streamed data set that does not name its own."""
     cost_budget: float | None = None
     """The most that unfinished jobs may cost from now on, devices and bytes; None: no limit."""
     minimum_gain: float = 0.07

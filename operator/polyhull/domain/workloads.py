@@ -34,7 +34,8 @@ class DataInput:
 
     data_set: Key
     access: Access = Access.STAGE
-    chunks: int = 1
+    chunks: int | None = None
+    """Streamed: equal parts; None: as many as the policy says."""
     mounted: bool = False
 
 

@@ -61,6 +61,7 @@ class Admission:
         fleet = snapshot.fleet
         self.now = snapshot.taken_at
         self.startup_seconds = max(0.0, snapshot.policy.startup_seconds)
+        self.overlap_chunks = snapshot.policy.overlap_chunks
         self.network = network
         self.clusters: dict[str, Cluster] = {cluster.name: cluster for cluster in fleet.clusters}
         self.pools: dict[str, Pool] = {pool.name: pool for pool in fleet.pools}

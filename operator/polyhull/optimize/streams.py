@@ -68,7 +68,7 @@ def streamed(inputs: Iterable[DataInput], admission: Admission, cluster: Cluster
         if found is None:
             continue
         reads.append(found)
-        chunks.append(max(1, wanted.chunks))
+        chunks.append(max(1, wanted.chunks or admission.overlap_chunks))
         data = admission.data_sets[wanted.data_set]
         allowed, sources = admission.allowed_sites(data.residency), admission.sources(data)
         fastest = admission.network.max_flow(sources - {cluster.site}, cluster.site, allowed)

@@ -140,7 +140,7 @@ class _Checker:
         yield from streams(job, a, cluster, begin, self.data_sets, self.links, self.labels)
         if length is not None:
             if a.reads:
-                parts = chunks(job, a)
+                parts = chunks(job, a, self.snapshot.policy.overlap_chunks)
                 length = self._startup() + reading_seconds(a) + (length - self._startup()) / parts
             if abs(end - start - waits - length) > SLACK_SECONDS + length / 10**9:
                 yield f"{job.key}: takes {float(end - start)} s in the plan but {float(length + waits)} s by its rate"

@@ -14,10 +14,13 @@ from polyhull.domain.workloads import Access, DataSet, Key, TrainingJob
 _SLACK = Fraction(1, 10**9)
 
 
-def chunks(job: TrainingJob, a: Assignment) -> int:
-    """Into how many parts the plan may cut what the job streams: what is computed after the last byte is one part."""
+def chunks(job: TrainingJob, a: Assignment, otherwise: int) -> int:
+    """Into how many parts the plan may cut what the job streams: what is computed after the last byte is one part.
+
+    `otherwise`: of data sets that do not say."""
     names = {read.data_set for read in a.reads}
-    return min((max(1, one.chunks) for one in job.inputs if one.data_set in names), default=1)
+    said = (otherwise if one.chunks is None else one.chunks for one in job.inputs if one.data_set in names)
+    return min((max(1, parts) for parts in said), default=1)
 
 
 def reading_seconds(a: Assignment) -> Fraction:

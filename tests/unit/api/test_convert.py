@@ -131,7 +131,6 @@ REFUSED_ELSEWHERE: list[tuple[str, str, tuple[str, ...], Any]] = [
     ),
     ("ComputePool", "ascend-310p", ("spec", "autoscaling"), {"maxNodes": 3, "hook": {"type": "CapacityBuffer"}}),
     ("AcceleratorType", "ascend-310p", ("spec", "deviceClassName"), "npu.huawei.com"),
-    ("PlacementPolicy", "default", ("spec", "overlapChunks"), 4),
     ("PlacementPolicy", "team-a", ("spec", "deviceLimits"), [{"accelerator": "cpu", "devices": 3}]),
     ("PlacementPolicy", "team-a", ("spec", "mode"), "Observe"),
 ]

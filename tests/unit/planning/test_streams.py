@@ -34,7 +34,9 @@ SECONDS_PER_GB = 8.0
 """Over a link of 1 Gbit/s."""
 
 
-def reader(name: str, work: float = 100.0, chunks: int = 10, data: str = "images", **changes: object) -> TrainingJob:
+def reader(
+    name: str, work: float = 100.0, chunks: int | None = 10, data: str = "images", **changes: object
+) -> TrainingJob:
     return streaming(job(name, [option("v100")], work, [data], **changes), chunks)
 
 
@@ -78,6 +80,18 @@ def test_reading_that_takes_longer_than_computing_sets_the_pace() -> None:
 
 def test_a_single_chunk_is_reading_and_then_computing() -> None:
     assert only(planned(world(reader("learn", chunks=1, work=30.0)))).end_seconds == pytest.approx(40.0 + 30.0)
+
+
+def test_the_policy_says_how_many_chunks_where_the_job_does_not() -> None:
+    base = world(reader("learn", chunks=None), reader("own", chunks=5))
+    decision = planned(replace(base, policy=replace(base.policy, overlap_chunks=20)))
+    ends = {one.job.name: one.end_seconds for one in decision.assignments}
+    assert ends == {"learn": pytest.approx(105.0), "own": pytest.approx(120.0)}
+    cut_finer = replace(
+        decision,
+        assignments=tuple(replace(one, end_seconds=one.end_seconds - 1.0) for one in decision.assignments),
+    )
+    assert any("by its rate" in said for said in validate(base, cut_finer))
 
 
 def test_reading_begins_after_the_start_up() -> None:

@@ -88,6 +88,8 @@ class PlacementPolicySpec(Model):
     stabilisation: Stabilisation | None = None
     solver: Solver | None = None
     overlap_chunks: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """default only: into how many equal parts a streamed data set falls that does not say so itself (1: it is read
+    first, then computed with)."""
     bandwidth_margin: Share | None = None
     """default only: share of a link's bandwidth that plans count on."""
     startup_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None

@@ -98,7 +98,7 @@ class ScenarioData(Model):
     name: Name
     data_set_ref: DataSetRef
     access: Literal["Stage", "Stream"] = "Stage"
-    chunks: Annotated[int, Field(ge=1, le=10_000)] = 1
+    chunks: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
 class SubmitJob(Model):

@@ -67,8 +67,8 @@ class DataEntry(Model):
     data_set_ref: DataSetRef
     access: Literal["Stage", "Stream"] = "Stage"
     """Stage: the whole copy first. Stream: read while computing."""
-    chunks: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Stream: equal parts."""
+    chunks: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Stream: equal parts; unset: the policy's overlapChunks."""
     mount_path: MountPath | None = None
     """Where its files appear; needs volume storage. Without it the copy's URL is in the environment."""
 
