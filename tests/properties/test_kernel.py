@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hatch_build
-from polyhull.planning import search
+from polyhull.planning import kernels
+from polyhull.planning.explain import explain
 from polyhull.planning.kernels import CompiledTierSearch, Simulator, library
 from polyhull.planning.search import TierSearch, improve
 from polyhull.planning.simulate import run
@@ -70,8 +72,11 @@ def test_without_the_kernel_the_plan_is_the_same(seed: int, monkeypatch: pytest.
     instance = instance_of(seed)
     start, _ = first_schedules(instance, None)
     with_it = improve(instance, start, 700, 1)
-    monkeypatch.setattr(search, "library", lambda: None)
-    assert improve(instance, start, 700, 1) == with_it
+    told = explain(instance, with_it[0])
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    same = replace(instance)  # equal to nothing but itself, so nothing compiled is kept of it
+    assert improve(same, start, 700, 1) == with_it
+    assert explain(same, with_it[0]) == told
 
 
 @pytest.mark.slow

@@ -3,54 +3,86 @@
 No text names a job, a data set or a namespace: what delays a tenant may belong to another one.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from polyhull.domain.decision import Alternative, Binding, Explanation
 from polyhull.domain.units import format_seconds
 from polyhull.planning.instance import Choice, Instance
-from polyhull.planning.schedule import Schedule, Slot
+from polyhull.planning.kernels import simulator
+from polyhull.planning.packing import free_devices
+from polyhull.planning.schedule import Moved, Schedule, Slot, Turn
 from polyhull.planning.simulate import State, place, try_choice
 
 ALTERNATIVES = 3
-EXACT_ALTERNATIVES = 60
-"""Up to this many jobs each alternative is a fresh simulation; beyond, an insertion into the finished plan."""
 
 
-def explain(instance: Instance, schedule: Schedule, limit: int = EXACT_ALTERNATIVES) -> dict[int, Explanation]:
+def explain(instance: Instance, schedule: Schedule) -> dict[int, Explanation]:
     """An explanation for every placed job."""
-    others = _alternatives(instance, schedule, limit)
+    asked = [() if slot is None else likely(instance, j, slot) for j, slot in enumerate(schedule.slots)]
+    compiled = simulator(instance)
+    found = turns(instance, schedule, asked) if compiled is None else compiled.turns(schedule, asked)
     return {
-        j: _explanation(instance, schedule, j, slot, others.get(j, ()))
+        j: explanation(instance, schedule.moves, j, slot, asked[j], found[j])
         for j, slot in enumerate(schedule.slots)
         if slot is not None
     }
 
 
-def _explanation(
-    instance: Instance, schedule: Schedule, j: int, slot: Slot, others: tuple[Alternative, ...]
+def turns(instance: Instance, schedule: Schedule, asked: Sequence[Sequence[int]]) -> list[Turn]:
+    """The schedule once more, and at each job's turn its finish in the columns asked for: those before it stay.
+
+    kernels/turns.c is the compiled twin.
+    """
+    state = State.of(instance)
+    found = [Turn((), 0)] * len(schedule.slots)
+    for j in schedule.order:
+        slot = schedule.slots[j]
+        if slot is not None:
+            found[j] = turn(instance, state, j, slot, asked[j])
+            place(instance, state, j, slot.choice)
+    return found
+
+
+def turn(instance: Instance, state: State, j: int, slot: Slot, asked: Sequence[int]) -> Turn:
+    """What there is for a job while `state` is as those before it left it; `slot` is what it will take."""
+    ends = []
+    for column in asked:
+        other, _ = try_choice(instance, state, instance.choices[j][column], column)
+        ends.append(inf if other is None else other.end)
+    free = 0
+    for times, values in state.nodes[instance.choices[j][slot.choice].pool]:
+        free += max(0, free_devices(values[max(0, bisect_right(times, slot.ready) - 1)]))
+    return Turn(tuple(ends), free)
+
+
+def explanation(
+    instance: Instance, moves: Mapping[int, Moved], j: int, slot: Slot, asked: Sequence[int], its: Turn
 ) -> Explanation:
+    """Of one job. `moves`: what moves when; `its`: what else there was, in the columns `asked`."""
     choice = instance.choices[j][slot.choice]
     column = choice.column
     transfer = min(slot.ready, max((instance.moves[move].seconds for move in choice.moves), default=0.0))
-    binding, binds = _binds(instance, schedule, choice, slot)
+    binding, binds = _binds(instance, moves, choice, slot, its.free)
     return Explanation(
         binds=binds,
         queue_seconds=max(0.0, slot.start - transfer),
         transfer_seconds=transfer + max(0.0, choice.length - column.startup_seconds - column.compute_seconds),
         startup_seconds=column.startup_seconds + slot.waits,
         compute_seconds=column.compute_seconds,
-        alternatives=others,
+        alternatives=_ranked(instance, j, slot, list(zip(asked, its.ends, strict=True))),
         evidence=column.evidence,
         binding=binding,
     )
 
 
-def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -> tuple[Binding, str]:
+def _binds(
+    instance: Instance, moves: Mapping[int, Moved], choice: Choice, slot: Slot, free: int
+) -> tuple[Binding, str]:
     """The last thing it waited for, else what makes it as long as it is."""
     column = choice.column
     if slot.start > slot.ready:
-        free = _free_at(instance, schedule, choice, slot.ready)
         if choice.loads and free >= column.devices:
             return _binds_while_running(instance, choice, slot)
         return Binding("Pool", column.pool, slot.start), (
@@ -58,12 +90,12 @@ def _binds(instance: Instance, schedule: Schedule, choice: Choice, slot: Slot) -
             f"until {format_seconds(slot.start)} from now."
         )
     late = max(
-        (move for move in choice.moves if move in schedule.moves),
-        key=lambda move: (schedule.moves[move][2], move),
+        (move for move in choice.moves if move in moves),
+        key=lambda move: (moves[move][2], instance.moves[move].name),
         default=None,
     )
     if late is not None and slot.ready > 0.0:
-        way_index, start, end = schedule.moves[late]
+        way_index, start, end = moves[late]
         move = instance.moves[late]
         way = move.ways[way_index]
         if not way.links:
@@ -99,37 +131,7 @@ def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> tupl
     return Binding("Link", names[0], slot.start), text
 
 
-def _free_at(instance: Instance, schedule: Schedule, choice: Choice, instant: float) -> int:
-    """Devices of the pool that are free at an instant of the finished plan."""
-    free = 0
-    for times, values in instance.base_nodes[choice.pool]:
-        at = max(i for i, time in enumerate(times) if time <= instant)
-        value = values[at]
-        free += max(0, value if isinstance(value, int) else value[0])
-    for other, its in enumerate(schedule.slots):
-        if its is not None and its.start <= instant < its.end:
-            theirs = instance.choices[other][its.choice]
-            if theirs.pool == choice.pool:
-                free -= theirs.column.devices
-    return max(0, free)
-
-
-def _alternatives(instance: Instance, schedule: Schedule, limit: int) -> dict[int, tuple[Alternative, ...]]:
-    if len(instance.jobs) <= limit:
-        return {
-            j: _ranked(instance, j, slot, [_again(instance, schedule, j, c) for c in _likely(instance, j, slot)])
-            for j, slot in enumerate(schedule.slots)
-            if slot is not None
-        }
-    state = replay(instance, schedule)
-    return {
-        j: _ranked(instance, j, slot, [_inserted(instance, state, j, c) for c in _likely(instance, j, slot)])
-        for j, slot in enumerate(schedule.slots)
-        if slot is not None
-    }
-
-
-def _likely(instance: Instance, j: int, slot: Slot) -> list[int]:
+def likely(instance: Instance, j: int, slot: Slot) -> list[int]:
     """The other columns most likely to be next best, by what they could reach alone; one per pool."""
     seen, out = {instance.choices[j][slot.choice].pool}, []
     for index, choice in enumerate(instance.choices[j]):
@@ -139,35 +141,6 @@ def _likely(instance: Instance, j: int, slot: Slot) -> list[int]:
         if len(out) == ALTERNATIVES + 1:
             break
     return out
-
-
-def _again(instance: Instance, schedule: Schedule, j: int, column: int) -> tuple[int, float]:
-    """The job's finish if it were put there and everything else kept its order and columns."""
-    state = State.of(instance)
-    for other in schedule.order:
-        slot = schedule.slots[other]
-        if slot is None:
-            continue
-        again = place(instance, state, other, column if other == j else slot.choice)
-        if other == j:
-            return column, again.end if again is not None else inf
-    return column, inf
-
-
-def _inserted(instance: Instance, state: State, j: int, column: int) -> tuple[int, float]:
-    """The job's finish there beside the whole finished plan."""
-    slot, _ = try_choice(instance, state, instance.choices[j][column], column)
-    return column, slot.end if slot is not None else inf
-
-
-def replay(instance: Instance, schedule: Schedule) -> State:
-    """The timelines after a schedule."""
-    state = State.of(instance)
-    for j in schedule.order:
-        slot = schedule.slots[j]
-        if slot is not None:
-            place(instance, state, j, slot.choice)
-    return state
 
 
 def _ranked(instance: Instance, j: int, slot: Slot, finishes: Sequence[tuple[int, float]]) -> tuple[Alternative, ...]:

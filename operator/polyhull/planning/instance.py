@@ -45,6 +45,10 @@ class Move:
     """(budget, amount): what it takes of `Instance.budgets`."""
 
     @property
+    def name(self) -> tuple[Key, str]:
+        return (self.data_set, self.store)
+
+    @property
     def seconds(self) -> float:
         """The least it can take."""
         if self.active_until is not None:
@@ -162,9 +166,9 @@ class Fixed:
     nodes: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Instance:
-    """Read-only; `base_nodes` and `base_links` are copied by every simulation.
+    """Read-only, and equal to nothing but itself; `base_nodes` and `base_links` are copied by every simulation.
 
     Behind the links stands a line for each site whose power is capped: watts are taken like bytes per second.
     """

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from polyhull.domain.workloads import Key
 from polyhull.planning.instance import Choice, Instance
+from polyhull.planning.runner import runner
 from polyhull.planning.schedule import Schedule, Slot
-from polyhull.planning.simulate import run
 
 Order = tuple[int, ...]
 Prescribed = tuple[int | None, ...]
@@ -82,5 +82,6 @@ def in_full(instance: Instance, part: Instance, schedule: Schedule) -> Schedule:
 
 def best_of(instance: Instance, orders: Sequence[Order], prescribed: Prescribed | None = None) -> Schedule:
     """The best schedule of several orders; ties by place in the list."""
-    schedules = [run(instance, order, prescribed) for order in orders]
+    run = runner(instance)
+    schedules = [run(order, prescribed) for order in orders]
     return min(schedules, key=lambda schedule: schedule.objective)

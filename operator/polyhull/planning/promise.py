@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from polyhull.domain.decision import Opportunity
 from polyhull.planning.instance import Instance
 from polyhull.planning.order import Order, Prescribed
+from polyhull.planning.runner import runner
 from polyhull.planning.schedule import Schedule
-from polyhull.planning.simulate import State, place, run, try_choice
+from polyhull.planning.simulate import State, place, try_choice
 
 NEAR_SHARE, NEAR_SECONDS = 0.05, 60.0
 """An arrival may end so much later than it could where that leaves more to others."""
@@ -37,7 +38,7 @@ def keep(instance: Instance) -> Kept | None:
     if promised == 0:
         return None
     order = arrivals_behind(instance, prescribed)
-    return Kept(order, prescribed, run(instance, order, frugal(instance, order, prescribed)), promised)
+    return Kept(order, prescribed, runner(instance)(order, frugal(instance, order, prescribed)), promised)
 
 
 def arrivals_behind(instance: Instance, prescribed: Prescribed) -> Order:

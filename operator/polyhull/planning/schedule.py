@@ -21,6 +21,16 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What else there was for a job when its turn came, everybody before it placed and nobody behind."""
+
+    ends: tuple[float, ...]
+    """When it would end in each column that was asked for; inf: never."""
+    free: int
+    """Devices free in its pool when everything else it needs was there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """One slot per job of the instance (None: cannot be placed) and one entry per move made."""
 

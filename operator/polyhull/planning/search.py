@@ -17,8 +17,9 @@ from typing import Protocol
 from polyhull.planning.board import Board
 from polyhull.planning.dice import Dice
 from polyhull.planning.instance import Instance
-from polyhull.planning.kernels import CompiledTierSearch, Simulator, library
+from polyhull.planning.kernels import CompiledTierSearch, simulator
 from polyhull.planning.objectives import makespan_score
+from polyhull.planning.runner import runner
 from polyhull.planning.schedule import Schedule
 from polyhull.planning.simulate import State, place, run, try_choice
 
@@ -53,8 +54,7 @@ def improve(
         ranking = tuple(tuple(range(len(options))) for options in instance.choices)
     best, taken = start, 0
     tiers = sorted(set(instance.tiers), reverse=True)
-    compiled = library()
-    simulator = Simulator(instance, compiled) if compiled is not None else None
+    compiled = simulator(instance)
     searches: dict[int, InTier] = {}
     chunk = steps if len(tiers) == 1 else _CHUNK
     running = list(tiers)
@@ -62,10 +62,10 @@ def improve(
         for tier in list(running):
             at = searches.get(tier)
             if at is None or _stale(instance, tier, at.best, best):
-                if simulator is None:
+                if compiled is None:
                     at = TierSearch(instance, tier, best, ranking, seed + tier, lower_bound)
                 else:
-                    at = CompiledTierSearch(simulator, tier, best, ranking, seed + tier, lower_bound)
+                    at = CompiledTierSearch(compiled, tier, best, ranking, seed + tier, lower_bound)
                 searches[tier] = at
             taken += at.search(min(chunk, steps - taken))
             best = min(best, at.best, key=lambda schedule: schedule.objective)
@@ -110,7 +110,7 @@ def _short_first(instance: Instance, schedule: Schedule) -> Schedule:
         column = columns[j]
         return (-instance.tiers[j], inf if column is None else instance.choices[j][column].soonest, place_of[j])
 
-    return run(instance, sorted(schedule.order, key=key), columns)
+    return runner(instance)(sorted(schedule.order, key=key), columns)
 
 
 def _start(schedule: Schedule, j: int) -> float:
@@ -138,9 +138,10 @@ def _executed(instance: Instance, before: Schedule, board: Board) -> Schedule:
         return min([slot.start, *(moved[move][1] for move in instance.choices[j][slot.choice].moves)])
 
     found: Schedule | None = None
+    execute = runner(instance)
     for key in (start, first):
         order = sorted(before.order, key=lambda j: (-instance.tiers[j], key(j), place_of[j]))
-        schedule = run(instance, order, columns)
+        schedule = execute(order, columns)
         if found is None or makespan_score(instance, schedule) < makespan_score(instance, found):
             found = schedule
         if makespan_score(instance, schedule) < makespan_score(instance, before):

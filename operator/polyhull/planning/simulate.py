@@ -273,7 +273,7 @@ def data_ready(
         if moved is None:
             return inf, ()
         return max(ready, moved[2]), ((new[0], moved),)
-    new.sort(key=lambda move: (-instance.moves[move].seconds, move))
+    new.sort(key=lambda move: (-instance.moves[move].seconds, instance.moves[move].name))
     overlay: dict[int, LinkSteps] = {}
     plan: list[tuple[int, Moved]] = []
     for move in new:

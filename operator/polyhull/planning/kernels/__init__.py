@@ -6,7 +6,7 @@ formats and limits are in kernel.h; that both say the same is tested on random i
 
 import ctypes
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.kernels.source import LIBRARY, version
 from polyhull.planning.kernels.tables import Tables
 from polyhull.planning.objectives import makespan_score, score
-from polyhull.planning.schedule import Moved, Schedule, Slot
+from polyhull.planning.schedule import Moved, Schedule, Slot, Turn
 
 NOT_BUILT = "search in pure Python, slower with the same result: build the kernel with `python hatch_build.py`"
 _MOVED = np.dtype([("way", np.int32), ("start", np.float64), ("end", np.float64)], align=True)
@@ -44,6 +44,7 @@ def load(path: Path) -> ctypes.CDLL | None:
     found.ph_open.restype = _POINTER
     found.ph_search.argtypes, found.ph_search.restype = (_POINTER, _LONG), _LONG
     found.ph_best.argtypes, found.ph_best.restype = (_POINTER,) * 4, _INT
+    found.ph_turns.argtypes, found.ph_turns.restype = (_POINTER,) * 7, None
     found.ph_close.argtypes, found.ph_close.restype = (_POINTER,), None
     return found
 
@@ -85,6 +86,26 @@ class Simulator:
         running: float = self.tables.table.running
         makespan = max([running, *(slot.end for slot in slots if slot is not None)])
         return Schedule(tuple(order), tuple(slots), moves, makespan, score(instance, slots, moves, running))
+
+    def turns(self, schedule: Schedule, asked: Sequence[Sequence[int]]) -> list[Turn]:
+        """The same that `explain.turns` gives."""
+        jobs = len(self.instance.jobs)
+        order = np.array(schedule.order, dtype=np.int32)
+        columns = _columns([None if slot is None else slot.choice for slot in schedule.slots])
+        asked_of = np.concatenate([[0], np.cumsum([len(some) for some in asked])]).astype(np.int32)
+        flat = np.array([column for some in asked for column in some], dtype=np.int32)
+        ends, free = np.zeros(len(flat)), np.zeros(jobs, dtype=np.int64)
+        arrays = (order, columns, asked_of, flat, ends, free)
+        self.library.ph_turns(ctypes.byref(self.tables.table), *(_data(array) for array in arrays))
+        found, places = ends.tolist(), asked_of.tolist()
+        return [Turn(tuple(found[places[j] : places[j + 1]]), one) for j, one in enumerate(free.tolist())]
+
+
+@lru_cache(maxsize=3)
+def simulator(instance: Instance) -> Simulator | None:
+    """Of the very instance, made once: its tables take longer than many runs. None where no library was built."""
+    compiled = library()
+    return None if compiled is None else Simulator(instance, compiled)
 
 
 class CompiledTierSearch:
