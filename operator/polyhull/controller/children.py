@@ -51,7 +51,9 @@ class Trouble:
     reason: str
     message: str
     cluster: str = ""
-    """The member that refused the child itself; empty: where it was released to."""
+    """The member that is to blame; empty: where it was released to."""
+    pool: str = ""
+    """Of that member, where only this pool is to blame."""
 
 
 @dataclass(frozen=True, slots=True)

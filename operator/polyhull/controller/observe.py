@@ -13,7 +13,7 @@ from polyhull.api.world import Memo, Observed, World, world_of
 from polyhull.api.world import ref_of as world_ref
 from polyhull.controller import children
 from polyhull.controller.children import Member, News, Patience
-from polyhull.controller.jobs import HubJob, State, Verdict
+from polyhull.controller.hubjob import HubJob, State, Verdict
 from polyhull.controller.renders import HubDataSet
 from polyhull.domain.fleet import Fleet, Pool
 from polyhull.domain.labels import Labels

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from polyhull.controller.jobs import Verdict
+from polyhull.controller.hubjob import Verdict
 from polyhull.controller.observe import View
 from polyhull.controller.planner import Planner
 from polyhull.delivery.base import Outcome

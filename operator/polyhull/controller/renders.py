@@ -5,14 +5,14 @@ Works from `status.assignment` rather than from a decision, so that a restarted 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from polyhull.api.convert import pod_template
-from polyhull.controller.jobs import HubJob
+from polyhull.controller.hubjob import Child, HubJob
 from polyhull.delivery.base import Apply
 from polyhull.domain.decision import ServingPlan, Transfer
 from polyhull.domain.errors import InvalidInput
@@ -46,32 +46,31 @@ class Renderer:
     hub: str = ""
     rclone_image: str = transfer.IMAGE
 
-    def job(self, job: HubJob, assignment: Mapping[str, Any], plan_hash: str) -> Apply:
-        """Apply of the child Job and its companions. Raises InvalidInput when the fleet has no such pool any more."""
-        cluster = self._cluster(assignment["cluster"])
-        owner = Owner.of(job.key, job.uid, self.hub)
-        spec = job.raw["spec"]
-        entries = self._job_entries(spec, assignment["option"])
+    def child(self, job: HubJob, child: Child, plan_hash: str) -> Apply:
+        """Apply of a child Job and its companions. Raises InvalidInput when the fleet has no such pool any more."""
+        told, cluster = child.told, self._cluster(child.cluster)
+        spec, option = job.raw["spec"], child.told["option"]
         gang = training.Gang(
-            owner=owner,
-            option=assignment["option"],
-            replicas=int(assignment["replicas"]),
+            owner=Owner.of(job.key, job.uid, self.hub),
+            option=option,
+            replicas=child.replicas,
             place=self._place(
-                assignment["pool"],
-                assignment["accelerator"],
-                int(assignment["devicesPerReplica"]),
-                tuple((node["name"], int(node["pods"])) for node in assignment.get("nodes") or ()),
+                child.pool,
+                told["accelerator"],
+                int(told["devicesPerReplica"]),
+                tuple((node["name"], int(node["pods"])) for node in told.get("nodes") or ()),
             ),
-            template=pod_template(job.raw, assignment["option"]),
-            data=self._data(job.key.namespace, entries, cluster, _streamed_from(assignment, cluster.site)),
+            template=pod_template(job.raw, option),
+            data=self._data(
+                job.key.namespace, self._job_entries(spec, option), cluster, _streamed_from(told, cluster.site)
+            ),
             retry_limit=int(spec.get("retryLimit", 3)),
             plan_hash=plan_hash[:63],
             pod_groups=cluster.serves_pod_groups,
         )
-        owned: Callable[[str], tuple[Manifest, ...]] | None = None
-        if gang.replicas > 1:
-            owned = partial(training.dependents, gang)
-        return Apply(cluster.name, training.job(gang), owned)
+        return Apply(
+            cluster.name, training.job(gang), partial(training.dependents, gang) if child.has_service else None
+        )
 
     def deployment(self, raw: Manifest, key: Key, part: ServingPlan, old: Manifest | None = None) -> Manifest:
         """The Deployment of one part of a service's plan.

@@ -9,7 +9,7 @@ from typing import Any
 from polyhull.api import status as api_status
 from polyhull.api.conditions import Reason, Type
 from polyhull.controller import status
-from polyhull.controller.jobs import SUSPENDED, HubJob
+from polyhull.controller.hubjob import SUSPENDED, HubJob
 from polyhull.controller.status import Said, compose, settle
 from polyhull.domain.decision import Assignment, Decision, Transfer, Unplaced
 from polyhull.domain.snapshot import Mode

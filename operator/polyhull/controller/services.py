@@ -16,12 +16,11 @@ from polyhull.api.world import ref_of as world_ref
 from polyhull.controller import children, deployments, status
 from polyhull.controller.children import Trouble
 from polyhull.controller.deployments import At, Held
-from polyhull.controller.jobs import exclusions
 from polyhull.controller.observe import View
 from polyhull.controller.removal import remove
 from polyhull.controller.renders import Renderer
 from polyhull.controller.reports import ACCEPTED
-from polyhull.controller.status import Said, compose
+from polyhull.controller.status import Said, compose, exclusions
 from polyhull.delivery.base import Action, Announce, Finalizer, PutStatus
 from polyhull.domain.decision import Decision, ServicePlan, ServingPlan
 from polyhull.domain.snapshot import Mode, Snapshot

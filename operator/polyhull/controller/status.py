@@ -8,8 +8,10 @@ fleet into a stream of writes.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from polyhull.api import status as api_status
 from polyhull.api.conditions import get_condition, instant, set_condition
 from polyhull.controller.children import instant as seconds_of
+from polyhull.domain.workloads import Exclusion
 
 Said = tuple[str, bool | None, str, str]
 """One condition: type, status, reason, message."""
@@ -69,6 +71,21 @@ def reason(raw: Mapping[str, Any], kind: str) -> str:
 def message(raw: Mapping[str, Any], kind: str) -> str:
     found = get_condition((raw.get("status") or {}).get("conditions"), kind)
     return str(found["message"]) if found else ""
+
+
+def exclusions(held: Mapping[str, Any], now: float, new: Exclusion | None = None) -> list[dict[str, Any]] | None:
+    """`status.exclusions` still in force, with `new` in the place of what was said of the same pool or cluster."""
+    live = [one for one in held.get("exclusions") or () if (seconds_of(one["untilTime"]) or 0.0) > now]
+    if new is not None:
+        live = [one for one in live if (one["cluster"], one.get("pool") or "") != (new.cluster, new.pool)]
+        live += api_status.exclusion_status([new], now)
+    return live[-16:] or None
+
+
+def since(raw: Mapping[str, Any], kind: str) -> float:
+    """Since when the condition has its status, in seconds since the epoch; 0 when it was never set."""
+    found = get_condition((raw.get("status") or {}).get("conditions"), kind)
+    return (seconds_of(str(found.get("lastTransitionTime") or "")) or 0.0) if found else 0.0
 
 
 def at(seconds: float | None) -> str | None:

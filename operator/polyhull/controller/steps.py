@@ -13,7 +13,8 @@ from polyhull.api.conditions import Type
 from polyhull.api.convert import key_of
 from polyhull.controller import approval, fleet_status, orders, removal, reports, services, status, transfers
 from polyhull.controller.children import DEPENDENCY, Trouble, instant
-from polyhull.controller.jobs import HubJob, State, Verdict, child_of
+from polyhull.controller.hubjob import HubJob, State, Verdict, children_of
+from polyhull.controller.looking import child_of
 from polyhull.controller.observe import View
 from polyhull.controller.renders import Renderer
 from polyhull.controller.scenarios import Answers
@@ -24,6 +25,7 @@ from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.kube.resources import Ref, ref_of, uid_of
 from polyhull.render import transfer
+from polyhull.render.naming import Owner
 
 logger = logging.getLogger(__name__)
 
@@ -163,20 +165,23 @@ class _Steps:
         return True
 
     def _again(self, job: HubJob) -> tuple[Action, ...]:
-        """The child once more, or what a crash left out beside it: a Job that is there is not applied again, since
-        its template cannot change and what it is rendered from may have."""
-        try:
-            made = self.renderer.job(job, job.assignment, str(job.status.get("planHash") or ""))
-        except (InvalidInput, KeyError) as error:
-            self.refusals[job.uid] = Trouble(DEPENDENCY, str(error))
-            self.dues.append(self.view.now + 0.5)
-            return ()
-        member = self.view.members.get(made.cluster)
-        child = child_of(job, member) if member is not None else None
-        if child is None:
-            return (made,)
-        owned = made.owned(uid_of(child)) if made.owned is not None else ()
-        return tuple(Apply(made.cluster, manifest) for manifest in owned)
+        """The children once more, or what a crash left out beside them: a Job that is there is not applied again,
+        since its template cannot change and what it is rendered from may have."""
+        actions: list[Action] = []
+        for child in job.children:
+            try:
+                made = self.renderer.child(job, child, str(job.status.get("planHash") or ""))
+            except (InvalidInput, KeyError) as error:
+                self.refusals[job.uid] = Trouble(DEPENDENCY, str(error), child.cluster)
+                self.dues.append(self.view.now + 0.5)
+                return ()
+            member = self.view.members.get(child.cluster)
+            body = child_of(child, job.uid, member) if member is not None else None
+            if body is None:
+                actions.append(made)
+            elif made.owned is not None:
+                actions += [Apply(made.cluster, manifest) for manifest in made.owned(uid_of(body))]
+        return tuple(actions)
 
     def copies(self, key: Key, verdict: transfers.Verdict) -> None:
         held = self.view.data_sets[key]
@@ -234,16 +239,17 @@ class _Steps:
 
     def _turn(self, job: HubJob, one: Assignment, order: int, decision: Decision) -> None:
         now, mode = self.view.now, self.snapshot.policy.mode
-        if one.release_now and self.approval.covers(one) and self._takes(one.cluster):
+        if one.release_now and self.approval.covers(one) and all(self._takes(part.cluster) for part in one.places):
             body = reports.release(job, one, order, decision, now)
             try:
-                child = self.renderer.job(job, body["assignment"], decision.plan_hash)
+                assigned = children_of(body["assignment"], Owner.of(job.key, job.uid))
+                made = tuple(self.renderer.child(job, child, decision.plan_hash) for child in assigned)
             except (InvalidInput, KeyError) as error:
                 logger.warning("%s is not released: %s", job.key, error)
                 return
             guard = () if job.has_finalizer else (Finalizer(job.ref, job.uid, True),)
             put = PutStatus(job.ref, job.uid, body)
-            self.urgent.append(Step(job.ref, (*guard, put, child), "release", job.uid))
+            self.urgent.append(Step(job.ref, (*guard, put, *made), "release", job.uid))
             return
         self._tell(job, reports.waiting(job, one, order, decision, mode, now))
 

@@ -94,6 +94,8 @@ class Suspend:
     cluster: str
     ref: Ref
     uid: str
+    suspend: bool = True
+    """False: let it go."""
 
 
 Action = Apply | Delete | Suspend | ConfirmGone | ConfirmNone | Finalizer | PutStatus | Announce

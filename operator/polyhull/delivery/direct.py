@@ -60,7 +60,7 @@ class DirectDelivery:
             case PutStatus():
                 return [(HUB, await self._client(HUB).apply(_status(action), subresource="status"))]
             case Suspend():
-                patch = {"metadata": {"uid": action.uid}, "spec": {"suspend": True}}
+                patch = {"metadata": {"uid": action.uid}, "spec": {"suspend": action.suspend}}
                 return [(action.cluster, await self._client(action.cluster).patch_merge(action.ref, patch))]
             case Announce():
                 self._announce(action)

@@ -89,7 +89,7 @@ class MemoryDelivery:
                 body = copy.deepcopy(self._answering(action.cluster).get(action.ref) or {})
                 if not body or uid_of(body) != action.uid:
                     raise Refused(409, "Conflict", f"{action.ref} is another one now")
-                body["spec"]["suspend"] = True
+                body["spec"]["suspend"] = action.suspend
                 return [(action.cluster, self._store(action.cluster, body))]
             case Announce():
                 pass

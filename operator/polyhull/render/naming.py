@@ -92,6 +92,11 @@ def child_name(owner: Owner, *parts: str) -> str:
     return f"{stem}-{digest(owner.kind, owner.namespace, owner.name, owner.uid, *parts)}"
 
 
+def rank(first: int, parts: int) -> tuple[str, ...]:
+    """What tells the Job whose nodes begin with rank `first` from the others of its job; nothing for the only one."""
+    return (f"rank-{first}",) if parts > 1 else ()
+
+
 def _stem(text: str) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     if not plain or not plain[0].isalpha():

@@ -5,7 +5,8 @@ from typing import Any
 
 from polyhull.api.conditions import Type, get_condition, instant
 from polyhull.controller import reports
-from polyhull.controller.jobs import HubJob, judge
+from polyhull.controller.hubjob import HubJob
+from polyhull.controller.jobs import judge
 from polyhull.delivery.base import PutStatus
 from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.snapshot import Mode

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyhull.controller import jobs
 from polyhull.controller.children import Member, News, Patience, Trouble
-from polyhull.controller.jobs import HubJob, State, judge
+from polyhull.controller.hubjob import HubJob, State, Verdict
+from polyhull.controller.jobs import judge
 from polyhull.delivery.base import ConfirmGone, Delete, Finalizer, PutStatus, Suspend
 from polyhull.domain.workloads import Key
 from polyhull.render import naming
@@ -135,11 +135,11 @@ def member(
     return {name: Member(name, more.pop("reachable", True), children=held, pods={UID: pods} if pods else {}, **more)}
 
 
-def kinds(verdict: jobs.Verdict) -> list[str]:
+def kinds(verdict: Verdict) -> list[str]:
     return [type(action).__name__ for action in verdict.actions]
 
 
-def reason_written(verdict: jobs.Verdict) -> str:
+def reason_written(verdict: Verdict) -> str:
     for action in verdict.actions:
         if isinstance(action, PutStatus):
             for entry in action.status["conditions"]:
@@ -206,6 +206,12 @@ def test_what_does_not_come_to_run_is_said_and_taken_back(
     assert reason_written(verdict) == reason
     assert kinds(verdict)[-1] == "Delete"
     assert verdict.placed is not None, "it holds its place until the child is confirmed gone"
+    put = next(action for action in verdict.actions if isinstance(action, PutStatus))
+    (kept_from,) = put.status["exclusions"]
+    assert (kept_from["cluster"], kept_from["reason"]) == ("edge", reason)
+    assert kept_from.get("pool") == ("edge/cpu" if reason == "Unbound" else None), (
+        "another node may be free elsewhere"
+    )
 
 
 @pytest.mark.parametrize("pods", [(pod(age=29),), (pod(age=119, node="n1", waiting="ImagePullBackOff"),)])
@@ -331,12 +337,12 @@ def test_a_pod_of_a_pool_that_grows_may_wait_for_its_node() -> None:
 
 
 def test_an_exclusion_lasts_as_long_as_patience_says_and_replaces_the_one_before() -> None:
-    job = hub_job(released=True, placed=("False", "QuotaExceeded"))
+    job = hub_job(released=True, placed=("False", "Releasing"))
     job.raw["status"]["exclusions"] = [
         {"cluster": "edge", "reason": "Refused", "message": "m", "untilTime": stamp(NOW + 9)},
         {"cluster": "cloud", "reason": "Refused", "message": "m", "untilTime": stamp(NOW + 9)},
     ]
-    verdict = judge(job, member("edge", patience=Patience(back_off=77.0)), NOW)
+    verdict = judge(job, member("edge", patience=Patience(back_off=77.0)), NOW, Trouble("QuotaExceeded", "m"))
     put = next(action for action in verdict.actions if isinstance(action, PutStatus))
     told = {one["cluster"]: (one["reason"], one["untilTime"]) for one in put.status["exclusions"]}
     assert told == {"edge": ("QuotaExceeded", stamp(NOW + 77)), "cloud": ("Refused", stamp(NOW + 9))}

@@ -2,7 +2,7 @@
 
 from polyhull.controller import observe
 from polyhull.controller.children import Patience
-from polyhull.controller.jobs import State, Verdict
+from polyhull.controller.hubjob import State, Verdict
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.workloads import Key
 from tests.unit.api.test_observations import finished

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from polyhull.controller.jobs import HubJob
+from polyhull.controller.hubjob import HubJob
 from polyhull.controller.renders import HubDataSet, Renderer
+from polyhull.delivery.base import Apply
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.workloads import Copy, DataSet, Key, Replica
 from tests import builders as make
@@ -26,6 +27,11 @@ RAW = {
 }
 
 
+def rendered(renderer: Renderer, assignment: dict[str, Any]) -> Apply:
+    job = HubJob(RAW | {"status": {"assignment": assignment}}, Key("team", "learn"))
+    return renderer.child(job, job.children[0], "hash")
+
+
 def url(data: DataSet, store: str | None) -> str:
     """POLYHULL_DATA_INPUT_URL of the job's container."""
     assignment: dict[str, Any] = {
@@ -33,7 +39,7 @@ def url(data: DataSet, store: str | None) -> str:
         "devicesPerReplica": 1, "data": [{"dataSet": "images", "store": store}] if store else [],
     }  # fmt: skip
     renderer = Renderer(FLEET, {data.key: HubDataSet({"metadata": {"uid": "d"}}, data)})
-    made = renderer.job(HubJob(RAW, Key("team", "learn")), assignment, "hash")
+    made = rendered(renderer, assignment)
     (container,) = made.manifest["spec"]["template"]["spec"]["containers"]
     return str({one["name"]: one.get("value") for one in container["env"]}["POLYHULL_DATA_INPUT_URL"])
 
@@ -62,5 +68,5 @@ def test_a_copy_in_its_cluster_comes_first() -> None:
         "cluster": "cloud", "pool": "cloud/v100", "option": "gpu", "accelerator": "v100", "replicas": 1,
         "devicesPerReplica": 1, "data": [{"dataSet": "images", "store": "site:edge"}],
     }  # fmt: skip
-    made = renderer.job(HubJob(RAW, Key("team", "learn")), assignment, "hash")
+    made = rendered(renderer, assignment)
     assert any("persistentVolumeClaim" in one for one in made.manifest["spec"]["template"]["spec"]["volumes"])

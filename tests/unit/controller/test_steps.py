@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from polyhull.controller.children import Member, Progress
-from polyhull.controller.jobs import HubJob, State, Verdict
+from polyhull.controller.hubjob import Child, HubJob, State, Verdict
 from polyhull.controller.steps import SETTLE_SECONDS, Memory, _Steps
 from polyhull.delivery.base import Action, Announce, Apply
 from polyhull.domain.workloads import Key
@@ -18,14 +18,14 @@ BODY = {
     "status": {"assignment": ASSIGNMENT},
 }
 JOB = HubJob(BODY, Key("team", "one"))
-CHILD = {"kind": "Job", "metadata": {"name": JOB.child_ref.name, "uid": "child"}}
+CHILD = {"kind": "Job", "metadata": {"name": JOB.children[0].ref.name, "uid": "child"}}
 SERVICE = {"kind": "Service", "metadata": {"name": "s"}}
 
 
 class Rendering:
     """Renders a gang: a Job, and a Service that belongs to it."""
 
-    def job(self, job: HubJob, assignment: Any, plan_hash: str) -> Apply:
+    def child(self, job: HubJob, child: Child, plan_hash: str) -> Apply:
         return Apply("edge", CHILD, lambda uid: (SERVICE | {"owner": uid},))
 
 
