@@ -196,7 +196,8 @@ class _Checker:
         if not new or pool.growth is None:
             return Fraction(0)
         delay = Fraction(pool.growth.provision_seconds)
-        return delay if any(start < self._asked(pool.name, name) + delay for name in new) else Fraction(0)
+        there = max(self._asked(pool.name, name) for name in new) + delay
+        return delay if start < there - SLACK_SECONDS else Fraction(0)
 
     def _brought_up(self, a: Assignment) -> Fraction:
         pool, start = self.pools.get(a.pool), _exact(a.start_seconds)
