@@ -38,8 +38,8 @@ from tests.builders import (
 
 def everything(seed: int) -> Snapshot:
     """A bit of all that an instance may hold: gangs over nodes, several binding resources, growth, shared and running
-    transfers, streamed reads, relays, limits on copies and bytes, power caps, services, running jobs, tiers,
-    deadlines, promises."""
+    transfers, split copies, streamed reads, relays, limits on copies and bytes, power caps, services, running jobs,
+    tiers, deadlines, promises."""
     dice = Random(seed)
     names = ["east", "north", "west", "edge"][: dice.randint(2, 4)]
     cores = dice.choice([[96], [6, 96]])
@@ -59,7 +59,7 @@ def everything(seed: int) -> Snapshot:
     ]
     sets = [
         data_set(f"set{i}", dice.choice([1, 4, 9]), *dice.sample(names, dice.randint(1, 2)),
-                 max_copies=dice.choice([None, None, 2, 3]))
+                 max_copies=dice.choice([None, None, 2, 3]), largest_file_bytes=dice.choice([None, 10**7, 10**8]))
         for i in range(6)
     ]  # fmt: skip
     work = []
@@ -98,7 +98,8 @@ def everything(seed: int) -> Snapshot:
         Site(name, power=Power(cap_watts=dice.choice([None, None, 700.0, 1300.0]), pue=dice.choice([None, 1.1, 1.3])))
         for name in names
     ]
-    return snapshot(fleet(pools, links, clusters, sites), work, sets, services, transfers=tuple(running))
+    made = snapshot(fleet(pools, links, clusters, sites), work, sets, services, transfers=tuple(running))
+    return replace(made, policy=replace(made.policy, split_transfers=True))
 
 
 def instance_of(seed: int) -> Instance:

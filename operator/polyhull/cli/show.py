@@ -26,6 +26,7 @@ CLASS_STYLE = {"CPU": "cyan", "GPU": "green", "NPU": "magenta", "TPU": "yellow"}
 BOUND_WORDS = {
     BoundKind.EXACT_WHOLE_COPY: "proven over every schedule that moves whole copies over one path",
     BoundKind.EXACT_SUBPROBLEM: "proven for the jobs that bind, over every schedule of whole copies over one path",
+    BoundKind.STRENGTHENED_SPLIT_COPY: "certified over every schedule whose copies are whole or take their one split",
     BoundKind.STRENGTHENED_WHOLE_COPY: "certified over every schedule of whole copies over one path",
     BoundKind.STRENGTHENED: "certified over every schedule, transfers split at will",
     BoundKind.FLUID: "fluid bound over every schedule",
@@ -191,14 +192,16 @@ def transfers(moves: tuple[Transfer, ...]) -> Table:
     for name in ("size", "rate", "start", "finish"):
         table.add_column(name, justify="right", no_wrap=True)
     for move in sorted(moves, key=lambda t: (t.start_seconds, t.name)):
-        table.add_row(
-            f"{move.data_set.namespace}/{move.data_set.name}",
-            " > ".join(move.links) or f"inside {move.target_site}",
-            format_bytes(move.transfer_bytes),
-            f"{move.rate_bytes_per_second * 8 / 1e6:.4g} Mbit/s",
-            "running" if move.active else format_seconds(move.start_seconds),
-            format_seconds(move.end_seconds),
-        )
+        name, parts = f"{move.data_set.namespace}/{move.data_set.name}", len(move.flows)
+        for k, part in enumerate(move.flows, 1):
+            table.add_row(
+                name if parts == 1 else f"{name} {k}/{parts}",
+                " > ".join(part.links) or f"inside {move.target_site}",
+                format_bytes(part.transfer_bytes),
+                f"{part.rate_bytes_per_second * 8 / 1e6:.4g} Mbit/s",
+                "running" if move.active else format_seconds(move.start_seconds),
+                format_seconds(move.end_seconds),
+            )
     return table
 
 
@@ -286,6 +289,9 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
     yield split
     if moves:
         yield transfers(moves)
+        for move in moves:
+            if move.whole_because:
+                yield Text(f"  one whole copy: {move.whole_because}", style="dim")
     if reason.alternatives:
         table = Table(title="Next best", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in ("cluster", "pool", "option", "finishes later by"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from polyhull.domain.fleet import Evidence
-from polyhull.domain.workloads import Key, Promise
+from polyhull.domain.workloads import CopyPart, Key, Promise
 
 
 class BoundKind(StrEnum):
@@ -19,6 +19,8 @@ class BoundKind(StrEnum):
     """CP-SAT's proven bound over the executed class for the jobs that bind; more jobs only take longer."""
     STRENGTHENED_WHOLE_COPY = "StrengthenedWholeCopy"
     """Fixed-T programme of whole copies with the rows its solutions violate, bisected, over the executed class."""
+    STRENGTHENED_SPLIT_COPY = "StrengthenedSplitCopy"
+    """The same programme where copies may be split: each by one of its ways, the split one among them."""
     STRENGTHENED = "Strengthened"
     """Fixed-T programme with the column filter, bisected, over the whole class Pi."""
     FLUID = "Fluid"
@@ -29,7 +31,9 @@ class BoundKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One whole copy of a data set over one path at one rate, from `start_seconds` to `end_seconds`."""
+    """One copy of a data set from `start_seconds` to `end_seconds`: whole, over one path at one rate, or in `parts`,
+    each over a path and at a rate of its own. Then `links` are those of all parts, each once, the source is the first
+    part's, and the rate is what all of them come to together."""
 
     data_set: Key
     source_site: str
@@ -48,10 +52,22 @@ class Transfer:
     """What its bytes cost; None where a link of its path has no price."""
     active: bool = False
     """Already running when the snapshot was taken."""
+    parts: tuple[CopyPart, ...] = ()
+    """Empty for a whole copy."""
+    whole_because: str = ""
+    """Why it is not split although the policy allows it."""
 
     @property
     def name(self) -> tuple[str, str, str]:
         return (self.data_set.namespace, self.data_set.name, self.store)
+
+    @property
+    def flows(self) -> tuple[CopyPart, ...]:
+        """Its parts; a whole copy is one."""
+        whole = CopyPart(
+            self.source_site, self.source_url, self.links, self.transfer_bytes, self.rate_bytes_per_second
+        )
+        return self.parts or (whole,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ class Policy:
     """Equal parts of a streamed data set that does not name its own."""
     cost_budget: float | None = None
     """The most that unfinished jobs may cost from now on, devices and bytes; None: no limit."""
+    split_transfers: bool = False
+    """A copy may come in parts from several sources and over several paths at once."""
     minimum_gain: float = 0.07
     """A new full plan replaces the present one only if a level is better by this share, and so again for each waiting
     job that it moves. Measured rates are off by 5 %, two of them by 7 %: less is noise."""

@@ -315,11 +315,28 @@ class DataSet:
     residency: Selector = Selector()
     max_copies: int | None = None
     copies: tuple[Copy, ...] = ()
+    largest_file_bytes: int | None = None
+    """No file is larger; None: nobody said, so copies of it are never split."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPart:
+    """What one source sends over one path of a copy that is split. `source_url`: empty where a status was read.
+
+    Parts share a copy's files in their order: each carries about `transfer_bytes`, and one more file at most.
+    """
+
+    source_site: str
+    source_url: str
+    links: tuple[str, ...]
+    transfer_bytes: int
+    rate_bytes_per_second: float
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveTransfer:
-    """A transfer whose Job exists in the member and whose completion has not been observed."""
+    """A transfer whose Jobs exist in the member and whose completion has not been observed. Where it is split,
+    `links` are those of all `parts`, `source_site` is the first one's, and the rate is what they come to together."""
 
     data_set: Key
     source_site: str
@@ -329,3 +346,5 @@ class ActiveTransfer:
     links: tuple[str, ...]
     rate_bytes_per_second: float
     started_at: float
+    parts: tuple[CopyPart, ...] = ()
+    """Empty for a whole copy."""

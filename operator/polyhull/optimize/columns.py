@@ -1,14 +1,15 @@
 """Every non-convex choice as a column with numbers computed beforehand (docs/model.md section 1)."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Pool
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import (
     ActiveTransfer,
+    CopyPart,
     DataInput,
     DataSet,
     InferenceService,
@@ -28,16 +29,18 @@ from polyhull.optimize.admission import (
     usable_rate,
 )
 from polyhull.optimize.paths import Network
+from polyhull.optimize.splits import split
 from polyhull.optimize.streams import Paced, Streams, paced, streamed
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way to bring a whole copy of a data set to a store: one source, one path, one rate.
+    """One way to bring a copy of a data set to a store: whole, with one source, one path, one rate, or in `parts`.
 
     The path is the widest one over links with both ends allowed by the data set's residency (ties: fewer hops,
-    less latency, name). `rate_bytes_per_second` is margin times the narrowest link's bandwidth / 8. The links are
-    held from the transfer's release on: its own start-up (image, connection), then the bytes.
+    less latency, name). `rate_bytes_per_second` is margin times the narrowest link's bandwidth / 8; of a split copy
+    what its parts come to together (splits.py), its `links` being those of all parts. The links are held from the
+    transfer's release on: its own start-up (image, connection), then the bytes.
     """
 
     data_set: Key
@@ -50,10 +53,35 @@ class Route:
     transfer_bytes: int
     price: float
     startup_seconds: float = 0.0
+    parts: tuple[CopyPart, ...] = ()
+    whole_because: str = ""
+    """Why there is no split beside it although the policy allows one."""
 
     @property
     def seconds(self) -> float:
         return self.startup_seconds + self.transfer_bytes / self.rate_bytes_per_second
+
+    @property
+    def loads(self) -> dict[str, float]:
+        """Bytes per second that it takes of each of its links."""
+        if not self.parts:
+            return dict.fromkeys(self.links, self.rate_bytes_per_second)
+        return _over_links((part.links, part.rate_bytes_per_second) for part in self.parts)
+
+    @property
+    def volumes(self) -> dict[str, float]:
+        """Bytes that it sends over each of its links."""
+        if not self.parts:
+            return dict.fromkeys(self.links, float(self.transfer_bytes))
+        return _over_links((part.links, float(part.transfer_bytes)) for part in self.parts)
+
+
+def _over_links(flows: Iterable[tuple[tuple[str, ...], float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for links, amount in flows:
+        for link in links:
+            total[link] = total.get(link, 0.0) + amount
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +158,16 @@ class Inadmissible:
 
 @dataclass(frozen=True, slots=True)
 class ColumnSet:
-    """Sorted by (job, pool, option); `routes` by (data set, store, source site)."""
+    """Sorted by (job, pool, option); `routes` by (data set, store, source site), the split one behind."""
 
     columns: tuple[Column, ...]
     routes: tuple[Route, ...]
     inadmissible: tuple[Inadmissible, ...]
+
+    @property
+    def split(self) -> bool:
+        """Is there a copy that may come, or comes, in parts?"""
+        return any(route.parts for route in self.routes)
 
 
 LONGEST_SECONDS = 1e15
@@ -226,7 +259,7 @@ class _Builder:
     def result(self) -> ColumnSet:
         columns = sorted(self.columns, key=lambda one: (one.job, one.pool, one.option))
         inadmissible = sorted(self.inadmissible, key=lambda one: (one.job, one.pool, one.option))
-        routes = sorted(self._routes(), key=lambda one: (one.data_set, one.store, one.source_site))
+        routes = sorted(self._routes(), key=lambda one: (one.data_set, one.store, len(one.parts), one.source_site))
         return ColumnSet(tuple(columns), tuple(routes), tuple(inadmissible))
 
     def _candidate(
@@ -345,6 +378,24 @@ class _Builder:
     def _new_routes(self, data: DataSet, store: str, site: str) -> Iterable[Route]:
         network, allowed = self.admission.network, self.admission.allowed_sites(data.residency)
         urls = {replica.site: replica.url for replica in reversed(data.replicas) if not _is_claim(replica.url)}
+        whole = tuple(self._whole_routes(data, store, site, urls))
+        if not (whole and self.snapshot.policy.split_transfers):
+            yield from whole
+            return
+        fastest = max(route.rate_bytes_per_second for route in whole)
+        found = split(network, data, urls, site, allowed, fastest)
+        if isinstance(found, str):
+            yield from (replace(route, whole_because=found) for route in whole)
+            return
+        yield from whole
+        parts, seconds = found
+        price = sum(self.tariffs.egress(part.links, part.transfer_bytes) for part in parts)
+        first = replace(whole[0], source_site=parts[0].source_site, source_url=parts[0].source_url)
+        rate = data.size_bytes / seconds
+        yield replace(first, links=_together(parts), rate_bytes_per_second=rate, price=price, parts=parts)
+
+    def _whole_routes(self, data: DataSet, store: str, site: str, urls: Mapping[str, str]) -> Iterable[Route]:
+        network, allowed = self.admission.network, self.admission.allowed_sites(data.residency)
         for source in sorted(urls):
             path = network.widest(source, site, allowed)
             if path is None:
@@ -377,6 +428,7 @@ class _Builder:
             transfer_bytes=math.ceil(left),
             price=self.tariffs.egress(active.links, left),
             startup_seconds=self.admission.remaining_startup(active),
+            parts=active.parts,
         )
 
     def _fixed(self, job: TrainingJob, placed: Placed) -> Column:
@@ -467,6 +519,11 @@ def _no_rate(option: Option) -> Refusal:
         return Refusal("NoRate", text)
     text = f"work divided by rate {option.rate_per_second:g}/s is no time between 0 and {LONGEST_SECONDS:g} s"
     return Refusal("NoRate", f"{text}; correct work.quantity or options[].rate")
+
+
+def _together(parts: Iterable[CopyPart]) -> tuple[str, ...]:
+    """The links of all parts, each once."""
+    return tuple(dict.fromkeys(link for part in parts for link in part.links))
 
 
 def _is_claim(url: str) -> bool:

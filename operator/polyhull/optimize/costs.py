@@ -3,6 +3,7 @@
 Prices are per device and second in the fleet's one currency; watts are at the site's meter, its PUE included.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polyhull.domain.fleet import AcceleratorType, Fleet, Link, Pool, Power
@@ -77,11 +78,15 @@ class Tariffs:
         """What bytes over a path of links cost, for comparisons."""
         return transfer_bytes / 1e9 * sum(self._per_gigabyte(name) for name in links)
 
-    def known_egress(self, links: tuple[str, ...], transfer_bytes: float) -> float | None:
-        """The same as far as it is known; None where a link of the path has no price."""
-        prices = [self._links[name].price_per_gigabyte if name in self._links else None for name in links]
-        known = [price for price in prices if price is not None]
-        return transfer_bytes / 1e9 * sum(known) if len(known) == len(prices) else None
+    def known_egress(self, volumes: Mapping[str, float]) -> float | None:
+        """The same of bytes by link as far as it is known; None where one of the links has no price."""
+        spent = 0.0
+        for name, transfer_bytes in volumes.items():
+            price = self._links[name].price_per_gigabyte if name in self._links else None
+            if price is None:
+                return None
+            spent += transfer_bytes / 1e9 * price
+        return spent
 
     def _per_gigabyte(self, name: str) -> float:
         link: Link | None = self._links.get(name)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from polyhull.domain.fleet import Pool
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key, TrainingJob
+from polyhull.domain.workloads import CopyPart, Key, TrainingJob
 from polyhull.optimize.admission import Admission, usable_rate
 from polyhull.optimize.columns import Column, ColumnSet, Need
 from polyhull.optimize.paths import Network
@@ -103,8 +103,8 @@ class SharedMove:
 
     readers: tuple[tuple[int, ...], ...]
     """Columns that need it, by class."""
-    ways: tuple[tuple[tuple[int, ...], float], ...]
-    """(links, bytes): what each way carries over every one of its links."""
+    ways: tuple[tuple[tuple[int, float], ...], ...]
+    """(link, bytes) of each way: what it carries over every one of its links."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +131,7 @@ class LinkUses:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeCopies:
-    """How the executed class moves data: a whole copy over one of few fixed paths (whole_copies.py)."""
+    """How the executed class moves data: each copy by one of few fixed ways (whole_copies.py)."""
 
     copied: LinkUses
     """Moves of one way that nobody else reads."""
@@ -353,9 +353,15 @@ def _active(admission: Admission, position: dict[str, int]) -> tuple[tuple[tuple
     found = []
     for (key, _), transfer in sorted(admission.active.items()):
         data = admission.data_sets.get(key)
-        links = tuple(position[name] for name in transfer.links if name in position)
-        if data is not None and links:
-            found.append((links, usable_rate(transfer), admission.remaining_transfer(data, transfer)))
+        if data is None:
+            continue
+        left = admission.remaining_transfer(data, transfer)
+        whole = CopyPart("", "", transfer.links, data.size_bytes, usable_rate(transfer))
+        for part in transfer.parts or (whole,):
+            links = tuple(position[name] for name in part.links if name in position)
+            if links:
+                share = left * part.transfer_bytes / max(1, data.size_bytes)
+                found.append((links, part.rate_bytes_per_second, share))
     return tuple(found)
 
 

@@ -189,8 +189,8 @@ def _whole(
         rows.append(made <= (1.0 if rates else LIGHT_RATIO))
         for mine in move.readers:
             rows.append(cp.sum(Y[list(mine)]) / data.multiplicity[data.job_class[mine[0]]] <= cp.sum(made))
-        for w, (links, amount) in enumerate(move.ways):
-            for e in links:
+        for w, way in enumerate(move.ways):
+            for e, amount in way:
                 used.setdefault(e, []).append(amount / (float(data.bandwidth[e]) * T) * made[w])
     return rows, used
 

@@ -1,8 +1,9 @@
 """Sites and links as a graph: the one path a whole copy takes, and how fast bytes can reach a site at best.
 
-Two different questions, two answers. A *route* is what First light executes: one source, one path, the widest.
-The *maximum flow* is what no executor can beat: every source and every path at once, links otherwise empty. It is
-used only for lower bounds and is rounded up. Bandwidths here are bytes per second after the policy's margin.
+Two different questions, two answers. A whole copy takes one source and one path, the widest. The *maximum flow* is
+what no executor can beat: every source and every path at once, links otherwise empty. For lower bounds it is rounded
+up; taken apart into paths it says how a copy can be split. Bandwidths here are bytes per second after the policy's
+margin.
 """
 
 import heapq
@@ -14,6 +15,11 @@ from polyhull.domain.fleet import Fleet, Link
 
 Allowed = frozenset[str]
 
+FlowPath = tuple[tuple[Link, ...], float]
+"""Links from a source to the target, and bytes per second."""
+
+_LEAST = 1e-12
+"""Of a cut: less is rounding."""
 _OUTWARD = 1.0 + 1e-9
 """A maximum flow only ever errs upwards: a bound may be too low, never too high."""
 
@@ -37,6 +43,7 @@ class Network:
         self._bottlenecks: dict[tuple[str, Allowed], dict[str, float]] = {}
         self._nearest: dict[str, dict[str, tuple[Link, ...]]] = {}
         self._flows: dict[tuple[Allowed, str, Allowed], float] = {}
+        self._flow_paths: dict[tuple[Allowed, str, Allowed], tuple[FlowPath, ...]] = {}
 
     def widest(self, source: str, target: str, allowed: Allowed) -> tuple[Link, ...] | None:
         """The path whose narrowest link is widest, over sites of `allowed` only; None if there is none.
@@ -79,6 +86,19 @@ class Network:
         if key not in self._flows:
             self._flows[key] = self._flow(starts, target, allowed)
         return self._flows[key]
+
+    def flow_paths(self, sources: Allowed, target: str, allowed: Allowed) -> tuple[FlowPath, ...]:
+        """A maximum flow taken apart into paths, the fastest first; no link carries more than it can of all of them.
+
+        Empty when the target is itself a source or nothing connects them.
+        """
+        starts = sources & allowed
+        if target not in allowed or target in starts:
+            return ()
+        key = (starts, target, allowed)
+        if key not in self._flow_paths:
+            self._flow_paths[key] = tuple(self._decomposed(starts, target, allowed))
+        return self._flow_paths[key]
 
     def _bottleneck(self, source: str, allowed: Allowed) -> dict[str, float]:
         key = (source, allowed)
@@ -130,31 +150,79 @@ class Network:
 
     def _flow(self, starts: Allowed, target: str, allowed: Allowed) -> float:
         """Shortest augmenting paths; stops early once a trivial cut (out of the sources, into the target) is full."""
-        room: dict[str, dict[str, float]] = {site: {} for site in allowed}
+        total, limit = _filled(self._room(starts, allowed), starts, target)
+        return min(limit, total + len(allowed) ** 2 * limit * _LEAST) * _OUTWARD
+
+    def _room(self, starts: Allowed, allowed: Allowed) -> dict[str, dict[str, float]]:
+        """Bytes per second from site to site, none into the sources."""
+        room: dict[str, dict[str, float]] = {site: {} for site in sorted(allowed)}
         for link in self.links.values():
             if link.source in allowed and link.target in allowed and link.target not in starts:
                 towards = room[link.source]
                 towards[link.target] = towards.get(link.target, 0.0) + self.bytes_per_second[link.name]
-        into = sum(towards.get(target, 0.0) for towards in room.values())
-        out = sum(capacity for site in sorted(starts) for to, capacity in room[site].items() if to not in starts)
-        limit = min(into, out)
-        least = limit * 1e-12
-        total = 0.0
-        while total < limit - least:
-            parent = _search(room, starts, target, least)
-            if parent is None:
-                break
-            step, at = math.inf, target
-            while at not in starts:
-                step, at = min(step, room[parent[at]][at]), parent[at]
-            at = target
-            while at not in starts:
-                before = parent[at]
-                room[before][at] -= step
-                room[at][before] = room[at].get(before, 0.0) + step
-                at = before
-            total += step
-        return min(limit, total + len(allowed) ** 2 * least) * _OUTWARD
+        return room
+
+    def _decomposed(self, starts: Allowed, target: str, allowed: Allowed) -> Iterable[FlowPath]:
+        room = self._room(starts, allowed)
+        full = {site: dict(towards) for site, towards in room.items()}
+        _, limit = _filled(room, starts, target)
+        left = {at: {to: rate - room[at][to] for to, rate in towards.items()} for at, towards in full.items()}
+        flow: dict[str, float] = {}
+        for link in sorted(self.links.values(), key=lambda link: (-self.bytes_per_second[link.name], link.name)):
+            # Links between the same two sites: the widest carries first.
+            between = left.get(link.source, {})
+            flow[link.name] = min(self.bytes_per_second[link.name], between.get(link.target, 0.0))
+            if flow[link.name] > 0.0:
+                between[link.target] -= flow[link.name]
+        while True:
+            path = self._fattest(flow, starts, target, limit * _LEAST * len(allowed))
+            if not path:
+                return
+            rate = min(flow[link.name] for link in path)
+            for link in path:
+                flow[link.name] -= rate
+            yield path, rate
+
+    def _fattest(self, flow: dict[str, float], starts: Allowed, target: str, least: float) -> tuple[Link, ...]:
+        """The path from a source that carries most of `flow` (ties: fewer hops, names); empty if none is left."""
+        heap: list[tuple[float, int, tuple[str, ...], str]] = [(-math.inf, 0, (), site) for site in sorted(starts)]
+        done: set[str] = set()
+        while heap:
+            width, hops, names, at = heapq.heappop(heap)
+            if at == target:
+                return tuple(self.links[name] for name in names)
+            if at in done:
+                continue
+            done.add(at)
+            for link in self._out.get(at, ()):
+                if flow[link.name] > least and link.target not in done:
+                    step = (max(width, -flow[link.name]), hops + 1, (*names, link.name), link.target)
+                    heapq.heappush(heap, step)
+        return ()
+
+
+def _filled(room: dict[str, dict[str, float]], starts: Allowed, target: str) -> tuple[float, float]:
+    """Fill `room` (what is left stays in it); bytes per second that flow, and what a trivial cut lets through."""
+    into = sum(towards.get(target, 0.0) for towards in room.values())
+    out = sum(capacity for site in sorted(starts) for to, capacity in room[site].items() if to not in starts)
+    limit = min(into, out)
+    least = limit * _LEAST
+    total = 0.0
+    while total < limit - least:
+        parent = _search(room, starts, target, least)
+        if parent is None:
+            break
+        step, at = math.inf, target
+        while at not in starts:
+            step, at = min(step, room[parent[at]][at]), parent[at]
+        at = target
+        while at not in starts:
+            before = parent[at]
+            room[before][at] -= step
+            room[at][before] = room[at].get(before, 0.0) + step
+            at = before
+        total += step
+    return total, limit
 
 
 def _search(room: dict[str, dict[str, float]], starts: Allowed, target: str, least: float) -> dict[str, str] | None:

@@ -65,7 +65,7 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
     data = model_data(snapshot, columns, model)
     whole = whole_copies(data, columns, under_way(snapshot))
     bound = whole_copy_bound(whole)
-    seconds, kind = bound.seconds, _kind(bound)
+    seconds, kind = bound.seconds, _kind(bound, columns)
     steps += bound.steps
     marginal: Marginal | None = None
     if len(data.jobs) and len(data.columns) <= LARGE:
@@ -114,8 +114,10 @@ def under_way(snapshot: Snapshot) -> frozenset[tuple[Key, str]]:
     return frozenset((transfer.data_set, transfer.store) for transfer in snapshot.transfers)
 
 
-def _kind(bound: WholeBound) -> BoundKind:
-    return BoundKind.STRENGTHENED_WHOLE_COPY if bound.seconds > 0.0 else BoundKind.NONE
+def _kind(bound: WholeBound, columns: ColumnSet) -> BoundKind:
+    if not bound.seconds > 0.0:
+        return BoundKind.NONE
+    return BoundKind.STRENGTHENED_SPLIT_COPY if columns.split else BoundKind.STRENGTHENED_WHOLE_COPY
 
 
 def _services(

@@ -1,7 +1,8 @@
-"""The same arrays for the executed class: every data set moves as one whole copy, from one source, over one path.
+"""The same arrays for the executed class: every data set moves as one whole copy, from one source, over one path, or
+where the policy allows it by the one split that `columns.routes` has.
 
 That class is a part of Pi, so the seconds of a transfer are at least Pi's and at least its fastest way's, and what a
-copy takes of each link of its path is known. What is said here never exceeds what the simulation does: services'
+copy takes of each link of its way is known. What is said here never exceeds what the simulation does: services'
 traffic may make a way slower (its start-up is then not counted as link use), and a shared copy is paid once.
 """
 
@@ -52,14 +53,15 @@ def _uses(data: ModelData, routes: dict[MoveAt, list[Route]], users: dict[MoveAt
     for at in sorted(users):
         ways = []
         for route in routes[at]:
-            held = 0.0 if data.demands else route.startup_seconds * route.rate_bytes_per_second
-            ways.append((tuple(index[name] for name in route.links), (route.transfer_bytes + held) * _DOWN))
+            held = 0.0 if data.demands else route.startup_seconds
+            loads = route.loads
+            carried = ((name, (bytes_of + held * loads[name]) * _DOWN) for name, bytes_of in route.volumes.items())
+            ways.append(tuple((index[name], amount) for name, amount in carried))
         by_class: dict[int, list[int]] = {}
         for g in users[at]:
             by_class.setdefault(int(data.job_class[g]), []).append(g)
         if len(by_class) == 1 and len(ways) == 1:
-            first, amount = ways[0]
-            copied += [(e, g, amount) for e in first for g in users[at]]
+            copied += [(e, g, amount) for e, amount in ways[0] for g in users[at]]
         else:
             shared.append(SharedMove(tuple(tuple(mine) for _, mine in sorted(by_class.items())), tuple(ways)))
     streamed = [

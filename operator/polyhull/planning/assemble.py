@@ -128,6 +128,10 @@ def transfers(instance: Instance, schedule: Schedule) -> tuple[Transfer, ...]:
         move = instance.moves[index]
         way = move.ways[way_index]
         active = move.active_until is not None
+        slower = way.rate / way.route.rate_bytes_per_second
+        parts = tuple(
+            replace(part, rate_bytes_per_second=part.rate_bytes_per_second * slower) for part in way.route.parts
+        )
         out.append(
             Transfer(
                 data_set=move.data_set,
@@ -141,8 +145,10 @@ def transfers(instance: Instance, schedule: Schedule) -> tuple[Transfer, ...]:
                 rate_bytes_per_second=way.rate,
                 start_seconds=start,
                 end_seconds=end,
-                price=tariffs.known_egress(way.route.links, way.route.transfer_bytes),
+                price=tariffs.known_egress(way.route.volumes),
                 active=active,
+                parts=parts,
+                whole_because=way.route.whole_because,
             )
         )
     return tuple(out)
@@ -172,7 +178,7 @@ def plan_hash(assigned: Iterable[Assignment], moved: Iterable[Transfer], service
         "\t".join((str(a.job), a.cluster, a.pool, a.option, str(a.order), "fixed" if a.fixed else ""))
         for a in assigned
     ]
-    lines += ["\t".join((str(t.data_set), t.source_site, t.store, *t.links)) for t in moved]
+    lines += ["\t".join((str(t.data_set), part.source_site, t.store, *part.links)) for t in moved for part in t.flows]
     lines += [
         "\t".join((str(plan.service), s.cluster, s.pool, s.variant, str(s.replicas)))
         for plan in services

@@ -100,8 +100,14 @@ def _binds(
         way = move.ways[way_index]
         if not way.links:
             return Binding(), f"Its data is copied inside {column.site} until {format_seconds(end)} from now."
-        narrow = min(way.links, key=lambda link: (instance.base_links[link][1][-1], link))
+        narrow, _ = min(
+            zip(way.links, way.rates, strict=True),
+            key=lambda one: (instance.base_links[one[0]][1][-1] / one[1], one[0]),
+        )
         name = instance.link_names[narrow]
+        if way.route.parts:
+            how = f"Its data comes in {len(way.route.parts)} parts by {format_seconds(end)} from now"
+            return Binding("Link", name, end), f"{how}; {name} is the fullest of their links."
         if start > 0.0:
             return Binding("Link", name, end), (
                 f"Link {name} is busy until {format_seconds(start)} from now, "

@@ -38,7 +38,7 @@ def footprint(
     uses += [(pool, use(tariffs.of(pool), 1, seconds, 0.0)) for pool, seconds in growing]
     accelerators = {pool.name: pool.accelerator for pool in snapshot.fleet.pools}
     sites = {pool.name: pool.site for pool in snapshot.fleet.pools}
-    paths = [(move, tariffs.known_egress(move.links, move.transfer_bytes)) for move in moves if move.links]
+    paths = [(move, move.price) for move in moves if move.links]
     hourly = [tariffs.of(part.pool).price_per_second for part in serving]
     devices = [part.replicas * part.devices_per_replica for part in serving]
     return Footprint(

@@ -367,20 +367,32 @@ def _moves(
         active = key in running
         ways = []
         for route in routes[key]:
+            loads = route.loads
             links = tuple(link_index[link] for link in route.links if link in link_index)
             if active:
-                rate = route.rate_bytes_per_second
-                ways.append(Way(route, links, (rate,) * len(links), rate, route.seconds))
-            elif len(links) == len(route.links):
-                rate = min((capacity[link] for link in route.links), default=route.rate_bytes_per_second)
-                if rate > 0.0:
-                    seconds = route.startup_seconds + route.transfer_bytes / rate
-                    ways.append(Way(route, links, (rate,) * len(links), rate, seconds))
+                rates = tuple(loads[link] for link in route.links if link in link_index)
+                ways.append(Way(route, links, rates, route.rate_bytes_per_second, route.seconds))
+            elif len(links) == len(route.links) and (way := _way(route, loads, links, capacity)) is not None:
+                ways.append(way)
         if active:
             moves.append(Move(*key, tuple(ways), ways[0].seconds))
         else:
             moves.append(Move(*key, tuple(ways), None, budgets.draws(*key, routes[key][0].transfer_bytes)))
     return tuple(moves), {(move.data_set, move.store): i for i, move in enumerate(moves)}
+
+
+def _way(
+    route: Route, loads: Mapping[str, float], links: tuple[int, ...], capacity: Mapping[str, float]
+) -> Way | None:
+    """As fast as what services leave of its links; None where they leave nothing of one."""
+    if route.parts:
+        slower = min(1.0, *(capacity[link] / load for link, load in loads.items()))
+        rate = route.rate_bytes_per_second * slower
+        rates = tuple(loads[link] * slower for link in route.links)
+    else:
+        rate = min((capacity[link] for link in route.links), default=route.rate_bytes_per_second)
+        rates = (rate,) * len(links)
+    return Way(route, links, rates, rate, route.startup_seconds + route.transfer_bytes / rate) if rate > 0.0 else None
 
 
 class _Budgets:

@@ -32,7 +32,12 @@ class Proved:
 
 
 def to_prove(instance: Instance, critical: Sequence[Key]) -> frozenset[Key]:
-    """All jobs while they are few, else those the bound rests on while those are; empty: there is nothing to ask."""
+    """All jobs while they are few, else those the bound rests on while those are; empty: there is nothing to ask.
+
+    Nothing is asked where a copy may be split: the exact problem knows whole copies, one at a time on each link.
+    """
+    if instance.columns.split:
+        return frozenset()
     most = instance.snapshot.policy.solver.exact_jobs
     for jobs in (frozenset(job.key for job in instance.jobs), frozenset(critical)):
         if len(jobs) <= most:

@@ -205,6 +205,16 @@ def _transfer(transfer: Transfer) -> Document:
         "endSeconds": _seconds(transfer.end_seconds),
         "price": _amount(transfer.price),
         "active": transfer.active,
+        "parts": [
+            {
+                "from": part.source_site,
+                "links": list(part.links),
+                "bytes": part.transfer_bytes,
+                "rateBytesPerSecond": round(part.rate_bytes_per_second, 3),
+            }
+            for part in transfer.parts
+        ],
+        "wholeBecause": transfer.whole_because,
     }
 
 

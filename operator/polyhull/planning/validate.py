@@ -15,7 +15,16 @@ from polyhull.domain.decision import Assignment, Decision, ServicePlan, ServingP
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Fleet, Link, Node, Pool, StorageKind
 from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob, Variant
+from polyhull.domain.workloads import (
+    CopyPart,
+    DataInput,
+    DataSet,
+    InferenceService,
+    Key,
+    Option,
+    TrainingJob,
+    Variant,
+)
 from polyhull.planning.validate_budget import budget
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Passed, Scope, changed
@@ -273,16 +282,43 @@ class _Checker:
             return
         if t.transfer_bytes != data.size_bytes:
             yield f"{what} moves {t.transfer_bytes} bytes of {data.size_bytes}"
-        length = Fraction(t.transfer_bytes) / Fraction(t.rate_bytes_per_second) + self._startup()
-        if end - start < length - SLACK_SECONDS - length / 10**9:
-            yield f"{what} needs {float(length)} s at its rate and is given {float(end - start)} s"
-        if not any(r.site == t.source_site and r.url == t.source_url for r in data.replicas):
-            yield f"{what} reads from {t.source_site}, where no such replica is declared"
-        at = t.source_site
-        for site in (t.source_site, t.target_site):
+        if t.parts:
+            yield from self._split(what, t, data)
+        cluster = self.clusters.get(t.cluster)
+        if cluster is None or cluster.store != t.store or cluster.site != t.target_site:
+            yield f"{what} is run in {t.cluster}, whose store it is not"
+        # A part's share of the files may end inside one, which it then moves as a whole.
+        file = Fraction(data.largest_file_bytes or 0) if t.parts else Fraction(0)
+        for part in t.flows:
+            if part.rate_bytes_per_second <= 0:
+                yield f"{what} has a part without a rate"
+                continue
+            length = (part.transfer_bytes + file) / Fraction(part.rate_bytes_per_second) + self._startup()
+            if end - start < length - SLACK_SECONDS - length / 10**9:
+                yield f"{what} needs {float(length)} s at its rate and is given {float(end - start)} s"
+            yield from self._flow(what, part, t.target_site, data)
+
+    def _split(self, what: str, t: Transfer, data: DataSet) -> Iterator[str]:
+        """What holds of all parts together."""
+        if not self.snapshot.policy.split_transfers:
+            yield f"{what} is split, which the policy does not allow"
+        if data.largest_file_bytes is None:
+            yield f"{what} is split, and nobody said how large its files are"
+        if any(part.transfer_bytes <= 0 for part in t.parts) or len(t.parts) < 2:
+            yield f"{what} is split into {len(t.parts)} parts, one of them without bytes or the only one"
+        if sum(part.transfer_bytes for part in t.parts) != data.size_bytes:
+            total = sum(part.transfer_bytes for part in t.parts)
+            yield f"{what} moves {total} bytes of {data.size_bytes} in its parts"
+
+    def _flow(self, what: str, part: CopyPart, target: str, data: DataSet) -> Iterator[str]:
+        """One path from a declared replica to the target, residency on every hop."""
+        if not any(r.site == part.source_site and r.url == part.source_url for r in data.replicas):
+            yield f"{what} reads from {part.source_site}, where no such replica is declared"
+        at = part.source_site
+        for site in (at, target):
             if not data.residency.matches(self.labels.get(site, ())):
                 yield f"{what} touches site {site}, where its residency does not allow it"
-        for name in t.links:
+        for name in part.links:
             link = self.links.get(name)
             if link is None or link.source != at:
                 yield f"{what} goes over {name}, which does not leave {at}"
@@ -290,12 +326,9 @@ class _Checker:
             at = link.target
             if not data.residency.matches(self.labels.get(at, ())):
                 yield f"{what} passes site {at}, where its residency does not allow it"
-        if at != t.target_site:
-            yield f"{what} ends at {at}, not at {t.target_site}"
-        cluster = self.clusters.get(t.cluster)
-        if cluster is None or cluster.store != t.store or cluster.site != t.target_site:
-            yield f"{what} is run in {t.cluster}, whose store it is not"
-        if not t.links and Fraction(t.rate_bytes_per_second) > IN_SITE_BYTES_PER_SECOND * (1 + LINK_SLACK):
+        if at != target:
+            yield f"{what} ends at {at}, not at {target}"
+        if not part.links and Fraction(part.rate_bytes_per_second) > IN_SITE_BYTES_PER_SECOND * (1 + LINK_SLACK):
             yield f"{what} stays inside a site and is faster than the 10 Gbit/s assumed there"
 
     # -- nodes ---------------------------------------------------------------------------------------------------
@@ -374,8 +407,9 @@ class _Checker:
         uses: dict[str, list[tuple[Interval, float, bool]]] = {}
         for t in self.decision.transfers:
             start, end = t.start_seconds, t.end_seconds
-            for name in t.links if isfinite(start) and isfinite(end) else ():
-                uses.setdefault(name, []).append(((start, end), t.rate_bytes_per_second, t.active))
+            for part in t.flows if isfinite(start) and isfinite(end) else ():
+                for name in part.links:
+                    uses.setdefault(name, []).append(((start, end), part.rate_bytes_per_second, t.active))
         for a in self.decision.assignments:
             for read in a.reads:
                 start, end = read.start_seconds, read.end_seconds

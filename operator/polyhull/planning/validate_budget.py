@@ -27,9 +27,10 @@ def budget(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
         hours = Fraction(one.end_seconds - one.start_seconds) / 3600
         spent += one.replicas * one.devices_per_replica * hours * Fraction(dearest if price is None else price)
     for move in decision.transfers:
-        for name in move.links if not move.active else ():
-            price = egress.get(name)
-            spent += Fraction(move.transfer_bytes, 10**9) * Fraction(most if price is None else price)
+        for part in move.flows if not move.active else ():
+            for name in part.links:
+                price = egress.get(name)
+                spent += Fraction(part.transfer_bytes, 10**9) * Fraction(most if price is None else price)
     new = any(not one.fixed for one in decision.assignments)
     if new and spent > Fraction(limit) * (1 + SLACK) + SLACK:
         yield f"the plan's jobs cost {float(spent):.6g}; the budget is {limit:.6g}"

@@ -92,8 +92,8 @@ def test_an_unknown_price_compares_as_the_dearest_and_unknown_idle_watts_as_a_sh
     assert tariffs.of("a/v100").idle_watts == pytest.approx(300.0 * IDLE_SHARE)
     assert tariffs.joules("b/k80", 1, 0.0, 10.0) == pytest.approx(tariffs.joules("a/v100", 1, 0.0, 10.0))
     assert tariffs.egress(("b->a",), 1e9) == pytest.approx(0.02)
-    assert tariffs.known_egress(("a->b", "b->a"), 1e9) is None
-    assert tariffs.known_egress(("a->b",), 1e9) == pytest.approx(0.02)
+    assert tariffs.known_egress({"a->b": 1e9, "b->a": 1e9}) is None
+    assert tariffs.known_egress({"a->b": 1e9}) == pytest.approx(0.02)
 
 
 def test_a_growth_node_is_paid_as_a_whole_from_its_first_demand() -> None:

@@ -20,7 +20,15 @@ from polyhull.api.v1alpha1.common import (
 )
 
 Hash = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[a-z0-9:]+$")]
-BoundName = Literal["ExactWholeCopy", "ExactSubproblem", "StrengthenedWholeCopy", "Strengthened", "Fluid", "None"]
+BoundName = Literal[
+    "ExactWholeCopy",
+    "ExactSubproblem",
+    "StrengthenedWholeCopy",
+    "StrengthenedSplitCopy",
+    "Strengthened",
+    "Fluid",
+    "None",
+]
 
 
 class Approval(Model):

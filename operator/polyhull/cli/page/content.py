@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from polyhull.cli.show import BOUND_WORDS, spending
 from polyhull.domain.decision import Assignment, BoundKind, Decision, Price, ServicePlan, StreamedRead, Transfer
 from polyhull.domain.fleet import Evidence, Link, Pool
 from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import CopyPart
 
 Raw = dict[str, Any]
 Held = tuple[float, float, float]
@@ -43,10 +45,21 @@ def content(snapshot: Snapshot, decision: Decision, title: str) -> Raw:
 
 
 def _flows(decision: Decision) -> list[Flow]:
-    """Transfers, and what jobs read while they compute, by start."""
-    flows: list[Flow] = [(move, None) for move in decision.transfers]
+    """Transfers, each part by itself, and what jobs read while they compute, by start."""
+    flows: list[Flow] = [(_alone(move, part), None) for move in decision.transfers for part in move.flows]
     flows += [(read, one) for one in decision.assignments for read in one.reads]
     return sorted(flows, key=lambda flow: (flow[0].start_seconds, flow[0].data_set, flow[0].links))
+
+
+def _alone(move: Transfer, part: CopyPart) -> Transfer:
+    return replace(
+        move,
+        source_site=part.source_site,
+        links=part.links,
+        transfer_bytes=part.transfer_bytes,
+        rate_bytes_per_second=part.rate_bytes_per_second,
+        parts=(),
+    )
 
 
 def _summary(decision: Decision) -> Raw:

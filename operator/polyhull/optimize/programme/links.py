@@ -44,7 +44,7 @@ def _whole(frame: Frame) -> list[list[Part]]:
             ]
         )
     for move, variables in zip(whole.shared, frame.W, strict=True):
-        for (links, amount), way in zip(move.ways, variables.tolist(), strict=True):
-            for e in links:
-                parts[e].append((np.array([way]), np.array([amount / volume[e]])))
+        for way, variable in zip(move.ways, variables.tolist(), strict=True):
+            for e, amount in way:
+                parts[e].append((np.array([variable]), np.array([amount / volume[e]])))
     return parts

@@ -23,9 +23,9 @@ def tail_rows(frame: Frame) -> None:
         parts = [(frame.Y[copied.column[mine]], copied.bytes_[mine] / volume)]
         for move, variables, length in zip(whole.shared, frame.W, least, strict=True):
             if length >= tail.seconds:
-                ways = [w for w, (links, _) in enumerate(move.ways) if e in links]
-                amounts = np.array([move.ways[w][1] for w in ways]) / volume
-                parts.append((variables[ways], amounts))
+                over = [(w, amount) for w, way in enumerate(move.ways) for link, amount in way if link == e]
+                amounts = np.array([amount for _, amount in over]) / volume
+                parts.append((variables[[w for w, _ in over]], amounts))
         if e in frame.online:
             x, rates = frame.online[e]
             parts.append((x, rates / data.bandwidth[e]))
