@@ -17,7 +17,7 @@ from benchmarks.figures import Figure, SkipBenchmark, alternately, at_most, repo
 from polyhull.optimize.data import Floats
 from polyhull.optimize.groups import Groups, pipeline_groups
 
-ROUNDS = 5
+ROUNDS = 15
 DEVICES, STAGES = 64, 8
 GRADIENT_BYTES = 1.3e9 * 4 * 3 / 24
 """A stage of GPT-3 XL in fp32: 3 of 24 layers of 1.3e9 parameters (scheduler.py)."""

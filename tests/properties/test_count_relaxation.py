@@ -1,19 +1,17 @@
 """The compiled dual simplex against HiGHS: the same optimum for every range of counts, from whatever basis."""
 
-import os
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhull.optimize.count_relaxation import HighsCounts, Relaxation
 from polyhull.optimize.data import Floats
 from polyhull.optimize.large.counts import MOST_ROWS, CompiledCounts
 from polyhull.optimize.large.kernel import library
-
-EXAMPLES = int(os.environ.get("POLYHULL_EXAMPLES", "60"))
+from tests.properties.amount import examples
 
 
 def instance(dice: Random) -> tuple[Floats, Floats, Floats, Floats]:
@@ -48,7 +46,7 @@ def check(found: Relaxation, load: Floats, price: Floats, usage: Floats, room: F
 
 
 @pytest.mark.skipif(library() is None, reason="needs a C compiler")
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(60)
 @given(st.integers(0, 10**6))
 def test_every_range_has_the_optimum_that_highs_finds(seed: int) -> None:
     dice = Random(seed)

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from polyhull.domain.errors import BrokenPromise
+from polyhull.optimize import groups as python
 from polyhull.optimize.data import Floats
 from polyhull.optimize.groups import pipeline_groups, regions
+from polyhull.optimize.large import groups as compiled
+from polyhull.optimize.large.kernel import library
 from tests.properties.amount import examples
 
 SEEDS = st.integers(0, 10**6)
@@ -86,6 +89,30 @@ def test_six_devices_against_every_partition(seed: int) -> None:
     )
     found = pipeline_groups(delay, rate, 3, 1e9, 5e8).seconds
     assert best * (1 - 1e-9) <= found <= best * 1.25
+
+
+@pytest.mark.skipif(library() is None, reason="needs a C compiler")
+@examples(25, 0.3)
+@given(SEEDS)
+def test_the_compiled_steps_are_those_of_python_bit_by_bit(seed: int) -> None:
+    dice, kernel = Random(seed), library()
+    assert kernel is not None
+    many, places, size = dice.randint(1, 7), dice.randint(1, 6), dice.randint(1, 9)
+    table = np.array([[dice.choice([0.1, 0.25, dice.random()]) for _ in range(places)] for _ in range(places)])
+    table = np.minimum(table, table.T)
+    counts = np.array([np.bincount(dice.choices(range(places), k=size), minlength=places) for _ in range(many)])
+    mixes = [tuple(row) for row in counts.tolist()]
+    edge = compiled.bottlenecks(counts, table, kernel)
+    assert edge.tolist() == [[python.bottleneck(one, other, table) for other in mixes] for one in mixes]
+    assert compiled.cheapest_path(edge, kernel) == python.cheapest_path(edge)
+
+
+def test_what_is_too_large_for_the_compiled_steps_is_refused_there() -> None:
+    wide = np.zeros((compiled.MOST_GROUPS + 1, compiled.MOST_REGIONS + 1), dtype=np.int64)
+    with pytest.raises(ValueError, match="regions"):
+        compiled.bottlenecks(wide, np.zeros((65, 65)), library())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="groups"):
+        compiled.cheapest_path(np.zeros((11, 11)), library())  # type: ignore[arg-type]
 
 
 def test_two_regions_by_hand() -> None:

@@ -15,15 +15,17 @@ long as that helps; `steps` counts evaluated swaps.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from polyhull.domain.errors import BrokenPromise
 from polyhull.optimize.data import Floats, Ints
+from polyhull.optimize.large import groups as compiled
+from polyhull.optimize.large.kernel import library
 
-EXACT_STAGES = 10
+EXACT_STAGES = compiled.MOST_GROUPS
 """Up to so many stages their order is the best there is (Held and Karp); beyond, it is only improved by swaps."""
 ALIKE = 1e-12
 Mix = tuple[int, ...]
@@ -68,7 +70,6 @@ def pipeline_groups(
         exchange=2.0 * (delay + gradient_bytes / (size * rate)),
         hand_over=delay + activation_bytes / rate,
         have=np.bincount(region),
-        stages=stages,
         size=size,
     )
     return search.run(steps, region)
@@ -114,11 +115,15 @@ class _Search:
     hand_over: Floats
     """[region, region] seconds of activations between devices of neighbouring stages."""
     have: Ints
-    stages: int
     size: int
+    far: list[list[float]] = field(init=False)
+    """`hand_over`, for many small look-ups."""
     evaluations: int = 0
     matched: dict[tuple[Mix, Mix], float] = field(default_factory=dict)
     exchanged: dict[Mix, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.far = self.hand_over.tolist()
 
     def run(self, steps: int, region: Ints) -> Groups:
         candidates = [self._ordered(self._mixes(clusters)) for clusters in self._hierarchy()]
@@ -150,8 +155,18 @@ class _Search:
         """The least t such that the devices can be matched over pairs that take at most t."""
         key = (one, other) if one <= other else (other, one)
         if key not in self.matched:
-            self.matched[key] = _bottleneck(key[0], key[1], self.hand_over)
+            self.matched[key] = bottleneck(key[0], key[1], self.hand_over)
         return self.matched[key]
+
+    def _edges(self, mixes: list[Mix]) -> Floats:
+        """[group, group] bottlenecks, all at once where they are compiled."""
+        kernel = library()
+        if kernel is None or len(self.have) > compiled.MOST_REGIONS:
+            return np.array([[self._match(one, other) for other in mixes] for one in mixes])
+        edge = compiled.bottlenecks(np.array(mixes), self.hand_over, kernel)
+        for pair, seconds in zip(itertools.product(mixes, mixes), edge.ravel().tolist(), strict=True):
+            self.matched[pair] = seconds
+        return edge
 
     def _hierarchy(self) -> list[list[list[int]]]:
         """Clusters of regions, from every region alone to all together, the nearest two merged each time."""
@@ -160,30 +175,33 @@ class _Search:
         while len(clusters) > 1:
             one, other = min(
                 itertools.combinations(range(len(clusters)), 2),
-                key=lambda pair: float(self.hand_over[np.ix_(clusters[pair[0]], clusters[pair[1]])].mean()),
+                key=lambda pair: self._mean(clusters[pair[0]], clusters[pair[1]]),
             )
             rest = [c for n, c in enumerate(clusters) if n not in (one, other)]
             clusters = [*rest, clusters[one] + clusters[other]]
             levels.append(clusters)
         return levels
 
+    def _mean(self, one: Sequence[int], other: Sequence[int]) -> float:
+        return sum(self.far[r][s] for r in one for s in other) / (len(one) * len(other))
+
     def _mixes(self, clusters: list[list[int]]) -> list[Mix]:
         """Groups cut one after the other from clusters laid in a row, regions of a cluster evenly interleaved."""
+        have = self.have.tolist()
         row: list[int] = []
         for cluster in self._row(clusters):
-            places = sorted(((n + 0.5) / self.have[r], r) for r in cluster for n in range(int(self.have[r])))
+            places = sorted(((n + 0.5) / have[r], r) for r in cluster for n in range(have[r]))
             row += [r for _, r in places]
         chunks = (row[at : at + self.size] for at in range(0, len(row), self.size))
-        return [tuple(np.bincount(chunk, minlength=len(self.have)).tolist()) for chunk in chunks]
+        return [tuple(chunk.count(r) for r in range(len(have))) for chunk in chunks]
 
     def _row(self, clusters: list[list[int]]) -> list[list[int]]:
         """Nearest neighbour next, from the cluster that is farthest from the others."""
         left = list(clusters)
-        far = max(left, key=lambda c: float(self.hand_over[c].mean()))
-        row = [far]
-        left.remove(far)
+        row = [max(left, key=lambda c: self._mean(c, range(len(self.have))))]
+        left.remove(row[0])
         while left:
-            near = min(left, key=lambda c: float(self.hand_over[np.ix_(row[-1], c)].min()))
+            near = min(left, key=lambda c: min(self.far[r][s] for r in row[-1] for s in c))
             row.append(near)
             left.remove(near)
         return row
@@ -193,26 +211,8 @@ class _Search:
         many = len(mixes)
         if many > EXACT_STAGES or many < 3:
             return mixes
-        edge = np.array([[self._match(one, other) for other in mixes] for one in mixes])
-        # cost[set][last]: the cheapest path through the set that ends there.
-        cost = np.full((1 << many, many), np.inf)
-        cost[1 << np.arange(many), np.arange(many)] = 0.0
-        before = np.zeros((1 << many, many), dtype=np.int64)
-        bits = 1 << np.arange(many)
-        for reached in range(1, 1 << many):
-            step = cost[reached][:, None] + edge
-            nearest, reach = step.argmin(axis=0), step.min(axis=0)
-            new = np.flatnonzero((bits & reached) == 0)
-            wider = bits[new] | reached
-            # Every (set, last) is reached from one set only: that without `last`.
-            cost[wider, new], before[wider, new] = reach[new], nearest[new]
-        reached = (1 << many) - 1
-        at = int(cost[reached].argmin())
-        path = [at]
-        while len(path) < many:
-            at, reached = int(before[reached, at]), reached & ~(1 << at)
-            path.append(at)
-        return [mixes[n] for n in reversed(path)]
+        edge, kernel = self._edges(mixes), library()
+        return [mixes[n] for n in (cheapest_path(edge) if kernel is None else compiled.cheapest_path(edge, kernel))]
 
     def _improved(self, mixes: list[Mix], steps: int) -> list[Mix]:
         """Swap while it helps: two devices of different regions between two groups, or two positions."""
@@ -254,7 +254,31 @@ def _exchanged(mix: Mix, gone: int, come: int) -> Mix:
     return tuple(count - (r == gone) + (r == come) for r, count in enumerate(mix))
 
 
-def _bottleneck(one: Mix, other: Mix, seconds: Floats) -> float:
+def cheapest_path(edge: Floats) -> list[int]:
+    """The order of all groups with the least sum of `edge` between neighbours; groups.c has the same steps."""
+    many = len(edge)
+    # cost[set][last]: the cheapest path through the set that ends there.
+    cost = np.full((1 << many, many), np.inf)
+    cost[1 << np.arange(many), np.arange(many)] = 0.0
+    before = np.zeros((1 << many, many), dtype=np.int64)
+    bits = 1 << np.arange(many)
+    for reached in range(1, 1 << many):
+        step = cost[reached][:, None] + edge
+        nearest, reach = step.argmin(axis=0), step.min(axis=0)
+        new = np.flatnonzero((bits & reached) == 0)
+        wider = bits[new] | reached
+        # Every (set, last) is reached from one set only: that without `last`.
+        cost[wider, new], before[wider, new] = reach[new], nearest[new]
+    reached = (1 << many) - 1
+    at = int(cost[reached].argmin())
+    path = [at]
+    while len(path) < many:
+        at, reached = int(before[reached, at]), reached & ~(1 << at)
+        path.append(at)
+    return path[::-1]
+
+
+def bottleneck(one: Mix, other: Mix, seconds: Floats) -> float:
     """The least t with which all of `one` reaches `other` over region pairs of at most t (Ford and Fulkerson)."""
     give = {r: count for r, count in enumerate(one) if count}
     take = {s: count for s, count in enumerate(other) if count}

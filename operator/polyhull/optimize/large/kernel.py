@@ -145,6 +145,9 @@ def library() -> ctypes.CDLL | None:
     found.ph_descend.argtypes, found.ph_descend.restype = (_POINTER, _LONG, _LONG, _POINTER), None
     found.ph_reroute.argtypes, found.ph_reroute.restype = (_POINTER, _POINTER, _LONG), None
     found.ph_value.argtypes, found.ph_value.restype = (_POINTER,), _DOUBLE
+    found.ph_groups_bottlenecks.argtypes = (_LONG, _LONG, _POINTER, _POINTER, _POINTER)
+    found.ph_groups_order.argtypes = (_LONG, _POINTER, _POINTER)
+    found.ph_groups_bottlenecks.restype = found.ph_groups_order.restype = None
     found.ph_counts_begin.argtypes, found.ph_counts_begin.restype = (_POINTER,), None
     found.ph_counts_solve.argtypes, found.ph_counts_solve.restype = (_POINTER,), _LONG
     return found

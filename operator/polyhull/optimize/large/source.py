@@ -5,9 +5,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE / "_kernel.so"
-SOURCES = tuple(HERE / f"{name}.c" for name in ("descent", "counts"))
+SOURCES = tuple(HERE / f"{name}.c" for name in ("descent", "counts", "groups"))
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=default")
-"""No fused multiply-add, no -march, no libm but floor, fabs, fmin, fmax and frexp: the same bits on every machine."""
+"""No fused multiply-add, no -march, no libm but floor, frexp, fabs, fmin and fmax: the same bits on every machine."""
 
 
 def version() -> str:
