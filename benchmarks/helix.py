@@ -18,7 +18,7 @@ from polyhull.optimize.data import Ints
 from polyhull.optimize.layers import Machines
 from polyhull.optimize.stages import Layout, place_layers
 
-ROUNDS = 5
+ROUNDS = 11
 REFEREE_SECONDS = 60.0
 
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polyhull.optimize.data import Ints
+from polyhull.optimize.data import Floats, Ints
 from polyhull.optimize.fairness import Entries, compressed
 from polyhull.optimize.highs import run_linear
 
 NODES = 200
 """Branch-and-bound nodes for one programme."""
 ITERATIONS = 50_000
+WHOLE = 1e-6
+"""A count this near a whole number is that number, and layers this near to enough are enough."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +29,8 @@ class Stage:
         return int(self.counts.sum())
 
 
+Model = tuple[Floats, Floats, tuple[Ints, Ints, Floats], Floats, Floats, int]
+"""What run_linear takes."""
 Columns = list[tuple[int, Stage]]
 """(variable, stage) of one cluster's columns."""
 
@@ -70,12 +74,32 @@ class StageProgramme:
         """The stages of each cluster in order, those for its borders first and last; None if layers are missing."""
         if not self.gains or not all(self.borders):
             return None
+        model = self._model()
+        # Most targets out of reach already show in the relaxation.
+        found, _, _, _ = run_linear(*model)
+        if found is None or -(found @ model[0]) < layers - WHOLE:
+            return None
+        if np.abs(found - np.rint(found)).max() > WHOLE:
+            found, _, _, _ = run_linear(*model, np.arange(len(self.gains)), NODES)
+            if found is None or -(found @ model[0]) < layers - 0.5:
+                return None
+        return self._arranged(np.rint(found).astype(np.int64))
+
+    def most_layers(self) -> float:
+        """The relaxation's: no choice of whole stages holds more."""
+        if not self.gains:
+            return 0.0
+        model = self._model()
+        found, _, _, _ = run_linear(*model)
+        return 0.0 if found is None else -float(found @ model[0])
+
+    def _model(self) -> Model:
         if self.most_stages is not None:
             self._row(-math.inf, float(self.most_stages), ((v, 1.0) for one in self.clusters for v, _ in one))
         gains = np.array(self.gains)
         rows, cols = (np.array([entry[n] for entry in self.entries], dtype=np.int64) for n in (0, 1))
         values = np.array([value for _, _, value in self.entries])
-        model = (
+        return (
             -gains,
             np.full(len(gains), np.inf),
             compressed(Entries(rows, cols, values), len(self.upper), len(gains)),
@@ -83,14 +107,6 @@ class StageProgramme:
             np.array(self.upper),
             ITERATIONS,
         )
-        # Most targets out of reach already show in the relaxation.
-        relaxed, _, _, _ = run_linear(*model)
-        if relaxed is None or relaxed @ gains < layers - 1e-6:
-            return None
-        found, _, _, _ = run_linear(*model, np.arange(len(gains)), NODES)
-        if found is None or found @ gains < layers - 0.5:
-            return None
-        return self._arranged(np.rint(found).astype(np.int64))
 
     def _variable(self, gain: float) -> int:
         self.gains.append(gain)

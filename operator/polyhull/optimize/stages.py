@@ -15,14 +15,16 @@ that is reported.
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyhull.optimize.data import Floats, Ints
 from polyhull.optimize.layers import Machines, compute_bound, flow
-from polyhull.optimize.stage_programme import Columns, Stage, StageProgramme
+from polyhull.optimize.stage_programme import WHOLE, Columns, Stage, StageProgramme
 
 MOST_ORDERS = 64
 """Orders of clusters that are tried for one target."""
@@ -119,7 +121,10 @@ class _Search:
             return True
         columns = self._columns(target)
         cluster = self._clusters(target)
+        most = self._most_layers(columns, cluster)
         for order in self._orders(cluster, target):
+            if len(order) > 1 and sum(most(c) for c in order) < self.layers - WHOLE:
+                continue
             chosen = self._choose(target, columns, cluster, order)
             if chosen is None:
                 continue
@@ -131,17 +136,27 @@ class _Search:
                 return True
         return False
 
+    def _most_layers(self, columns: list[Stage], cluster: Ints) -> Callable[[int], float]:
+        """Cluster -> the most layers that its machines can hold as these stages, whatever borders ask for."""
+
+        @cache
+        def most(c: int) -> float:
+            programme = StageProgramme(self.most_stages)
+            have = np.bincount(self.kind[cluster == c], minlength=len(self.rates))
+            programme.add_cluster([stage for stage in columns if (stage.counts <= have).all()], have)
+            self.programmes += 1
+            return programme.most_layers()
+
+        return most
+
     def _columns(self, target: float) -> list[Stage]:
         """For each combination of machines the most layers with which it passes `target`, none of them spare."""
         enough = self.together >= target
         most = np.where(enough.any(axis=1), enough.shape[1] - np.argmax(enough[:, ::-1], axis=1), 0)
-        columns = []
-        for c in np.flatnonzero(most > 0).tolist():
-            rates = self.rates[:, most[c] - 1]
-            spare = self.together[c, most[c] - 1] - np.where(self.combos[c] > 0, rates, np.inf).min()
-            if spare < target:
-                columns.append(Stage(int(most[c]), self.combos[c]))
-        return columns
+        slowest = np.where(self.combos > 0, self.rates[:, most - 1].T, np.inf).min(axis=1)
+        passed = self.together[np.arange(len(most)), most - 1]
+        lean = np.flatnonzero((most > 0) & (passed - slowest < target))
+        return [Stage(int(most[c]), self.combos[c]) for c in lean]
 
     def _clusters(self, target: float) -> Ints:
         """[machine] cluster: joined, both ways, by links that carry the target."""
