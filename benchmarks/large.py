@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,16 @@ from polyhull.optimize.large.solve import Answer, even_prices, fill, improve, so
 from polyhull.planning.decide import quick
 
 GAP = 0.01
-LEAST_LIMIT_SECONDS, MOST_LIMIT_SECONDS = 30.0, 120.0
-"""A method may take twice what the target allows it, within these."""
+LEAST_LIMIT_SECONDS, FIRST_LIMIT_SECONDS = 30.0, 240.0
+"""A method may take half again what the target allows it, and at least so long; the first one so long in any case:
+the study's interior point needed 167 s for the million columns."""
 METHODS: dict[str, dict[str, Any]] = {
-    "simplex to the optimum": {"solver": "simplex"},
     "interior point, 1e-2, no crossover": {"solver": "ipm", "run_crossover": "off", "ipm_optimality_tolerance": 1e-2},
-    "interior point with crossover": {"solver": "ipm"},
     "PDLP, 1e-2": {"solver": "pdlp", "kkt_tolerance": 1e-2},
+    "interior point with crossover": {"solver": "ipm"},
+    "simplex to the optimum": {"solver": "simplex"},
 }
+"""The fastest wherever one ended comes first: once one has ended at our gap, the others get no longer."""
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "cost-growth.svg"
 
 
@@ -48,6 +50,20 @@ class Run:
     status: str
     gap: float
     """Of its own solution: objective over what its duals prove; infinite where it has none."""
+    limit: float
+
+    @property
+    def reached(self) -> bool:
+        return self.gap <= GAP
+
+    @property
+    def stopped(self) -> bool:
+        return self.seconds >= self.limit
+
+    def __str__(self) -> str:
+        if self.stopped and not self.reached:
+            return f"stopped by its limit, no gap of {GAP:g} yet"
+        return f"{self.status}, gap by its own duals {self.gap:.3g}"
 
 
 def highs(problem: LargeProblem, written: Linear, options: dict[str, Any], limit: float) -> Run:
@@ -72,7 +88,7 @@ def highs(problem: LargeProblem, written: Linear, options: dict[str, Any], limit
         primal = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         objective = solver.getInfo().objective_function_value
         gap = objective / proved - 1.0 if proved > 0.0 and (primal or objective >= proved) else np.inf
-    return Run(taken, str(solver.modelStatusToString(solver.getModelStatus())), float(gap))
+    return Run(taken, str(solver.modelStatusToString(solver.getModelStatus())), float(gap), limit)
 
 
 def compiled() -> Any:
@@ -91,34 +107,45 @@ def large_programme(data: Path | None) -> Iterator[Figure]:
 
 
 def _against_highs(shape: FleetShape, target: float, methods: dict[str, dict[str, Any]]) -> Iterator[Figure]:
+    """Ours before and after every method of HiGHS. About ten minutes for a million columns, three for 10^5."""
     problem = fleets.draw(shape)
     found: list[Answer] = []
-    ours, rivals = [seconds(lambda: found.append(solve(problem, compiled(), GAP)))], {}
-    limit = min(max(LEAST_LIMIT_SECONDS, 2.0 * target * ours[0]), MOST_LIMIT_SECONDS)
-    written = fleets.linear(problem)
+    ours = [seconds(lambda: found.append(solve(problem, compiled(), GAP))) for _ in range(2)]
+    written, rivals = fleets.linear(problem), dict[str, Run]()
+    size = f"large-programme {shape.columns:,} columns"
     for name, options in methods.items():
-        for _ in range(2):
-            ours.append(seconds(lambda: found.append(solve(problem, compiled(), GAP))))
-        rivals[name] = highs(problem, written, options, limit)
+        limit = max(LEAST_LIMIT_SECONDS, 1.5 * target * max(ours), 0.0 if rivals else FIRST_LIMIT_SECONDS)
+        limit = min([limit, *(run.seconds for run in rivals.values() if run.reached)])
+        run = rivals[name] = highs(problem, written, options, limit)
+        ours += [seconds(lambda: found.append(solve(problem, compiled(), GAP))) for _ in range(2)]
+        least = "at least " if run.stopped and not run.reached else ""
+        yield report(f"{size}: HiGHS {name}", run.seconds, "s", f"{least}so long: {run}; {shape}")
     mine, answer = float(np.median(ours)), found[-1]
-    fastest = min(rivals, key=lambda name: rivals[name].seconds)
-    best = rivals[fastest].seconds
-    size = f"{shape.columns:,} columns"
-    what = "all at the limit" if best >= limit else fastest
+    ratio, against = beaten(mine, rivals)
     yield Figure(
-        f"large-programme {size}: fastest HiGHS method over ours", best / mine, "x", best,
-        f"s, HiGHS {highspy.Highs().version()}, {what}; limit {limit:g} s", target, best / mine >= target, str(shape),
+        f"{size}: fastest HiGHS method at our gap over ours", ratio, "x", ratio * mine,
+        f"s, HiGHS {highspy.Highs().version()}, {against}", target, ratio >= target, str(shape),
     )  # fmt: skip
-    yield report(f"large-programme {size}: ours", mine, "s", f"{shape}; {answer.passes} passes")
-    yield at_most(f"large-programme {size}: certified gap of ours", answer.gap, "1", GAP, str(shape))
+    yield report(f"{size}: ours", mine, "s", f"{shape}; {answer.passes} passes")
+    yield at_most(f"{size}: certified gap of ours", answer.gap, "1", GAP, str(shape))
     whole = rounded(*_solved(problem))
-    yield report(
-        f"large-programme {size}: certified gap in whole jobs", whole.top / answer.lower - 1.0, "1", str(shape)
-    )
-    for name, run in rivals.items():
-        least = "at least " if run.seconds >= limit else ""
-        says = f"{least}{run.status}; gap by its own duals {run.gap:.3g}; {shape}"
-        yield report(f"large-programme {size}: HiGHS {name}", run.seconds, "s", says)
+    yield report(f"{size}: certified gap in whole jobs", whole.top / answer.lower - 1.0, "1", str(shape))
+
+
+def beaten(mine: float, rivals: Mapping[str, Run]) -> tuple[float, str]:
+    """(how many times our seconds the fastest at our gap took, which that is); at least so many if all were stopped.
+
+    A method that ended by itself without our gap is no rival at equal gap; one that was stopped may have needed
+    any time from its limit on.
+    """
+    there = {name: run.seconds for name, run in rivals.items() if run.reached}
+    if there:
+        fastest = min(there, key=lambda name: there[name])
+        return there[fastest] / mine, fastest
+    stopped = [run.seconds for run in rivals.values() if run.stopped]
+    if not stopped:
+        return 0.0, "none reached our gap, none was stopped: nothing to compare with"
+    return min(stopped) / mine, "at least: every method was stopped before it had our gap"
 
 
 def _solved(problem: LargeProblem) -> tuple[Descent, Answer]:
@@ -272,10 +299,8 @@ def cost_growth(data: Path | None) -> Iterator[Figure]:
         if shape.columns <= fleets.LARGE.columns:
             problem = fleets.draw(shape)
             run = highs(problem, fleets.linear(problem), METHODS[method], LEAST_LIMIT_SECONDS)
-            theirs.append((shape.columns, run.seconds, run.seconds >= LEAST_LIMIT_SECONDS))
-            yield report(
-                f"cost-growth: HiGHS {method}", run.seconds, "s", f"{shape}; {run.status}, gap {run.gap:.3g}"
-            )
+            theirs.append((shape.columns, run.seconds, run.stopped))
+            yield report(f"cost-growth: HiGHS {method}", run.seconds, "s", f"{shape}; {run}")
     _draw(ours, theirs)
 
 

@@ -46,3 +46,22 @@ def test_written_out_it_is_the_same_programme() -> None:
     assert compiled is not None
     found = solve(problem, compiled, 0.01)
     assert found.gap < 0.05
+
+
+def run(seconds: float, gap: float, limit: float) -> large.Run:
+    return large.Run(seconds, "Optimal", gap, limit)
+
+
+def test_only_a_method_at_our_gap_or_one_that_was_stopped_is_compared_with() -> None:
+    """PDLP ends early with a gap of 3 %: it has not answered the question."""
+    early, fast, slow, cut = (
+        run(1.0, 0.03, 60.0),
+        run(30.0, 0.005, 60.0),
+        run(50.0, 0.0, 60.0),
+        run(60.1, np.inf, 60.0),
+    )
+    assert large.beaten(2.0, {"early": early, "slow": slow, "fast": fast, "cut": cut}) == (15.0, "fast")
+    times, said = large.beaten(2.0, {"early": early, "cut": cut})
+    assert times == pytest.approx(30.05) and said.startswith("at least")
+    assert large.beaten(2.0, {"early": early})[0] == 0.0
+    assert "no gap" in str(cut) and "0.03" in str(early)
