@@ -181,6 +181,7 @@ def accelerator(
             memory_bytes_per_second=float(found.whole("spec.memoryBandwidth", spec.memory_bandwidth)),
             idle_watts=idle,
             peak_watts=peak,
+            mean_hours_between_failures=found.maybe_decimal(spec.mean_hours_between_failures),
             evidence=Evidence(spec.evidence),
             tolerations=tuple(
                 Toleration(entry.key, entry.operator, entry.value or "", entry.effect or "")
@@ -322,6 +323,7 @@ def _storage(spec: member.StorageSpec | None, found: Findings) -> Storage:
             StorageKind.VOLUME,
             storage_class_name=spec.volume.storage_class_name or "",
             capacity_bytes=None if capacity is None else found.whole("spec.storage.volume.capacity", capacity),
+            bytes_per_second=_saving("spec.storage.volume.bandwidth", spec.volume.bandwidth, found),
         )
     assert spec.bucket is not None
     capacity = spec.bucket.capacity
@@ -330,7 +332,15 @@ def _storage(spec: member.StorageSpec | None, found: Findings) -> Storage:
         url=spec.bucket.url,
         secret_name=spec.bucket.secret_name or "",
         capacity_bytes=None if capacity is None else found.whole("spec.storage.bucket.capacity", capacity),
+        bytes_per_second=_saving("spec.storage.bucket.bandwidth", spec.bucket.bandwidth, found),
     )
+
+
+def _saving(field: str, bandwidth: int | str | None, found: Findings) -> float | None:
+    bits = None if bandwidth is None else found.whole(field, bandwidth)
+    if bits == 0:
+        found.invalid(field, "is zero", "write bits per second, such as 10G, or leave it out")
+    return bits / 8.0 if bits else None
 
 
 def _shape(spec: compute.ComputePoolSpec, found: Findings) -> Resources | None:

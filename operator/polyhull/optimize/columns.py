@@ -28,6 +28,7 @@ from polyhull.optimize.admission import (
     remaining_seconds,
     usable_rate,
 )
+from polyhull.optimize.failures import LEAST_USEFUL, device_mean_seconds, failure_rate, recovery, useful_share
 from polyhull.optimize.paths import Network
 from polyhull.optimize.splits import split
 from polyhull.optimize.streams import Paced, Streams, paced, streamed
@@ -116,6 +117,7 @@ class Column:
     pod: Resources
     startup_seconds: float
     compute_seconds: float
+    """What failures are expected to take included: t / phi."""
     transfer_seconds: float
     head_seconds: float
     needs: tuple[Need, ...]
@@ -127,6 +129,8 @@ class Column:
     """Of its devices for its length, for comparisons too."""
     carbon_grams: float = 0.0
     streams: Paced = Paced()
+    failure_seconds: float = 0.0
+    """The part of `compute_seconds` that saves checkpoints, restarts, or is done again."""
 
     @property
     def devices(self) -> int:
@@ -292,7 +296,12 @@ class _Builder:
         self._want(answer.needs)
         kind = self.kinds.get(option.accelerator)
         startup = self.admission.startup_seconds
-        compute *= max(1.0, pool.slowdown)
+        useful = self._useful(job, option, pool.accelerator, pool.cluster)
+        if useful < LEAST_USEFUL:
+            self._refuse(job.key, option.name, pool.name, _mostly_lost(option, pool, useful))
+            return
+        work = compute * max(1.0, pool.slowdown)
+        compute = work / useful
         devices = option.replicas * option.devices_per_replica
         head = 0.0
         if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
@@ -325,8 +334,18 @@ class _Builder:
                 energy_joules=self.tariffs.joules(pool.name, devices, held - compute, compute),
                 carbon_grams=self.tariffs.grams(pool.name, devices, held - compute, compute),
                 streams=streams,
+                failure_seconds=compute - work,
             )
         )
+
+    def _useful(self, job: TrainingJob, option: Option, accelerator: str, cluster: str) -> float:
+        """phi: the share of its time that a job with checkpoints gets on with its work; 1 for others."""
+        if job.checkpoint is None:
+            return 1.0
+        kind, member = self.kinds.get(accelerator), self.admission.clusters.get(cluster)
+        devices = option.replicas * option.devices_per_replica
+        rate = failure_rate(devices, device_mean_seconds(kind))
+        return useful_share(recovery(job.checkpoint, member, self.admission.startup_seconds), rate)
 
     def _needs(self, inputs: Sequence[DataInput], cluster: Cluster) -> "_Inputs | Refusal":
         """What must be at the cluster, a lower bound on the seconds until it is, and what is streamed to it.
@@ -442,6 +461,10 @@ class _Builder:
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
         compute *= max(1.0, pool.slowdown) if pool else 1.0
+        accelerator = pool.accelerator if pool else (option.accelerator if option else "")
+        useful = 1.0 if option is None else self._useful(job, option, accelerator, placed.cluster)
+        useful = max(LEAST_USEFUL, useful)
+        compute /= useful
         streams = paced(self._reads_on(job, cluster), compute)
         compute += streams.overlap_seconds + streams.pacing_seconds
         startup, reading = self.admission.startup_seconds, streams.reading_seconds
@@ -449,7 +472,6 @@ class _Builder:
             elapsed = max(0.0, self.snapshot.taken_at - placed.started_at)
             startup, compute = 0.0, remaining_seconds(compute, elapsed)
             reading = min(compute, max(0.0, reading - elapsed))
-        accelerator = pool.accelerator if pool else (option.accelerator if option else "")
         kind = self.kinds.get(accelerator)
         replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
         devices = option.devices_per_replica if option else 0
@@ -475,6 +497,7 @@ class _Builder:
             streams=Paced(streams.reads, reading),
             energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
             carbon_grams=self.tariffs.grams(placed.pool, replicas * devices, startup, compute),
+            failure_seconds=(1.0 - useful) * compute,
         )
 
     def _reads_on(self, job: TrainingJob, cluster: Cluster | None) -> Streams:
@@ -524,6 +547,13 @@ def _no_rate(option: Option) -> Refusal:
 def _together(parts: Iterable[CopyPart]) -> tuple[str, ...]:
     """The links of all parts, each once."""
     return tuple(dict.fromkeys(link for part in parts for link in part.links))
+
+
+def _mostly_lost(option: Option, pool: Pool, useful: float) -> Refusal:
+    devices = option.replicas * option.devices_per_replica
+    left = f"{max(0.0, useful):.0%} of its time for work"
+    text = f"checkpoints and failures would leave a job on {devices} x {pool.accelerator} {left}"
+    return Refusal("MostlyLost", f"{text}; leave out checkpoint.intervalSeconds, or use fewer devices")
 
 
 def _is_claim(url: str) -> bool:

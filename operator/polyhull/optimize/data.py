@@ -303,7 +303,7 @@ def job_classes(jobs: Sequence[TrainingJob]) -> tuple[tuple[Key, ...], ...]:
     for job in jobs:
         alike = (
             job.key.namespace, job.work_quantity, job.options, job.inputs, job.priority, job.site_selector,
-            job.confidential, job.exclusions,
+            job.confidential, job.exclusions, job.checkpoint,
         )  # fmt: skip
         groups.setdefault(alike, []).append(job.key)
     return tuple(sorted(tuple(sorted(members)) for members in groups.values()))

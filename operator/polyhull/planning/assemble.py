@@ -80,7 +80,8 @@ def _fixed_why(column: Column) -> Explanation:
     return Explanation(
         "It was released before this plan and stays where it is.",
         startup_seconds=column.startup_seconds,
-        compute_seconds=column.compute_seconds,
+        compute_seconds=column.compute_seconds - column.failure_seconds,
+        failure_seconds=column.failure_seconds,
         evidence=column.evidence,
     )
 

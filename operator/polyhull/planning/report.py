@@ -160,6 +160,7 @@ def explanation(why: Explanation) -> Document:
         "transferSeconds": _seconds(why.transfer_seconds),
         "startupSeconds": _seconds(why.startup_seconds),
         "computeSeconds": _seconds(why.compute_seconds),
+        "failureSeconds": _seconds(why.failure_seconds),
         "evidence": why.evidence.value,
         "alternatives": [
             {

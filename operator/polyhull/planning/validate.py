@@ -26,6 +26,7 @@ from polyhull.domain.workloads import (
     Variant,
 )
 from polyhull.planning.validate_budget import budget
+from polyhull.planning.validate_failures import useful
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Passed, Scope, changed
 from polyhull.planning.validate_stores import stores
@@ -189,7 +190,7 @@ class _Checker:
             yield f"{who} is confidential and {pool.name} is not"
 
     def _length(self, job: TrainingJob, option: Option, pool: Pool) -> Fraction | None:
-        """Start-up and compute from the rate, slower on confidential nodes."""
+        """Start-up and compute from the rate, slower on confidential nodes, and what failures take."""
         learnt = {one.site: one.rate_per_second for one in option.learnt}
         stated = option.rate_per_second
         if option.rate_evidence is not Evidence.MEASURED:
@@ -197,7 +198,12 @@ class _Checker:
         rate = None if stated is None else Fraction(stated)
         if rate is None or rate <= 0:
             return None
-        return self._startup() + Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
+        kind, cluster = self.kinds.get(pool.accelerator), self.clusters.get(pool.cluster)
+        share = useful(job, option, kind, cluster, self._startup())
+        if share <= 0:
+            return None
+        work = Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
+        return self._startup() + work / share
 
     def _provisioning(self, pool: Pool, a: Assignment, start: Fraction) -> Fraction:
         """Seconds its pods wait for growth nodes that nobody asked for before."""
