@@ -225,6 +225,8 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             startup_seconds=plain.startup_seconds if spec.startup_seconds is None else float(spec.startup_seconds),
             overlap_chunks=plain.overlap_chunks if spec.overlap_chunks is None else spec.overlap_chunks,
             cost_budget=found.maybe_decimal(spec.cost_budget),
+            energy_budget_kilowatt_hours=found.maybe_decimal(spec.energy_budget_kilowatt_hours),
+            carbon_budget_grams=found.maybe_decimal(spec.carbon_budget_grams),
             minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
             move_budget=calm.move_budget,
             cool_down_seconds=plain.cool_down_seconds if cool_down is None else float(cool_down),
@@ -274,6 +276,8 @@ _FLEET_FIELDS = (
     "bandwidthMargin",
     "startupSeconds",
     "costBudget",
+    "energyBudgetKilowattHours",
+    "carbonBudgetGrams",
 )
 _SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicySpec.model_fields.items()}
 

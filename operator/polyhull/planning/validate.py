@@ -83,7 +83,7 @@ class _Checker:
                 yield from self._service(service, plan)
         yield from self._nodes()
         yield from self._links()
-        yield from budget(self.snapshot, self.decision)
+        yield from budget(self.snapshot, self.decision, self._working)
         yield from watts(self.snapshot, self.decision, self._brought_up)
         yield from stores(self.snapshot, self.decision)
 
@@ -217,6 +217,15 @@ class _Checker:
     def _brought_up(self, a: Assignment) -> Fraction:
         pool, start = self.pools.get(a.pool), _exact(a.start_seconds)
         return Fraction(0) if pool is None or start is None or a.fixed else self._provisioning(pool, a, start)
+
+    def _working(self, a: Assignment) -> tuple[Fraction, Fraction]:
+        """Seconds it computes (a running job: what is left by its own account), seconds its nodes are brought up."""
+        job, pool = self.jobs.get(a.job), self.pools.get(a.pool)
+        option = next((one for one in job.options if one.name == a.option), None) if job is not None else None
+        length = None if job is None or option is None or pool is None else self._length(job, option, pool)
+        if a.fixed or length is None:
+            return Fraction(a.explanation.compute_seconds), Fraction(0)
+        return length - self._startup(), self._brought_up(a)
 
     def _asked(self, pool: str, node: str) -> Fraction:
         """When the first pod asks for a growth node."""
