@@ -85,8 +85,6 @@ def explanation_status(explanation: Explanation) -> dict[str, Any]:
         "computeSeconds": _whole(explanation.compute_seconds),
         "evidence": explanation.evidence.value,
     }
-    if explanation.failure_seconds > 0.0:
-        out["failureSeconds"] = _whole(explanation.failure_seconds)
     while len(_json(out)) > EXPLANATION_BYTES:
         out["binds"] = out["binds"][: len(out["binds"]) * 3 // 4]
     alternatives = [

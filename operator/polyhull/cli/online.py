@@ -77,17 +77,10 @@ def _where(assignment: dict[str, Any], status: dict[str, Any]) -> str:
 
 def _split(why: dict[str, Any]) -> Table:
     table = _table("Its seconds")
-    fields = {
-        "queue": "queueSeconds",
-        "transfer": "transferSeconds",
-        "start-up": "startupSeconds",
-        "compute": "computeSeconds",
-    }
-    if "failureSeconds" in why:
-        fields["failure overhead"] = "failureSeconds"
-    for name in fields:
+    fields = ("queueSeconds", "transferSeconds", "startupSeconds", "computeSeconds")
+    for name in ("queue", "transfer", "start-up", "compute"):
         table.add_column(name, justify="right")
-    table.add_row(*(format_seconds(float(why.get(name, 0))) for name in fields.values()))
+    table.add_row(*(format_seconds(float(why.get(name, 0))) for name in fields))
     return table
 
 

@@ -42,8 +42,6 @@ class AcceleratorType:
     evidence: Evidence = Evidence.DATASHEET
     tolerations: tuple["Toleration", ...] = ()
     matchers: tuple[tuple[Requirement, ...], ...] = ()
-    mean_hours_between_failures: float | None = None
-    """Of what takes one device out: itself, or its share of node, network and software; None: nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +169,6 @@ class Storage:
     url: str = ""
     secret_name: str = ""
     capacity_bytes: int | None = None
-    bytes_per_second: float | None = None
-    """At which one job saves to it and reads back; None: nobody said."""
 
 
 @dataclass(frozen=True, slots=True)

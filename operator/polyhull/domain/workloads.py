@@ -50,8 +50,6 @@ class Observation:
     work_quantity: float
     started_at: float
     ended_at: float | None
-    useful: float = 1.0
-    """Share of that time that checkpoints and failures were expected to leave for work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +201,6 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """How a job saves its state: the size of one checkpoint, and seconds from one to the next (None: the best)."""
-
-    size_bytes: int
-    interval_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TrainingJob:
     """A finite job: training, or batch inference converted to the same shape (`key.kind` tells)."""
 
@@ -229,8 +219,6 @@ class TrainingJob:
     exclusions: tuple[Exclusion, ...] = ()
     span: Span | None = None
     """None: it runs at one site."""
-    checkpoint: Checkpoint | None = None
-    """None: a failure is not planned for."""
 
 
 @dataclass(frozen=True, slots=True)

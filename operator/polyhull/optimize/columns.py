@@ -1,7 +1,7 @@
 """Every non-convex choice as a column with numbers computed beforehand (docs/model.md section 1)."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Pool
@@ -16,6 +16,7 @@ from polyhull.domain.workloads import (
     Key,
     Option,
     Placed,
+    Span,
     TrainingJob,
     Variant,
 )
@@ -28,8 +29,19 @@ from polyhull.optimize.admission import (
     remaining_seconds,
     usable_rate,
 )
-from polyhull.optimize.failures import LEAST_USEFUL, device_mean_seconds, failure_rate, recovery, useful_share
-from polyhull.optimize.paths import Network
+from polyhull.optimize.failures import Recovery
+from polyhull.optimize.paths import Allowed, Network
+from polyhull.optimize.spans import (
+    MOST_COLUMNS,
+    Candidate,
+    Spanned,
+    SpanPart,
+    SteadyFlow,
+    by_rates,
+    combinations,
+    span_name,
+    spanned,
+)
 from polyhull.optimize.splits import split
 from polyhull.optimize.streams import Paced, Streams, paced, streamed
 
@@ -117,7 +129,6 @@ class Column:
     pod: Resources
     startup_seconds: float
     compute_seconds: float
-    """What failures are expected to take included: t / phi."""
     transfer_seconds: float
     head_seconds: float
     needs: tuple[Need, ...]
@@ -129,12 +140,29 @@ class Column:
     """Of its devices for its length, for comparisons too."""
     carbon_grams: float = 0.0
     streams: Paced = Paced()
+    parts: tuple[SpanPart, ...] = ()
+    """Of a job over several sites all its parts; `pool` to `pod` are the first's, `needs` those of all."""
+    flows: tuple[SteadyFlow, ...] = ()
+    """What its parts send each other from the end of the start-up on."""
+    micro_batches: int = 1
+    exchange_seconds: float = 0.0
+    """The part of `compute_seconds` that its parts wait for each other's activations or gradients."""
     failure_seconds: float = 0.0
-    """The part of `compute_seconds` that saves checkpoints, restarts, or is done again."""
 
     @property
     def devices(self) -> int:
-        return self.replicas * self.devices_per_replica
+        """Of all parts."""
+        return sum(part.devices for part in self.parts) or self.replicas * self.devices_per_replica
+
+    @property
+    def places(self) -> tuple[SpanPart, ...]:
+        """Its parts; of a job at one site the one it is."""
+        return self.parts or (
+            SpanPart(
+                self.pool, self.cluster, self.site, self.option, self.accelerator, self.device_class, self.replicas,
+                self.devices_per_replica, self.pod,
+            ),
+        )  # fmt: skip
 
     @property
     def length_seconds(self) -> float:
@@ -146,7 +174,8 @@ class Column:
 
     @property
     def name(self) -> tuple[str, str]:
-        return (self.pool, self.option)
+        """What tells it from the job's other columns: pool and option, those of several parts joined by +."""
+        return span_name(self.parts) if self.parts else (self.pool, self.option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +265,8 @@ class _Builder:
             for pool in pools:
                 compute, evidence = compute_seconds(job, option, pool.site)
                 self._candidate(job, option, pool, compute, evidence, data)
+        if job.span is not None:
+            self._spans(job, job.span, data)
 
     def add_service(self, service: InferenceService) -> None:
         """Why a variant cannot serve from a pool (the routing itself is services.py)."""
@@ -296,12 +327,7 @@ class _Builder:
         self._want(answer.needs)
         kind = self.kinds.get(option.accelerator)
         startup = self.admission.startup_seconds
-        useful = self._useful(job, option, pool.accelerator, pool.cluster)
-        if useful < LEAST_USEFUL:
-            self._refuse(job.key, option.name, pool.name, _mostly_lost(option, pool, useful))
-            return
-        work = compute * max(1.0, pool.slowdown)
-        compute = work / useful
+        compute *= max(1.0, pool.slowdown)
         devices = option.replicas * option.devices_per_replica
         head = 0.0
         if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
@@ -334,18 +360,101 @@ class _Builder:
                 energy_joules=self.tariffs.joules(pool.name, devices, held - compute, compute),
                 carbon_grams=self.tariffs.grams(pool.name, devices, held - compute, compute),
                 streams=streams,
-                failure_seconds=compute - work,
             )
         )
 
-    def _useful(self, job: TrainingJob, option: Option, accelerator: str, cluster: str) -> float:
-        """phi: the share of its time that a job with checkpoints gets on with its work; 1 for others."""
-        if job.checkpoint is None:
-            return 1.0
-        kind, member = self.kinds.get(accelerator), self.admission.clusters.get(cluster)
-        devices = option.replicas * option.devices_per_replica
-        rate = failure_rate(devices, device_mean_seconds(kind))
-        return useful_share(recovery(job.checkpoint, member, self.admission.startup_seconds), rate)
+    def _spans(self, job: TrainingJob, span: Span, data: "dict[str, _Inputs | Refusal]") -> None:
+        """The best columns over several sites, and why the other combinations are none."""
+        pairs = [(option, pool) for option in job.options for pool in self.pools.get(option.accelerator, ())]
+        candidates = [one for option, pool in pairs if (one := self._part(job, option, pool, data)) is not None]
+        allowed = self._allowed(job)
+        found: list[tuple[float, Column]] = []
+        for chosen in combinations(candidates, span.max_sites):
+            answer = self._power_of(chosen) or spanned(
+                span, job.work_quantity, chosen, self.admission.network, allowed, self._recovery(job)
+            )
+            if isinstance(answer, Spanned) and not answer.compute_seconds <= LONGEST_SECONDS:
+                answer = Refusal("NoRate", f"it would take {answer.compute_seconds:.3g} s; correct work.quantity")
+            if isinstance(answer, Refusal):
+                pools, options = span_name([one for one, _ in chosen])
+                self._refuse(job.key, options, pools, answer)
+                continue
+            inputs = [data[part.cluster] for part in answer.parts]
+            column = self._spanning(job, answer, [one for one in inputs if isinstance(one, _Inputs)])
+            found.append((max(column.transfer_seconds, column.head_seconds) + column.hold_seconds, column))
+        for _, column in sorted(found, key=lambda one: (one[0], one[1].name))[:MOST_COLUMNS]:
+            self._want(column.needs)
+            self.columns.append(column)
+
+    def _part(
+        self, job: TrainingJob, option: Option, pool: Pool, data: "dict[str, _Inputs | Refusal]"
+    ) -> Candidate | None:
+        """What of the gang may run in a pool; None: nothing, for a reason that its own column already gives, or
+        because it would read data while computing."""
+        admission = self.admission
+        compute, evidence = compute_seconds(job, option, pool.site)
+        refusal = admission.member(job.key.namespace, pool.cluster, option.service_account) or admission.place(
+            pool, job.site_selector, job.confidential, job.exclusions
+        )
+        if refusal is not None or not 0.0 < compute <= LONGEST_SECONDS:
+            return None
+        if pool.cluster not in data:
+            data[pool.cluster] = self._needs(job.inputs, admission.clusters[pool.cluster])
+        answer = data[pool.cluster]
+        if isinstance(answer, Refusal) or answer.streams.reads:
+            return None
+        kind = self.kinds.get(option.accelerator)
+        most = min(option.replicas, admission.room(option.pod, pool).now)
+        return _candidate(job, option, pool, kind, most, compute, evidence)
+
+    def _power_of(self, chosen: Sequence[tuple[Candidate, int]]) -> Refusal | None:
+        pools = self.admission.pools
+        refusals = (self.admission.power(pools[one.pool], pods * one.devices_per_replica) for one, pods in chosen)
+        return next((refusal for refusal in refusals if refusal is not None), None)
+
+    def _allowed(self, job: TrainingJob) -> Allowed:
+        """Sites that what a job sends between its parts may pass: those where all its data may be."""
+        known = [
+            self.admission.data_sets[one.data_set] for one in job.inputs if one.data_set in self.admission.data_sets
+        ]
+        sites = [self.admission.allowed_sites(data.residency) for data in known]
+        return frozenset(self.admission.sites).intersection(*sites)
+
+    def _recovery(self, job: TrainingJob) -> Recovery:
+        return Recovery(0.0, self.admission.startup_seconds)
+
+    def _spanning(self, job: TrainingJob, found: Spanned, inputs: "Sequence[_Inputs]", fixed: bool = False) -> Column:
+        """A column of several parts."""
+        first, startup, compute = found.parts[0], self.admission.startup_seconds, found.compute_seconds
+        needs = {(need.data_set, need.store): need for one in inputs for need in one.needs}
+        tariffs, held = self.tariffs, startup + compute
+        return Column(
+            job=job.key,
+            option=first.option,
+            accelerator=first.accelerator,
+            device_class=first.device_class,
+            pool=first.pool,
+            cluster=first.cluster,
+            site=first.site,
+            replicas=first.replicas,
+            devices_per_replica=first.devices_per_replica,
+            pod=first.pod,
+            startup_seconds=startup,
+            compute_seconds=compute,
+            transfer_seconds=max((one.transfer_seconds for one in inputs), default=0.0),
+            head_seconds=0.0,
+            needs=tuple(needs[key] for key in sorted(needs)),
+            price=sum(tariffs.price(part.pool, part.devices * held) for part in found.parts),
+            evidence=found.evidence,
+            fixed=fixed,
+            energy_joules=sum(tariffs.joules(part.pool, part.devices, startup, compute) for part in found.parts),
+            carbon_grams=sum(tariffs.grams(part.pool, part.devices, startup, compute) for part in found.parts),
+            parts=found.parts,
+            flows=found.flows,
+            micro_batches=found.micro_batches,
+            exchange_seconds=found.exchange_seconds,
+            failure_seconds=found.failure_seconds,
+        )
 
     def _needs(self, inputs: Sequence[DataInput], cluster: Cluster) -> "_Inputs | Refusal":
         """What must be at the cluster, a lower bound on the seconds until it is, and what is streamed to it.
@@ -452,6 +561,8 @@ class _Builder:
 
     def _fixed(self, job: TrainingJob, placed: Placed) -> Column:
         """The one column of a released job: where it is, with what remains; never refused."""
+        if placed.parts:
+            return self._fixed_span(job, placed)
         named = next((one for one in job.options if one.name == placed.option), None)
         option = named or (job.options[0] if job.options else None)
         pool = self.admission.pools.get(placed.pool)
@@ -461,10 +572,6 @@ class _Builder:
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
         compute *= max(1.0, pool.slowdown) if pool else 1.0
-        accelerator = pool.accelerator if pool else (option.accelerator if option else "")
-        useful = 1.0 if option is None else self._useful(job, option, accelerator, placed.cluster)
-        useful = max(LEAST_USEFUL, useful)
-        compute /= useful
         streams = paced(self._reads_on(job, cluster), compute)
         compute += streams.overlap_seconds + streams.pacing_seconds
         startup, reading = self.admission.startup_seconds, streams.reading_seconds
@@ -472,6 +579,7 @@ class _Builder:
             elapsed = max(0.0, self.snapshot.taken_at - placed.started_at)
             startup, compute = 0.0, remaining_seconds(compute, elapsed)
             reading = min(compute, max(0.0, reading - elapsed))
+        accelerator = pool.accelerator if pool else (option.accelerator if option else "")
         kind = self.kinds.get(accelerator)
         replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
         devices = option.devices_per_replica if option else 0
@@ -497,8 +605,53 @@ class _Builder:
             streams=Paced(streams.reads, reading),
             energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
             carbon_grams=self.tariffs.grams(placed.pool, replicas * devices, startup, compute),
-            failure_seconds=(1.0 - useful) * compute,
         )
+
+    def _fixed_span(self, job: TrainingJob, placed: Placed) -> Column:
+        """The same of a job over several sites; what it sends between them, as far as links are known still."""
+        found = self._released(job, placed)
+        startup, left = self.admission.startup_seconds, found.compute_seconds
+        if placed.started_at is not None:
+            startup = 0.0
+            left = remaining_seconds(left, max(0.0, self.snapshot.taken_at - placed.started_at))
+        share = left / found.compute_seconds
+        needs = [
+            _Inputs(self._fixed_needs(job, self.admission.clusters.get(part.cluster), part.site), 0.0, Streams())
+            for part in found.parts
+        ]
+        left_of = replace(
+            found,
+            compute_seconds=left,
+            exchange_seconds=found.exchange_seconds * share,
+            failure_seconds=found.failure_seconds * share,
+        )
+        return replace(self._spanning(job, left_of, needs, fixed=True), startup_seconds=startup)
+
+    def _released(self, job: TrainingJob, placed: Placed) -> Spanned:
+        """What was released as it would be planned today, or by rates alone where that can no longer be said."""
+        options = {option.name: option for option in job.options}
+        chosen: list[tuple[Candidate, int]] = []
+        for part in placed.parts:
+            option = options.get(part.option) or job.options[0]
+            pool = self.admission.pools.get(part.pool) or self._lost(part.cluster, part.pool, option)
+            compute, evidence = compute_seconds(job, option, pool.site)
+            if not 0.0 < compute <= LONGEST_SECONDS:
+                compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
+            kind = self.kinds.get(pool.accelerator)
+            chosen.append((_candidate(job, option, pool, kind, part.replicas, compute, evidence), part.replicas))
+        if job.span is not None:
+            answer = spanned(
+                job.span, job.work_quantity, chosen, self.admission.network, self._allowed(job), self._recovery(job),
+                in_order=True,
+            )  # fmt: skip
+            if isinstance(answer, Spanned) and answer.compute_seconds <= LONGEST_SECONDS:
+                return answer
+        return by_rates(job.work_quantity, chosen)
+
+    def _lost(self, cluster: str, pool: str, option: Option) -> Pool:
+        """A pool that is gone since something was released there."""
+        member = self.admission.clusters.get(cluster)
+        return Pool(pool, cluster, member.site if member else "", option.accelerator)
 
     def _reads_on(self, job: TrainingJob, cluster: Cluster | None) -> Streams:
         """What a released job streams; a path that is gone since then takes nothing from any link."""
@@ -521,6 +674,14 @@ class _Builder:
         self.inadmissible.append(Inadmissible(job, option, pool, refusal.reason, refusal.message))
 
 
+def held(placed: Placed | None, column: Column, pool: str) -> Iterator[tuple[tuple[str, int], Resources]]:
+    """(node, pods) that a released job has in a pool, and what one of those pods asks for."""
+    if placed is not None:
+        nodes = [part.nodes for part in placed.parts] or [placed.nodes]
+        for place, seats in zip(column.places, nodes, strict=True):
+            yield from ((seat, place.pod) for seat in seats if place.pool == pool)
+
+
 def compute_seconds(job: TrainingJob, option: Option, site: str) -> tuple[float, Evidence]:
     """Seconds of compute of a job by an option at a site and how sure that is; 0 where no rate is known."""
     rate, evidence = option.rate_at(site)
@@ -528,6 +689,34 @@ def compute_seconds(job: TrainingJob, option: Option, site: str) -> tuple[float,
         return 0.0, evidence
     seconds = min(job.work_quantity / rate, math.inf)
     return max(seconds, 1e-9), evidence
+
+
+def _candidate(
+    job: TrainingJob,
+    option: Option,
+    pool: Pool,
+    kind: AcceleratorType | None,
+    most: int,
+    compute: float,
+    evidence: Evidence,
+) -> Candidate:
+    memory = float(kind.memory_bytes) if kind is not None and kind.memory_bytes > 0 else math.inf
+    return Candidate(
+        pool=pool.name,
+        cluster=pool.cluster,
+        site=pool.site,
+        option=option.name,
+        accelerator=option.accelerator,
+        device_class=kind.device_class if kind else "",
+        devices_per_replica=option.devices_per_replica,
+        pod=option.pod,
+        gang=option.replicas,
+        most=most,
+        rate=job.work_quantity / (compute * max(1.0, pool.slowdown)) / option.replicas,
+        memory_bytes=memory,
+        device_mean_seconds=math.inf,
+        evidence=evidence,
+    )
 
 
 def _nothing_known(variant: Variant) -> Refusal:
@@ -547,13 +736,6 @@ def _no_rate(option: Option) -> Refusal:
 def _together(parts: Iterable[CopyPart]) -> tuple[str, ...]:
     """The links of all parts, each once."""
     return tuple(dict.fromkeys(link for part in parts for link in part.links))
-
-
-def _mostly_lost(option: Option, pool: Pool, useful: float) -> Refusal:
-    devices = option.replicas * option.devices_per_replica
-    left = f"{max(0.0, useful):.0%} of its time for work"
-    text = f"checkpoints and failures would leave a job on {devices} x {pool.accelerator} {left}"
-    return Refusal("MostlyLost", f"{text}; leave out checkpoint.intervalSeconds, or use fewer devices")
 
 
 def _is_claim(url: str) -> bool:

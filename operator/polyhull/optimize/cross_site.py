@@ -120,8 +120,12 @@ def cross_site_column(
     mode: Mode,
     recovery: Recovery,
     synchronize_steps: int = 1,
+    in_order: bool = False,
 ) -> CrossSiteColumn | Refusal:
-    """The fastest layout over exactly these sites (1 to 3, in any order for the pipeline), or why there is none."""
+    """The fastest layout over exactly these sites (1 to 3) that gives every node a place, or why there is none.
+
+    A pipeline goes through them in the order that is fastest; `in_order`: as given.
+    """
     names = [part.site for part in parts]
     if not 1 <= len(parts) <= MOST_SITES or len(set(names)) != len(names):
         return Refusal("TooManySites", f"a job spans 1 to {MOST_SITES} different sites, not {', '.join(names)}")
@@ -130,8 +134,8 @@ def cross_site_column(
     if not chains:
         said = ", ".join(f"{one} and {other}" for one, other in missing)
         return Refusal("NoLink", f"no link joins {said}; declare Links both ways")
-    if mode == "DataParallel":
-        chains = chains[:1]
+    if mode == "DataParallel" or in_order:
+        chains = [chain for chain in chains if chain == tuple(parts)]
     best: CrossSiteColumn | None = None
     fullest, useful = math.inf, -math.inf
     for chain in chains:
@@ -147,7 +151,7 @@ def cross_site_column(
     if best is not None:
         return best
     if math.isinf(fullest):
-        return Refusal("TooFewNodes", f"{model.layers} layers and {len(parts)} sites leave no stage for every site")
+        return Refusal("TooFewNodes", f"{model.layers} layers and {len(parts)} sites leave no stage for every node")
     if math.isinf(useful):
         return Refusal("Memory", f"a device would hold {fullest:.3g} times its memory at best; add nodes")
     lost = f"failures leave {max(useful, 0.0):.0%} of the time, less than {LEAST_USEFUL:.0%}"
@@ -176,12 +180,18 @@ def _layouts(model: TrainedModel, chain: tuple[SitePart, ...], mode: Mode) -> It
     fewest = min(part.nodes for part in chain)
     if mode == "Pipeline":
         for copies in range(1, fewest + 1):
+            if any(part.nodes % copies for part in chain):
+                continue
             layers = _layers(model.layers, chain, [part.nodes // copies for part in chain])
+            if sum(map(len, layers)) * copies < sum(part.nodes for part in chain):
+                continue  # fewer layers than nodes
             samples = model.samples / copies
-            for batches in _micro_batches(samples) if layers else ():
+            for batches in _micro_batches(samples):
                 yield _Layout(mode, chain, layers, (copies,) * len(chain), batches, (samples,) * len(chain))
         return
     for depth in range(1, min(fewest, model.layers) + 1):
+        if any(part.nodes % depth for part in chain):
+            continue
         copies_at = tuple(part.nodes // depth for part in chain)
         speeds = [copies * _speed(part) for copies, part in zip(copies_at, chain, strict=True)]
         even = tuple((model.layers + stage) // depth for stage in range(depth))

@@ -6,7 +6,7 @@ already running is a constant. Seconds, bytes, bytes per second, and whole resou
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CopyPart, Key, TrainingJob
 from polyhull.optimize.admission import Admission, usable_rate
-from polyhull.optimize.budgets import limits
-from polyhull.optimize.columns import Column, ColumnSet, Need
+from polyhull.optimize.columns import Column, ColumnSet, Need, held
 from polyhull.optimize.paths import Network
 
 Floats = NDArray[np.float64]
@@ -216,11 +215,11 @@ class ModelData:
     fixed_seconds: float
     """The longest remaining time of what already runs: no schedule ends earlier."""
     caps: tuple[PowerCap, ...] = ()
-    budgets: tuple[float, ...] = ()
-    """What running jobs leave of each of the policy's (budgets.py), less those that do not even pay for each job's
-    least column (then some are left out, which the bound is not about)."""
-    spent: tuple[Floats, ...] = ()
-    """[budget][column] what one job takes of it."""
+    price: Floats = field(default_factory=lambda: np.zeros(0))
+    """[column] what one job costs by it."""
+    budget: float = math.inf
+    """What running jobs leave of the policy's; infinite without one, or where it does not even pay each job's
+    cheapest column (then some are left out, which the bound is not about)."""
     whole: WholeCopies | None = None
     """Set: the arrays speak of the executed class (whole copies over single paths) instead of class Pi."""
 
@@ -263,7 +262,6 @@ def model_data(
     site_index = {site: s for s, site in enumerate(sites)}
     pairs = [(g, k, site_index[flat[g].site]) for g, sets in enumerate(column_data) for k in sets]
     needs = np.array(pairs, dtype=np.int64).reshape(-1, 3)
-    budgets = _budgets(snapshot, flat, job_class, classes, fixed)
     return ModelData(
         jobs=classes,
         multiplicity=np.array([len(members) for members in classes], dtype=np.float64),
@@ -284,8 +282,8 @@ def model_data(
         need_site=needs[:, 2].copy(),
         pools=tuple(_pool(pool, admission, fixed, jobs) for pool in pools),
         caps=_caps(admission, pools, fixed),
-        budgets=tuple(left for left, _ in budgets),
-        spent=tuple(each for _, each in budgets),
+        price=np.array([column.price for column in flat], dtype=np.float64),
+        budget=_budget(snapshot, flat, job_class, classes, fixed),
         links=links,
         link_source=tuple(network.links[name].source for name in links),
         link_target=tuple(network.links[name].target for name in links),
@@ -305,7 +303,7 @@ def job_classes(jobs: Sequence[TrainingJob]) -> tuple[tuple[Key, ...], ...]:
     for job in jobs:
         alike = (
             job.key.namespace, job.work_quantity, job.options, job.inputs, job.priority, job.site_selector,
-            job.confidential, job.exclusions, job.checkpoint,
+            job.confidential, job.exclusions, job.span,
         )  # fmt: skip
         groups.setdefault(alike, []).append(job.key)
     return tuple(sorted(tuple(sorted(members)) for members in groups.values()))
@@ -322,7 +320,12 @@ def _data_sets(
     for j, column in zip(job_class.tolist(), flat, strict=True):
         keys = known.get(id(column.needs))
         if keys is None:
-            keys = tuple(need.data_set for need in column.needs if _moves(admission, need, answers))
+            # What the first of several sites needs is enough for a bound.
+            keys = tuple(
+                need.data_set
+                for need in column.needs
+                if need.site == column.site and _moves(admission, need, answers)
+            )
             known[id(column.needs)] = keys
         for key in keys:
             readers.setdefault(key, set()).add(j)
@@ -367,38 +370,37 @@ def _active(admission: Admission, position: dict[str, int]) -> tuple[tuple[tuple
     return tuple(found)
 
 
-def _budgets(
+def _budget(
     snapshot: Snapshot,
     flat: tuple[Column, ...],
     job_class: Ints,
     classes: tuple[tuple[Key, ...], ...],
     fixed: Sequence[Column],
-) -> list[tuple[float, Floats]]:
-    found = []
-    for budget, limit in limits(snapshot.policy):
-        each = np.array([budget.spent(column) for column in flat], dtype=np.float64)
-        least = np.full(len(classes), math.inf)
-        np.minimum.at(least, job_class, each)
-        needed = float((least * np.array([len(members) for members in classes])).sum())
-        # The same slack as the checker's, so that no plan it lets pass is proved impossible.
-        left = (limit - sum(budget.spent(column) for column in fixed)) * (1.0 + 2e-6) + 2e-6
-        if needed <= left:
-            found.append((left, each))
-    return found
+) -> float:
+    if snapshot.policy.cost_budget is None:
+        return math.inf
+    left = snapshot.policy.cost_budget - sum(column.price for column in fixed)
+    least = np.full(len(classes), math.inf)
+    np.minimum.at(least, job_class, np.array([column.price for column in flat]))
+    needed = float((least * np.array([len(members) for members in classes])).sum())
+    # The same slack as the checker's, so that no plan it lets pass is proved impossible.
+    left = left * (1.0 + 2e-6) + 2e-6
+    return left if needed <= left else math.inf
 
 
 def _caps(admission: Admission, pools: Sequence[Pool], fixed: Sequence[Column]) -> tuple[PowerCap, ...]:
     tariffs = admission.tariffs
-    at = {column.pool: pool.site for pool in pools for column in fixed if column.pool == pool.name}
+    at = {pool.name: pool.site for pool in pools}
     found = []
     for site in sorted({pool.site for pool in pools}):
         cap = tariffs.cap(site)
         if cap is not None:
             mine = tuple(p for p, pool in enumerate(pools) if pool.site == site)
             running = tuple(
-                ((tariffs.of(column.pool).peak_watts or 0.0) * column.devices, column.length_seconds)
+                ((tariffs.of(place.pool).peak_watts or 0.0) * place.devices, column.length_seconds)
                 for column in fixed
-                if at.get(column.pool) == site
+                for place in column.places
+                if at.get(place.pool) == site
             )
             found.append(PowerCap(site, cap, mine, running))
     return tuple(found)
@@ -411,11 +413,8 @@ def _pool(pool: Pool, admission: Admission, fixed: list[Column], jobs: dict[Key,
     counts: list[float] = []
     seconds: list[float] = []
     for column in fixed:
-        placed = jobs[column.job].placed if column.pool == pool.name else None
-        if placed is None:
-            continue
-        for node, count in placed.nodes:
-            wanted = np.array(column.pod.times(count).as_tuple(), dtype=np.float64)
+        for (node, count), pod in held(jobs[column.job].placed, column, pool.name):
+            wanted = np.array(pod.times(count).as_tuple(), dtype=np.float64)
             # A node that shrank under a running job is full, never more than full.
             if node in free and bool(np.all(wanted <= free[node])):
                 free[node] = free[node] - wanted

@@ -4,9 +4,10 @@ Times are whole units of a grid, lengths rounded down, and everything that is le
 solver: its proven bound is therefore a bound for every schedule of the executed class (whole copies, one
 source and one path per transfer at one full rate). Its schedule is a candidate; the simulation has the last word.
 
-Left out or loosened: nodes (a pool is its sum, plus what node shapes imply), resources other than devices, limits on
-copies, services' traffic, links that some transfer using them would not fill (two of those could share such a link),
-and where services run (their replicas are free to choose, as few as their latency permits).
+Left out or loosened: what streams and exchanges take of links, nodes (a pool is its sum, plus what node shapes
+imply), resources other than devices, limits on copies, services' traffic, links that some transfer using them would
+not fill (two of those could share such a link), and where services run (their replicas are free to choose, as few as
+their latency permits).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.optimize.admission import Admission
-from polyhull.optimize.columns import Column, ColumnSet, Route
+from polyhull.optimize.columns import Column, ColumnSet, Route, held
 from polyhull.optimize.paths import Network
 
 GRID = 50_000
@@ -37,6 +38,12 @@ class ExactColumn:
     devices: int
     """Of one pod."""
     moves: tuple[int, ...]
+    others: tuple[tuple[int, int, int], ...] = ()
+    """(pool, pods, devices of one) of what it holds in further pools at the same time."""
+
+    @property
+    def gangs(self) -> tuple[tuple[int, int, int], ...]:
+        return ((self.pool, self.pods, self.devices), *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,7 @@ def build(
     kept: list[Column] = []
     exact: list[ExactColumn] = []
     for column in columns.columns:
-        if column.fixed or column.job not in index or column.pool not in pool_index:
+        if column.fixed or column.job not in index or any(one.pool not in pool_index for one in column.places):
             continue
         needed = [(need.data_set, need.store) for need in column.needs if not need.present]
         if any(key not in move_index for key in needed):
@@ -182,6 +189,7 @@ def build(
                 column.replicas,
                 column.pod.devices,
                 tuple(sorted({move_index[key] for key in needed})),
+                tuple((pool_index[one.pool], one.replicas, one.pod.devices) for one in column.parts[1:]),
             )
         )
     position = {(column.job, column.name): c for c, column in enumerate(kept)}
@@ -296,13 +304,13 @@ def _pools(snapshot: Snapshot, columns: ColumnSet, network: Network, grid: _Grid
         left = dict(free)
         holds = []
         for column in columns.columns:
-            where = placed.get(column.job) if column.fixed and column.pool == pool.name else None
-            for name, pods in where.nodes if where is not None else ():
+            where = placed.get(column.job) if column.fixed else None
+            for (name, pods), pod in held(where, column, pool.name):
                 # A node that shrank under a running job is full, never more than full.
-                count = min(pods, left.get(name, 0) // max(1, column.pod.devices))
+                count = min(pods, left.get(name, 0) // max(1, pod.devices))
                 if count > 0:
-                    left[name] -= count * column.pod.devices
-                    holds.append((count, column.pod.devices, grid.down(column.length_seconds)))
+                    left[name] -= count * pod.devices
+                    holds.append((count, pod.devices, grid.down(column.length_seconds)))
         growth = pool.growth
         grown = (growth.shape.devices,) * max(0, growth.nodes) if growth else ()
         provision = grid.down(growth.provision_seconds) if growth else 0
@@ -321,7 +329,9 @@ def problem_document(problem: ExactProblem) -> dict[str, Any]:
 def problem_from(document: Mapping[str, Any]) -> ExactProblem:
     """The inverse of `problem_document`. Raises KeyError or TypeError for anything else."""
     values = dict(document)
-    values["columns"] = tuple(ExactColumn(**{**c, "moves": tuple(c["moves"])}) for c in document["columns"])
+    values["columns"] = tuple(
+        ExactColumn(**{**c, "moves": tuple(c["moves"]), "others": _rows(c["others"])}) for c in document["columns"]
+    )
     values["moves"] = tuple(
         tuple(ExactWay(tuple(way["links"]), way["length"]) for way in ways) for ways in document["moves"]
     )

@@ -54,8 +54,8 @@ class _Model:
         self.model = cp_model.CpModel()
         self.makespan = self.model.new_int_var(problem.least, problem.horizon, "makespan")
         self.model.minimize(self.makespan)
-        self.on_pool: list[list[tuple[int, Any, Any]]] = [[] for _ in problem.pools]
-        """(column, interval, present)."""
+        self.on_pool: list[list[tuple[int, int, int, Any, Any]]] = [[] for _ in problem.pools]
+        """(column's length, pods, devices of one, interval, present)."""
         self._move_variables()
         self._job_variables()
         self._links()
@@ -113,7 +113,8 @@ class _Model:
                 interval = model.new_optional_fixed_size_interval_var(
                     self.start[j], column.length, self.present[c], f"run{c}"
                 )
-                self.on_pool[column.pool].append((c, interval, self.present[c]))
+                for pool, pods, devices in column.gangs:
+                    self.on_pool[pool].append((column.length, pods, devices, interval, self.present[c]))
                 for m in column.moves:
                     readers.setdefault(m, []).append(c)
             for m, who in readers.items():
@@ -149,7 +150,7 @@ class _Model:
 
     def _pool(self, p: int, pool: ExactPool) -> None:
         """Devices in sum, then what node shapes imply."""
-        sizes = {column.devices for column in self.problem.columns if column.pool == p}
+        sizes = {devices for _, _, devices, _, _ in self.on_pool[p]}
         sizes |= {devices for _, devices, _ in pool.holds}
         sizes |= {one.devices for one in self.problem.offers if one.pool == p}
         largest = max(pool.nodes, default=0)
@@ -171,13 +172,12 @@ class _Model:
         intervals: list[Any] = []
         demands: list[Any] = []
         area: list[Any] = []
-        for c, interval, lit in self.on_pool[p]:
-            column = problem.columns[c]
-            weight = column.pods * weights[column.devices]
+        for length, pods, devices, interval, lit in self.on_pool[p]:
+            weight = pods * weights[devices]
             if weight > 0:
                 intervals.append(interval)
                 demands.append(weight)
-                area.append(column.length * weight * lit)
+                area.append(length * weight * lit)
         fixed = 0
         capacity, grown = sum(nodes), sum(nodes[len(nodes) - pool.growth :])
         holds = [(pods * weights[devices], until) for pods, devices, until in pool.holds]

@@ -58,7 +58,8 @@ def least_seconds(jobs: Sequence[Sequence[Column]], devices: Mapping[str, float]
     pool = np.array([at[column.pool] for _, column in flat])
     size = np.array([devices[name] for name in pools])
     # Seconds for which the column would fill its whole pool: prices are shares of pools from here on.
-    filled = np.array([column.devices * column.length_seconds for _, column in flat]) / size[pool]
+    held = [column.replicas * column.devices_per_replica * column.length_seconds for _, column in flat]
+    filled = np.array(held) / size[pool]  # of a column over several sites its first part: less is still a bound
     starts = np.flatnonzero(np.concatenate([[True], job[1:] != job[:-1]]))
     weight = np.ones(len(pools))
     best = 0.0

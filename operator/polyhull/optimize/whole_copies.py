@@ -6,15 +6,16 @@ copy takes of each link of its way is known. What is said here never exceeds wha
 traffic may make a way slower (its start-up is then not counted as link use), and a shared copy is paid once.
 """
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyhull.domain.workloads import Key
-from polyhull.optimize.columns import ColumnSet, Route
+from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.data import Ints, LinkUses, ModelData, SharedMove, WholeCopies
+from polyhull.optimize.spans import SteadyFlow
 
 _DOWN = 1.0 - 1e-12
 
@@ -70,7 +71,20 @@ def _uses(data: ModelData, routes: dict[MoveAt, list[Route]], users: dict[MoveAt
         for read in column.streams.reads
         for name in read.links
     ]
+    streamed += [
+        (index[name], g, sent * float(data.multiplicity[data.job_class[g]]) * _DOWN)
+        for g, column in enumerate(data.columns)
+        for flow in column.flows
+        for name, sent in _sent(column, flow, bool(data.demands))
+    ]
     return WholeCopies(LinkUses.of(copied), LinkUses.of(streamed), tuple(shared))
+
+
+def _sent(column: Column, flow: SteadyFlow, served: bool) -> Iterator[tuple[str, float]]:
+    """(link, bytes) that it takes of each link for as long as it computes; where services slow that down, at least
+    while its parts wait for each other."""
+    seconds = column.exchange_seconds if served else column.compute_seconds
+    return ((name, flow.rate_bytes_per_second * seconds) for name in flow.links)
 
 
 def restricted(data: ModelData, classes: NDArray[np.bool_]) -> ModelData:
@@ -103,7 +117,7 @@ def _some(data: ModelData, classes: NDArray[np.bool_], keep: NDArray[np.bool_]) 
         replicas=data.replicas[columns],
         pods=data.pods[columns],
         length=data.length[columns],
-        spent=tuple(each[columns] for each in data.spent),
+        price=data.price[columns],
         transfer=data.transfer[columns],
         head=data.head[columns],
         column_site=tuple(data.column_site[g] for g in chosen),
@@ -123,11 +137,11 @@ def undominated(data: ModelData, scarce: Set[int], most_seconds: float) -> Model
     """Less the columns that no schedule ending by `most_seconds` needs: too late, or slower than another of the same
     job and data in pools outside of `scarce`, which have room for everybody at once.
 
-    Where watts are capped, or there is a budget, the slower column may be the one that is needed.
+    Where watts are capped, or money is, the slower column may be the one that is needed.
     """
     late = data.finish > most_seconds
     capped = {p for cap in data.caps for p in cap.pools}
-    roomy = ~late & ~np.isin(data.pool, np.array(sorted(scarce | capped), dtype=np.int64)) & (not data.budgets)
+    roomy = ~late & ~np.isin(data.pool, np.array(sorted(scarce | capped), dtype=np.int64)) & np.isinf(data.budget)
     best: dict[tuple[int, tuple[MoveAt, ...]], int] = {}
     keep = ~late & ~roomy
     for g in np.lexsort((data.earliest, data.length)).tolist():

@@ -4,12 +4,23 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
-from polyhull.domain.decision import Assignment, Explanation, ServicePlan, StreamedRead, Transfer, Unplaced, Use
+from polyhull.domain.decision import (
+    Assignment,
+    Exchange,
+    Explanation,
+    Part,
+    ServicePlan,
+    StreamedRead,
+    Transfer,
+    Unplaced,
+    Use,
+)
 from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import Column
 from polyhull.optimize.costs import Tariffs
+from polyhull.optimize.spans import SpanPart
 from polyhull.planning.deadlines import advice
-from polyhull.planning.footprint import use
+from polyhull.planning.footprint import together, use
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import Reserved, named
 from polyhull.planning.schedule import Schedule
@@ -34,6 +45,7 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
             ),
             use=_use(tariffs, fixed.column, fixed.column.length_seconds),
             reads=_reads(fixed.column, fixed.column.startup_seconds, fixed.column.streams.reading_seconds),
+            exchanges=_exchanges(fixed.column, 0.0, fixed.column.length_seconds, 1.0),
         )
         for fixed, nodes in zip(instance.fixed, reserved.fixed_nodes, strict=True)
     ]
@@ -42,14 +54,16 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
         if slot is None:
             continue
         choice = instance.choices[j][slot.choice]
-        nodes = named(instance.pools[choice.pool], slot.nodes)
+        nodes = tuple(named(instance.pools[gang.pool], seats) for gang, seats in choice.seats(slot.nodes))
         because, times = why.get(j, Explanation("")), (slot.start, slot.end)
         placed = _assignment(instance.jobs[j], choice.column, nodes, position + 1, times, because, now)
         spent = _use(tariffs, choice.column, slot.end - slot.start, slot.waits)
-        place = (placed.cluster, placed.pool, placed.option)
+        place = (placed.cluster, *choice.name)
         told = renewed(instance.jobs[j].promise, now, place, placed.order, times)
         read = _reads(choice.column, slot.start + slot.waits + choice.column.startup_seconds, choice.reading_seconds)
-        out.append(replace(placed, remedy=remedies.get(j, ""), use=spent, promise=told, reads=read))
+        sent = _exchanges(choice.column, slot.start + slot.waits, slot.end, choice.slower)
+        told_all = replace(placed, remedy=remedies.get(j, ""), use=spent, promise=told, reads=read, exchanges=sent)
+        out.append(told_all)
     return tuple(sorted(out, key=lambda assignment: assignment.job))
 
 
@@ -72,16 +86,29 @@ def _reads(column: Column, start: float, seconds: float) -> tuple[StreamedRead, 
     )
 
 
+def _exchanges(column: Column, begin: float, end: float, slower: float) -> tuple[Exchange, ...]:
+    """What its parts send each other while it computes."""
+    start = begin + column.startup_seconds
+    return tuple(
+        Exchange(one.source_site, one.target_site, one.links, one.rate_bytes_per_second / slower, start, end)
+        for one in column.flows
+    )
+
+
 def _use(tariffs: Tariffs, column: Column, held: float, waits: float = 0.0) -> Use:
-    return use(tariffs.of(column.pool), column.devices, held, column.compute_seconds, waits)
+    if not column.parts:
+        return use(tariffs.of(column.pool), column.devices, held, column.compute_seconds, waits)
+    return together(
+        use(tariffs.of(part.pool), part.devices, held, column.compute_seconds, waits) for part in column.parts
+    )
 
 
 def _fixed_why(column: Column) -> Explanation:
     return Explanation(
         "It was released before this plan and stays where it is.",
         startup_seconds=column.startup_seconds,
-        compute_seconds=column.compute_seconds - column.failure_seconds,
-        failure_seconds=column.failure_seconds,
+        compute_seconds=column.compute_seconds - column.exchange_seconds,
+        exchange_seconds=column.exchange_seconds,
         evidence=column.evidence,
     )
 
@@ -89,7 +116,7 @@ def _fixed_why(column: Column) -> Explanation:
 def _assignment(
     job: TrainingJob,
     column: Column,
-    nodes: tuple[tuple[str, int], ...],
+    nodes: tuple[tuple[tuple[str, int], ...], ...],
     order: int,
     times: tuple[float, float],
     why: Explanation,
@@ -105,7 +132,7 @@ def _assignment(
         device_class=column.device_class,
         replicas=column.replicas,
         devices_per_replica=column.devices_per_replica,
-        nodes=nodes,
+        nodes=nodes[0],
         order=order,
         start_seconds=times[0],
         end_seconds=times[1],
@@ -113,7 +140,16 @@ def _assignment(
         fixed=column.fixed,
         explanation=why,
         deadline_seconds=None if job.deadline_at is None else job.deadline_at - now,
+        parts=tuple(_part(part, where) for part, where in zip(column.parts, nodes, strict=False)),
+        micro_batches=column.micro_batches,
     )
+
+
+def _part(part: SpanPart, nodes: tuple[tuple[str, int], ...]) -> Part:
+    return Part(
+        part.cluster, part.site, part.pool, part.option, part.accelerator, part.device_class, part.replicas,
+        part.devices_per_replica, nodes, part.first_rank, part.stage_layers,
+    )  # fmt: skip
 
 
 def transfers(instance: Instance, schedule: Schedule) -> tuple[Transfer, ...]:
@@ -163,22 +199,25 @@ def unplaced(reserved: Reserved, schedule: Schedule, known: Iterable[Unplaced]) 
 
 
 def _never(instance: Instance, j: int) -> Unplaced:
-    choice = instance.choices[j][0]
-    column = choice.column
+    column = instance.choices[j][0].column
+    gangs = " + ".join(f"{place.replicas} x {place.devices_per_replica}" for place in column.places)
     return Unplaced(
         instance.jobs[j].key,
         "NoCapacity",
-        f"{column.pool} never has {column.replicas} x {column.devices_per_replica} devices free at once beside what "
+        f"{column.name[0]} never has {gangs} devices free at once beside what "
         "services hold, nor has any other pool it may use; add nodes or free some",
     )
 
 
+def _where(a: Assignment) -> tuple[str, ...]:
+    """Job, cluster, pool, option; for every further part its place and size too."""
+    more = (text for p in a.parts for text in (p.cluster, p.pool, p.option, str(p.replicas)))
+    return (str(a.job), a.cluster, a.pool, a.option, *more)
+
+
 def plan_hash(assigned: Iterable[Assignment], moved: Iterable[Transfer], services: Iterable[ServicePlan]) -> str:
     """sha256 over what would be applied: who runs where as what in which order, and what moves from where."""
-    lines = [
-        "\t".join((str(a.job), a.cluster, a.pool, a.option, str(a.order), "fixed" if a.fixed else ""))
-        for a in assigned
-    ]
+    lines = ["\t".join((*_where(a), str(a.order), "fixed" if a.fixed else "")) for a in assigned]
     lines += ["\t".join((str(t.data_set), part.source_site, t.store, *part.links)) for t in moved for part in t.flows]
     lines += [
         "\t".join((str(plan.service), s.cluster, s.pool, s.variant, str(s.replicas)))

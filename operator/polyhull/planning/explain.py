@@ -36,7 +36,7 @@ def turns(instance: Instance, schedule: Schedule, asked: Sequence[Sequence[int]]
     kernels/turns.c is the compiled twin.
     """
     state = State.of(instance)
-    found = [Turn((), 0)] * len(schedule.slots)
+    found = [Turn((), ())] * len(schedule.slots)
     for j in schedule.order:
         slot = schedule.slots[j]
         if slot is not None:
@@ -51,10 +51,16 @@ def turn(instance: Instance, state: State, j: int, slot: Slot, asked: Sequence[i
     for column in asked:
         other, _ = try_choice(instance, state, instance.choices[j][column], column)
         ends.append(inf if other is None else other.end)
+    frees = tuple(_free_at(state, pool, slot.ready) for pool in instance.choices[j][slot.choice].pools)
+    return Turn(tuple(ends), frees)
+
+
+def _free_at(state: State, pool: int, instant: float) -> int:
+    """Devices of a pool that are free at an instant."""
     free = 0
-    for times, values in state.nodes[instance.choices[j][slot.choice].pool]:
-        free += max(0, free_devices(values[max(0, bisect_right(times, slot.ready) - 1)]))
-    return Turn(tuple(ends), free)
+    for times, values in state.nodes[pool]:
+        free += max(0, free_devices(values[max(0, bisect_right(times, instant) - 1)]))
+    return free
 
 
 def explanation(
@@ -65,13 +71,15 @@ def explanation(
     column = choice.column
     transfer = min(slot.ready, max((instance.moves[move].seconds for move in choice.moves), default=0.0))
     binding, binds = _binds(instance, moves, choice, slot, its.free)
+    reading = max(0.0, choice.length - column.startup_seconds - column.compute_seconds)
+    sending = reading + column.exchange_seconds if column.parts else 0.0
     return Explanation(
         binds=binds,
         queue_seconds=max(0.0, slot.start - transfer),
-        transfer_seconds=transfer + max(0.0, choice.length - column.startup_seconds - column.compute_seconds),
+        transfer_seconds=transfer if column.parts else transfer + reading,
         startup_seconds=column.startup_seconds + slot.waits,
-        compute_seconds=column.compute_seconds - column.failure_seconds,
-        failure_seconds=column.failure_seconds,
+        compute_seconds=column.compute_seconds - column.exchange_seconds,
+        exchange_seconds=sending,
         alternatives=_ranked(instance, j, slot, list(zip(asked, its.ends, strict=True))),
         evidence=column.evidence,
         binding=binding,
@@ -79,15 +87,17 @@ def explanation(
 
 
 def _binds(
-    instance: Instance, moves: Mapping[int, Moved], choice: Choice, slot: Slot, free: int
+    instance: Instance, moves: Mapping[int, Moved], choice: Choice, slot: Slot, frees: Sequence[int]
 ) -> tuple[Binding, str]:
     """The last thing it waited for, else what makes it as long as it is."""
     column = choice.column
     if slot.start > slot.ready:
-        if choice.loads and free >= column.devices:
+        free, gang = min(zip(frees, choice.gangs, strict=True), key=lambda one: one[0] - one[1].devices)
+        if choice.loads and free >= gang.devices:
             return _binds_while_running(instance, choice, slot)
-        return Binding("Pool", column.pool, slot.start), (
-            f"Pool {column.pool} is short by {max(1, column.devices - free)} of {column.devices} devices "
+        name = instance.pools[gang.pool].name
+        return Binding("Pool", name, slot.start), (
+            f"Pool {name} is short by {max(1, gang.devices - free)} of {gang.devices} devices "
             f"until {format_seconds(slot.start)} from now."
         )
     late = max(
@@ -121,7 +131,8 @@ def _binds(
     if slot.start > 0.0:
         text = f"It cannot start in {column.pool} before {format_seconds(slot.start)} from now."
         return Binding("Growth", column.pool, slot.start), text
-    return Binding(), f"Nothing holds it up: it runs {format_seconds(choice.length)} in {column.pool}."
+    where = " and ".join(place.pool for place in column.places)
+    return Binding(), f"Nothing holds it up: it runs {format_seconds(choice.length)} in {where}."
 
 
 def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> tuple[Binding, str]:
@@ -130,20 +141,22 @@ def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> tupl
     when = format_seconds(slot.start)
     for load in choice.loads:
         if load.link in capped:
-            return Binding("Power", choice.column.site, slot.start), (
-                f"Site {choice.column.site} has no {load.rate:.4g} W left under its power cap until {when} from now."
+            site = next(place.site for place in choice.column.places if instance.power[place.pool][0] == load.link)
+            return Binding("Power", site, slot.start), (
+                f"Site {site} has no {load.rate:.4g} W left under its power cap until {when} from now."
             )
     names = [instance.link_names[load.link] for load in choice.loads]
-    text = f"Links {', '.join(names)} cannot bring what it reads while computing before {when} from now."
+    what = "carry what its parts exchange" if choice.others else "bring what it reads while computing"
+    text = f"Links {', '.join(names)} cannot {what} before {when} from now."
     return Binding("Link", names[0], slot.start), text
 
 
 def likely(instance: Instance, j: int, slot: Slot) -> list[int]:
     """The other columns most likely to be next best, by what they could reach alone; one per pool."""
-    seen, out = {instance.choices[j][slot.choice].pool}, []
+    seen, out = {instance.choices[j][slot.choice].pools}, []
     for index, choice in enumerate(instance.choices[j]):
-        if choice.pool not in seen:
-            seen.add(choice.pool)
+        if choice.pools not in seen:
+            seen.add(choice.pools)
             out.append(index)
         if len(out) == ALTERNATIVES + 1:
             break
@@ -155,5 +168,6 @@ def _ranked(instance: Instance, j: int, slot: Slot, finishes: Sequence[tuple[int
     out = []
     for end, index in ranked[:ALTERNATIVES]:
         column = instance.choices[j][index].column
-        out.append(Alternative(column.cluster, column.pool, column.option, end - slot.end))
+        clusters = "+".join(place.cluster for place in column.places)
+        out.append(Alternative(clusters, *column.name, end - slot.end))
     return tuple(out)

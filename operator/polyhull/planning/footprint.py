@@ -21,6 +21,12 @@ def use(tariff: Tariff, devices: int, held: float, compute: float, waits: float 
     return Use(cost, joules, _grams(joules, tariff))
 
 
+def together(uses: Iterable[Use]) -> Use:
+    """Of all parts of a job; unknown where one of them is."""
+    costs, joules, grams = zip(*((one.cost, one.energy_joules, one.carbon_grams) for one in uses), strict=True)
+    return Use(*(None if None in values else sum(values) for values in (costs, joules, grams)))
+
+
 def footprint(
     snapshot: Snapshot,
     assigned: Iterable[Assignment],
@@ -33,7 +39,7 @@ def footprint(
     placed, moves = tuple(assigned), tuple(moved)
     serving = [part for plan in plans for part in plan.replicas]
     growing = list(_unused_growth(snapshot, placed, serving, makespan))
-    uses = [(part.pool, part.use) for part in placed]
+    uses = [pair for one in placed for pair in _uses(tariffs, one)]
     uses += [(part.pool, _served(tariffs, part, makespan)) for part in serving]
     uses += [(pool, use(tariffs.of(pool), 1, seconds, 0.0)) for pool, seconds in growing]
     accelerators = {pool.name: pool.accelerator for pool in snapshot.fleet.pools}
@@ -61,6 +67,18 @@ def footprint(
     )
 
 
+def _uses(tariffs: Tariffs, one: Assignment) -> list[tuple[str, Use]]:
+    """(pool, use) of each of its places."""
+    if not one.parts:
+        return [(one.pool, one.use)]
+    why, held = one.explanation, one.end_seconds - one.start_seconds
+    busy = held - why.startup_seconds
+    return [
+        (part.pool, use(tariffs.of(part.pool), part.replicas * part.devices_per_replica, held, busy))
+        for part in one.parts
+    ]
+
+
 def _served(tariffs: Tariffs, part: ServingPlan, makespan: float) -> Use:
     seconds = max(0.0, makespan - max(0.0, part.ready_seconds))
     return use(tariffs.of(part.pool), part.replicas * part.devices_per_replica, seconds, seconds)
@@ -72,9 +90,10 @@ def _unused_growth(
     """(pool, device-seconds) of growth nodes, from their first demand to their last use, that no placement counts."""
     spans: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for one in placed:
-        for node, pods in one.nodes:
-            paid = pods * one.devices_per_replica * (one.end_seconds - one.start_seconds)
-            spans.setdefault((one.pool, node), []).append((one.start_seconds, one.end_seconds, paid))
+        for place in one.places:
+            for node, pods in place.nodes:
+                paid = pods * place.devices_per_replica * (one.end_seconds - one.start_seconds)
+                spans.setdefault((place.pool, node), []).append((one.start_seconds, one.end_seconds, paid))
     for part in serving:
         for node, pods in part.nodes:
             paid = pods * part.devices_per_replica * max(0.0, makespan - part.ready_seconds)

@@ -16,6 +16,8 @@ from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.isolated import isolated
 from polyhull.optimize.paths import Network
+from polyhull.optimize.spans import SpanPart, SteadyFlow
+from polyhull.optimize.streams import Read
 from polyhull.planning.evict import idle_copies
 from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
 from polyhull.planning.urgency import deadline, promised, settled, weight
@@ -106,6 +108,8 @@ class Choice:
     loads: tuple[Load, ...] = ()
     """What it streams comes first."""
     others: tuple[Gang, ...] = ()
+    slower: float = 1.0
+    """How many times slower services' traffic makes what its parts send each other."""
 
     @property
     def reading_seconds(self) -> float:
@@ -163,7 +167,8 @@ class Fixed:
 
     job: TrainingJob
     column: Column
-    nodes: tuple[tuple[str, int], ...]
+    nodes: tuple[tuple[tuple[str, int], ...], ...]
+    """Of each of the column's places."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +250,8 @@ def pool_models(snapshot: Snapshot, columns: ColumnSet) -> tuple[PoolModel, ...]
     pods: dict[str, set[Resources]] = {}
     for column in columns.columns:
         pods.setdefault(column.pool, set()).add(column.pod)
+        for part in column.parts:
+            pods.setdefault(part.pool, set()).add(part.pod)
     by_kind: dict[str, set[Resources]] = {}
     for service in snapshot.services:
         for variant in service.variants:
@@ -319,9 +326,9 @@ def compile_instance(
         mine = by_job.get(job.key, [])
         stuck = next((column for column in mine if column.fixed), None)
         if stuck is not None:
-            for load in loads_of(stuck, link_index) if stuck.streams.reads else ():
+            for load in loads_of(stuck, link_index) if stuck.streams.reads or stuck.flows else ():
                 take_rate(base_links[load.link], load.after, load.after + load.seconds, load.rate)
-            fixed.append(Fixed(job, stuck, job.placed.nodes if job.placed else ()))
+            fixed.append(Fixed(job, stuck, _nodes_of(job)))
             continue
         options = [c for column in mine if (c := choose.choice(column)) is not None]
         if options:
@@ -349,6 +356,12 @@ def compile_instance(
         power=power,
         alone=isolated(snapshot, columns) if "MaxMinFairness" in snapshot.policy.objective else {},
     )
+
+
+def _nodes_of(job: TrainingJob) -> tuple[tuple[tuple[str, int], ...], ...]:
+    if job.placed is None:
+        return ((),)
+    return tuple(part.nodes for part in job.placed.parts) or (job.placed.nodes,)
 
 
 def _moves(
@@ -454,8 +467,7 @@ class _Chooser:
 
     def choice(self, column: Column) -> Choice | None:
         """None for a column whose pool is gone or whose data can never come."""
-        pool = self._pool_index.get(column.pool)
-        if pool is None:
+        if any(place.pool not in self._pool_index for place in column.parts or (column,)):
             return None
         indexes: tuple[int, ...] = ()
         transfer, missing = 0.0, 0
@@ -468,48 +480,65 @@ class _Chooser:
                     indexes = (*indexes, index)
                     transfer = max(transfer, self._seconds[index])
                     missing += self._bytes[index]
-        model = self._pools[pool]
-        pod = self._pods.get((pool, column.pod))
-        if pod is None:
-            pod = self._pods[pool, column.pod] = units(column.pod, model.dimensions)
-        head, length = _head(column, model), column.hold_seconds
+        pool = self._pool_index[column.pool]
+        head, length = _head(column, self._pools[pool]), column.hold_seconds
         loads: tuple[Load, ...] = ()
-        if column.streams.reads:
+        slower = 1.0
+        if column.streams.reads or column.flows:
             slower = _slower(column, self._capacity)
             if slower == inf:
                 return None
-            reading = column.streams.reading_seconds
-            length += reading * (slower - 1.0)
-            loads = loads_of(column, self._link_index, slower)
+            length += (column.exchange_seconds if column.flows else column.streams.reading_seconds) * (slower - 1.0)
+            loads = loads_of(column, self._link_index, slower, length)
         soonest = max(head, transfer) + length
-        line, watts = self._power.get(column.pool, (-1, 0.0))
-        if line >= 0:
-            loads += (Load(line, 0.0, length, watts * column.devices),)
+        for place in column.parts or (column,):
+            line, watts = self._power.get(place.pool, (-1, 0.0))
+            if line >= 0:
+                loads += (Load(line, 0.0, length, watts * place.devices),)
         return Choice(
-            column, pool, length, head, column.replicas, pod, tuple(sorted(indexes)), soonest, missing, loads
-        )
+            column, pool, length, head, column.replicas, self._pod(pool, column.pod), tuple(sorted(indexes)), soonest,
+            missing, loads, tuple(self._gang(part) for part in column.parts[1:]), slower,
+        )  # fmt: skip
+
+    def _pod(self, pool: int, pod: Resources) -> Units:
+        found = self._pods.get((pool, pod))
+        if found is None:
+            found = self._pods[pool, pod] = units(pod, self._pools[pool].dimensions)
+        return found
+
+    def _gang(self, part: SpanPart) -> Gang:
+        pool = self._pool_index[part.pool]
+        return Gang(pool, part.replicas, self._pod(pool, part.pod), part.devices_per_replica)
+
+
+def _rates(column: Column, slower: float = 1.0) -> dict[str, float]:
+    """Bytes per second of each link that it streams over, or sends over between its parts."""
+    asked: dict[str, float] = {}
+    flows: tuple[Read | SteadyFlow, ...] = (*column.streams.reads, *column.flows)
+    for flow in flows:
+        for link in flow.links:
+            asked[link] = asked.get(link, 0.0) + flow.rate_bytes_per_second / slower
+    return asked
 
 
 def _slower(column: Column, capacity: Mapping[str, float]) -> float:
-    """How many times slower its streams must be than they could be without the services' traffic; inf: never."""
-    asked: dict[str, float] = {}
-    for read in column.streams.reads:
-        for link in read.links:
-            asked[link] = asked.get(link, 0.0) + read.rate_bytes_per_second
+    """How many times slower that must be than it could be without the services' traffic; inf: never."""
+    asked = _rates(column)
     if any(capacity.get(link, 0.0) <= 0.0 for link in asked):
         return inf
     return max(1.0, *(rate / capacity[link] for link, rate in asked.items()))
 
 
-def loads_of(column: Column, link_index: Mapping[str, int], slower: float = 1.0) -> tuple[Load, ...]:
-    """What the streams of a column take of each link, from the end of the start-up on."""
-    rates: dict[int, float] = {}
-    for read in column.streams.reads:
-        for link in read.links:
-            at = link_index[link]
-            rates[at] = rates.get(at, 0.0) + read.rate_bytes_per_second / slower
+def loads_of(
+    column: Column, link_index: Mapping[str, int], slower: float = 1.0, length: float | None = None
+) -> tuple[Load, ...]:
+    """What a column takes of each link from the end of the start-up on: its streams while they are read, what its
+    parts exchange until it ends, after `length` seconds."""
     seconds = column.streams.reading_seconds * slower
-    return tuple(Load(link, column.startup_seconds, seconds, rates[link]) for link in sorted(rates))
+    if column.flows:
+        seconds = (column.hold_seconds if length is None else length) - column.startup_seconds
+    rates = sorted((link_index[name], rate) for name, rate in _rates(column, slower).items())
+    return tuple(Load(link, column.startup_seconds, seconds, rate) for link, rate in rates)
 
 
 def _head(column: Column, pool: PoolModel) -> float:

@@ -94,12 +94,13 @@ def _near(end: float) -> float:
 def _price(instance: Instance, j: int, index: int, end: float, worth: Mapping[str, Opportunity]) -> float:
     column = instance.choices[j][index].column
     own = instance.weights[j] * end
-    one = worth.get(column.pool)
-    if one is None:
-        return own
     at = instance.snapshot.taken_at + end
-    later = sum(price for instant, price in zip(one.instants, one.weighted_seconds, strict=True) if instant >= at)
-    return own + column.devices * column.length_seconds * later
+    for part in column.places:
+        one = worth.get(part.pool)
+        if one is not None:
+            prices = zip(one.instants, one.weighted_seconds, strict=True)
+            own += part.devices * column.length_seconds * sum(price for instant, price in prices if instant >= at)
+    return own
 
 
 def _column(instance: Instance, j: int) -> int | None:

@@ -150,6 +150,43 @@ def _assignment(assignment: Assignment) -> Document:
             "carbonGrams": _amount(assignment.use.carbon_grams),
         },
         "explanation": explanation(assignment.explanation),
+        **_spread(assignment),
+    }
+
+
+def _spread(assignment: Assignment) -> Document:
+    """Of a job over several sites: its parts, and what they send each other; nothing for others."""
+    if not assignment.parts:
+        return {}
+    return {
+        "parts": [
+            {
+                "cluster": part.cluster,
+                "site": part.site,
+                "pool": part.pool,
+                "option": part.option,
+                "accelerator": part.accelerator,
+                "deviceClass": part.device_class,
+                "replicas": part.replicas,
+                "devicesPerReplica": part.devices_per_replica,
+                "nodes": _nodes(part.nodes),
+                "firstRank": part.first_rank,
+                "stageLayers": list(part.stage_layers),
+            }
+            for part in assignment.parts
+        ],
+        "exchanges": [
+            {
+                "from": one.source_site,
+                "to": one.target_site,
+                "links": list(one.links),
+                "rateBytesPerSecond": round(one.rate_bytes_per_second, 3),
+                "startSeconds": _seconds(one.start_seconds),
+                "endSeconds": _seconds(one.end_seconds),
+            }
+            for one in assignment.exchanges
+        ],
+        "microBatches": assignment.micro_batches,
     }
 
 
@@ -160,7 +197,7 @@ def explanation(why: Explanation) -> Document:
         "transferSeconds": _seconds(why.transfer_seconds),
         "startupSeconds": _seconds(why.startup_seconds),
         "computeSeconds": _seconds(why.compute_seconds),
-        "failureSeconds": _seconds(why.failure_seconds),
+        **({"exchangeSeconds": _seconds(why.exchange_seconds)} if why.exchange_seconds > 0.0 else {}),
         "evidence": why.evidence.value,
         "alternatives": [
             {

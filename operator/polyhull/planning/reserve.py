@@ -10,9 +10,10 @@ from math import inf
 from polyhull.domain.decision import Explanation, ServicePlan, ServingPlan
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import InferenceService, Serving, Variant
-from polyhull.optimize.columns import ColumnSet
+from polyhull.optimize.columns import Column, ColumnSet
 from polyhull.optimize.erlang import most_arrivals
 from polyhull.optimize.paths import Network
+from polyhull.optimize.spans import SpanPart
 from polyhull.planning.instance import Choice, Instance, PoolModel, compile_instance, units
 from polyhull.planning.schedule import Slot
 from polyhull.planning.simulate import (
@@ -33,8 +34,8 @@ class Reserved:
     """An instance whose base holds running jobs and services, and what became of both."""
 
     instance: Instance
-    fixed_nodes: tuple[tuple[tuple[str, int], ...], ...]
-    """Nodes of each `instance.fixed`."""
+    fixed_nodes: tuple[tuple[tuple[tuple[str, int], ...], ...], ...]
+    """Nodes of each place of each `instance.fixed`."""
     services: tuple[ServicePlan, ...]
 
 
@@ -64,8 +65,15 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
     instance = compile_instance(snapshot, columns, service_traffic(snapshot, plans))
     state = State.of(instance)
     for fixed in instance.fixed:
-        _draw(instance, state, fixed.column.pool, fixed.column.devices, fixed.column.length_seconds)
-    fixed_nodes = tuple(_hold_fixed(instance, state, i) for i in range(len(instance.fixed)))
+        for place in fixed.column.places:
+            _draw(instance, state, place.pool, place.devices, fixed.column.length_seconds)
+    fixed_nodes = tuple(
+        tuple(
+            _hold_fixed(instance, state, fixed.column, place, nodes)
+            for place, nodes in zip(fixed.column.places, fixed.nodes, strict=True)
+        )
+        for fixed in instance.fixed
+    )
     services = {service.key: service for service in snapshot.services}
     out = [
         _serve(instance, state, services[plan.service], plan)
@@ -98,23 +106,24 @@ def named(model: PoolModel, where: tuple[tuple[int, int], ...]) -> tuple[tuple[s
     return tuple((node_name(model, node), pods) for node, pods in where)
 
 
-def _hold_fixed(instance: Instance, state: State, i: int) -> tuple[tuple[str, int], ...]:
-    """Occupy the observed nodes; pods whose node is not known are put where they fit now."""
-    fixed = instance.fixed[i]
-    pool = instance.pool_index.get(fixed.column.pool)
+def _hold_fixed(
+    instance: Instance, state: State, column: Column, place: SpanPart, nodes: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int], ...]:
+    """Occupy the observed nodes of one place; pods whose node is not known are put where they fit now."""
+    pool = instance.pool_index.get(place.pool)
     if pool is None:
-        return fixed.nodes
+        return nodes
     model = instance.pools[pool]
-    pod, length = units(fixed.column.pod, model.dimensions), fixed.column.length_seconds
+    pod, length = units(place.pod, model.dimensions), column.length_seconds
     index = {name: k for k, name in enumerate(model.nodes)}
-    physical = {node.name for node in instance.snapshot.fleet.pools[_pool_at(instance, fixed.column.pool)].nodes}
-    known = tuple((index[name], pods) for name, pods in fixed.nodes if name in index)
+    physical = {node.name for node in instance.snapshot.fleet.pools[_pool_at(instance, place.pool)].nodes}
+    known = tuple((index[name], pods) for name, pods in nodes if name in index)
     hold(model, state, pool, pod, 0.0, length, known)
-    left = fixed.column.replicas - sum(pods for name, pods in fixed.nodes if name in physical)
-    seen = tuple((name, pods) for name, pods in fixed.nodes if name in physical)
+    left = place.replicas - sum(pods for name, pods in nodes if name in physical)
+    seen = tuple((name, pods) for name, pods in nodes if name in physical)
     if left <= 0:
         return seen
-    choice = Choice(fixed.column, pool, length, 0.0, left, pod, (), length, 0)
+    choice = Choice(column, pool, length, 0.0, left, pod, (), length, 0)
     slot = _now_or_growing(instance, state, choice)
     if slot is None:
         return seen

@@ -20,7 +20,7 @@ from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import Column
 from polyhull.optimize.data import Floats
 from polyhull.planning.dice import Dice
-from polyhull.planning.instance import Instance
+from polyhull.planning.instance import Choice, Instance
 from polyhull.planning.objectives import WEIGHTED_COMPLETION
 from polyhull.planning.packing import free_devices
 from polyhull.planning.runner import runner
@@ -86,12 +86,12 @@ def spread(instance: Instance, schedule: Schedule) -> Spread:
     placed = [(slot.start, place_of[j], j, slot) for j, slot in enumerate(schedule.slots) if slot is not None]
     for _, _, j, slot in sorted(placed, key=lambda one: one[:3]):
         choice = instance.choices[j][slot.choice]
-        free, nominal = devices.free(choice.pool, slot, choice.column)
+        free, nominal = devices.free(choice, slot)
         # What nominally held it up besides devices and data (memory, pods) holds it up as long.
         lag = max(0.0, slot.start - max(slot.ready, nominal))
         start = np.maximum(slot.ready, free) + lag
         ends[j] = start + slot.waits + choice.column.startup_seconds + choice.column.compute_seconds * factors.jobs[j]
-        devices.take(choice.pool, slot, choice.column, ends[j])
+        devices.take(choice, slot, ends[j])
     return Spread(ends, running)
 
 
@@ -199,6 +199,15 @@ def _content(job: TrainingJob) -> int:
     return crc32(text.encode())
 
 
+def _seats(choice: Choice, slot: Slot) -> list[tuple[tuple[int, int], int]]:
+    """((pool, node), devices) of a slot."""
+    return [
+        ((gang.pool, node), pods * gang.devices_per_replica)
+        for gang, nodes in choice.seats(slot.nodes)
+        for node, pods in nodes
+    ]
+
+
 class _Devices:
     """Per node one entry for each device: when it is free, in the plan and in every scenario. Of the fleet's nodes
     only those that a slot asks about are looked at."""
@@ -225,27 +234,25 @@ class _Devices:
         self._nominal[key], self._scenarios[key] = nominal, scenarios
         return True
 
-    def free(self, pool: int, slot: Slot, column: Column) -> tuple[Floats, float]:
+    def free(self, choice: Choice, slot: Slot) -> tuple[Floats, float]:
         """When the devices that the slot takes are free: by scenario, and in the plan."""
         scenarios, nominal = np.zeros(SCENARIOS), 0.0
-        for node, pods in slot.nodes:
-            key = pool, node
+        for key, count in _seats(choice, slot):
             if not self._known(key):
                 continue  # a node that growth adds: nobody had it before
-            taken = self._taken(key, pods * column.devices_per_replica)
+            taken = self._taken(key, count)
             nominal = max([nominal, *(self._nominal[key][k] for k in taken)])
             # Devices that were held by the same job are one: their array is the same object.
             for one in {id(self._scenarios[key][k]): self._scenarios[key][k] for k in taken}.values():
                 scenarios = np.maximum(scenarios, one)
         return scenarios, nominal
 
-    def take(self, pool: int, slot: Slot, column: Column, ends: Floats) -> None:
-        for node, pods in slot.nodes:
-            key = pool, node
+    def take(self, choice: Choice, slot: Slot, ends: Floats) -> None:
+        for key, count in _seats(choice, slot):
             if not self._known(key):
-                size = free_devices(self._instance.pools[pool].shape)
+                size = free_devices(self._instance.pools[key[0]].shape)
                 self._nominal[key], self._scenarios[key] = [0.0] * size, [np.zeros(SCENARIOS)] * size
-            for k in self._taken(key, pods * column.devices_per_replica):
+            for k in self._taken(key, count):
                 self._nominal[key][k], self._scenarios[key][k] = slot.end, ends
 
     def _taken(self, key: tuple[int, int], count: int) -> Sequence[int]:

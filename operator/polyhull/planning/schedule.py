@@ -26,8 +26,8 @@ class Turn:
 
     ends: tuple[float, ...]
     """When it would end in each column that was asked for; inf: never."""
-    free: int
-    """Devices free in its pool when everything else it needs was there."""
+    free: tuple[int, ...]
+    """Devices free in the pool of each of its gangs when everything else it needs was there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def cost(outcome: "Outcome") -> float:
         if slot.waits > 0.0:
             total += column.price * slot.waits / column.hold_seconds
         moves.update(choice.moves)
-        for node, pods in slot.nodes:
+        for node, pods in () if choice.others else slot.nodes:  # several gangs bring up no nodes
             if node >= len(instance.base_nodes[choice.pool]) and column.devices > 0:
                 prices[choice.pool] = column.price / (column.hold_seconds * column.devices)
                 paid = pods * column.devices_per_replica * (slot.end - slot.start)

@@ -11,7 +11,15 @@ from dataclasses import replace
 from fractions import Fraction
 from math import exp, isfinite
 
-from polyhull.domain.decision import Assignment, Decision, ServicePlan, ServingPlan, StreamedRead, Transfer
+from polyhull.domain.decision import (
+    Assignment,
+    Decision,
+    Exchange,
+    ServicePlan,
+    ServingPlan,
+    StreamedRead,
+    Transfer,
+)
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Fleet, Link, Node, Pool, StorageKind
 from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.snapshot import Snapshot
@@ -26,9 +34,9 @@ from polyhull.domain.workloads import (
     Variant,
 )
 from polyhull.planning.validate_budget import budget
-from polyhull.planning.validate_failures import useful
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Passed, Scope, changed
+from polyhull.planning.validate_spans import compute_seconds, exchanges, gang, held
 from polyhull.planning.validate_stores import stores
 from polyhull.planning.validate_streams import chunks, reading_seconds, streams
 from polyhull.planning.validate_times import Interval, at_starts
@@ -83,7 +91,7 @@ class _Checker:
                 yield from self._service(service, plan)
         yield from self._nodes()
         yield from self._links()
-        yield from budget(self.snapshot, self.decision, self._working)
+        yield from budget(self.snapshot, self.decision)
         yield from watts(self.snapshot, self.decision, self._brought_up)
         yield from stores(self.snapshot, self.decision)
 
@@ -123,18 +131,15 @@ class _Checker:
             return
         if a.fixed:
             yield f"{job.key} is called fixed but nothing of it was released"
+        if a.parts:
+            yield from self._spread(job, a)
+            return
         pool, cluster = self.pools.get(a.pool), self.clusters.get(a.cluster)
         option = next((one for one in job.options if one.name == a.option), None)
         if pool is None or cluster is None or option is None or pool.cluster != a.cluster or pool.site != a.site:
             yield f"{job.key} is put on {a.cluster}, {a.pool}, {a.site}, {a.option}, which do not belong together"
             return
-        yield from self._admitted(job.key, pool, cluster, job.site_selector, job.confidential, option.service_account)
-        for exclusion in job.exclusions:
-            here = exclusion.cluster == pool.cluster and exclusion.pool in ("", pool.name)
-            if here and exclusion.until > self.snapshot.taken_at:
-                yield f"{job.key} is put on {pool.name}, which is excluded for it ({exclusion.reason})"
-        if option.accelerator != pool.accelerator or a.accelerator != pool.accelerator:
-            yield f"{job.key}: option {option.name} asks for {option.accelerator}, {pool.name} has {pool.accelerator}"
+        yield from self._allowed(job, option, pool, cluster, a.accelerator)
         if (a.replicas, a.devices_per_replica) != (option.replicas, option.devices_per_replica):
             yield f"{job.key}: the gang is not {option.replicas} x {option.devices_per_replica} as its option says"
         if sum(pods for _, pods in a.nodes) != option.replicas or any(pods < 1 for _, pods in a.nodes):
@@ -145,7 +150,7 @@ class _Checker:
         if start is None or end is None or start < 0:
             yield f"{job.key}: starts at {a.start_seconds} s and ends at {a.end_seconds} s, which is no time"
             return
-        length, waits = self._length(job, option, pool), self._provisioning(pool, a, start)
+        length, waits = self._length(job, option, pool), self._provisioning(pool, a.nodes, start)
         begin = start + waits + self._startup()
         yield from streams(job, a, cluster, begin, self.data_sets, self.links, self.labels)
         if length is not None:
@@ -156,6 +161,55 @@ class _Checker:
                 yield f"{job.key}: takes {float(end - start)} s in the plan but {float(length + waits)} s by its rate"
         for need in job.inputs:
             yield from self._present(job.key, need, cluster, start, dict(a.data).get(need.data_set), a.reads)
+
+    def _allowed(
+        self, job: TrainingJob, option: Option, pool: Pool, cluster: Cluster, accelerator: str
+    ) -> Iterator[str]:
+        """May the job use this option in this pool?"""
+        yield from self._admitted(job.key, pool, cluster, job.site_selector, job.confidential, option.service_account)
+        for exclusion in job.exclusions:
+            here = exclusion.cluster == pool.cluster and exclusion.pool in ("", pool.name)
+            if here and exclusion.until > self.snapshot.taken_at:
+                yield f"{job.key} is put on {pool.name}, which is excluded for it ({exclusion.reason})"
+        if option.accelerator != pool.accelerator or accelerator != pool.accelerator:
+            yield f"{job.key}: option {option.name} asks for {option.accelerator}, {pool.name} has {pool.accelerator}"
+
+    def _spread(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
+        """A job over several sites."""
+        yield from gang(job, a)
+        if len(a.parts) < 2:
+            return
+        start, end = _exact(a.start_seconds), _exact(a.end_seconds)
+        if start is None or end is None or start < 0:
+            yield f"{job.key}: starts at {a.start_seconds} s and ends at {a.end_seconds} s, which is no time"
+            return
+        waits = Fraction(0)
+        for part in a.parts:
+            pool, cluster = self.pools.get(part.pool), self.clusters.get(part.cluster)
+            option = next((one for one in job.options if one.name == part.option), None)
+            if pool is None or cluster is None or option is None or (pool.cluster, pool.site) != (
+                part.cluster, part.site,
+            ):  # fmt: skip
+                yield f"{job.key} is put on {part.cluster}, {part.pool}, {part.site}, which do not belong together"
+                return
+            yield from self._allowed(job, option, pool, cluster, part.accelerator)
+            if part.devices_per_replica != option.devices_per_replica:
+                count = part.devices_per_replica
+                yield f"{job.key}: pods at {part.site} have {count} devices, not as {option.name} says"
+            if sum(pods for _, pods in part.nodes) != part.replicas or any(pods < 1 for _, pods in part.nodes):
+                yield f"{job.key}: its nodes at {part.site} do not take {part.replicas} pods"
+            if len({name for name, _ in part.nodes}) != len(part.nodes):
+                yield f"{job.key}: a node is named twice"
+            waits = max(waits, self._provisioning(pool, part.nodes, start))
+            for need in job.inputs:
+                yield from self._present(job.key, need, cluster, start, None)
+        begin = start + waits + self._startup()
+        yield from exchanges(job, a, begin, self.links, self.labels, self.data_sets)
+        needed = compute_seconds(job, a, self.pools, self.kinds, self.links)
+        if isinstance(needed, str):
+            yield f"{job.key}: {needed}"
+        elif end - begin < needed - SLACK_SECONDS - needed / 10**9:
+            yield f"{job.key}: computes {float(end - begin)} s in the plan but needs {float(needed)} s at its rates"
 
     def _deadline(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
         """A job is called late by the plan exactly if it ends after its deadline."""
@@ -169,7 +223,10 @@ class _Checker:
     def _stays(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
         placed = job.placed
         assert placed is not None
-        if not a.fixed or (a.cluster, a.pool, a.option) != (placed.cluster, placed.pool, placed.option):
+        there = [(one.cluster, one.pool, one.option) for one in placed.parts] or [
+            (placed.cluster, placed.pool, placed.option)
+        ]
+        if not a.fixed or [(one.cluster, one.pool, one.option) for one in a.places] != there:
             yield f"{job.key} was released to {placed.cluster}, {placed.pool} as {placed.option} and must stay there"
         if a.start_seconds != 0.0:
             yield f"{job.key} runs already and cannot start at {a.start_seconds} s"
@@ -190,7 +247,7 @@ class _Checker:
             yield f"{who} is confidential and {pool.name} is not"
 
     def _length(self, job: TrainingJob, option: Option, pool: Pool) -> Fraction | None:
-        """Start-up and compute from the rate, slower on confidential nodes, and what failures take."""
+        """Start-up and compute from the rate, slower on confidential nodes."""
         learnt = {one.site: one.rate_per_second for one in option.learnt}
         stated = option.rate_per_second
         if option.rate_evidence is not Evidence.MEASURED:
@@ -198,16 +255,11 @@ class _Checker:
         rate = None if stated is None else Fraction(stated)
         if rate is None or rate <= 0:
             return None
-        kind, cluster = self.kinds.get(pool.accelerator), self.clusters.get(pool.cluster)
-        share = useful(job, option, kind, cluster, self._startup())
-        if share <= 0:
-            return None
-        work = Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
-        return self._startup() + work / share
+        return self._startup() + Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
 
-    def _provisioning(self, pool: Pool, a: Assignment, start: Fraction) -> Fraction:
+    def _provisioning(self, pool: Pool, nodes: tuple[tuple[str, int], ...], start: Fraction) -> Fraction:
         """Seconds its pods wait for growth nodes that nobody asked for before."""
-        new = [name for name, _ in a.nodes if name.startswith("+")]
+        new = [name for name, _ in nodes if name.startswith("+")]
         if not new or pool.growth is None:
             return Fraction(0)
         delay = Fraction(pool.growth.provision_seconds)
@@ -215,25 +267,25 @@ class _Checker:
         return delay if start < there - SLACK_SECONDS else Fraction(0)
 
     def _brought_up(self, a: Assignment) -> Fraction:
-        pool, start = self.pools.get(a.pool), _exact(a.start_seconds)
-        return Fraction(0) if pool is None or start is None or a.fixed else self._provisioning(pool, a, start)
-
-    def _working(self, a: Assignment) -> tuple[Fraction, Fraction]:
-        """Seconds it computes (a running job: what is left by its own account), seconds its nodes are brought up."""
-        job, pool = self.jobs.get(a.job), self.pools.get(a.pool)
-        option = next((one for one in job.options if one.name == a.option), None) if job is not None else None
-        length = None if job is None or option is None or pool is None else self._length(job, option, pool)
-        if a.fixed or length is None:
-            return Fraction(a.explanation.compute_seconds), Fraction(0)
-        return length - self._startup(), self._brought_up(a)
+        start = _exact(a.start_seconds)
+        if start is None or a.fixed:
+            return Fraction(0)
+        pools = ((self.pools.get(pool), nodes) for pool, _, nodes in held(a))
+        return max(
+            (self._provisioning(pool, nodes, start) for pool, nodes in pools if pool is not None), default=Fraction(0)
+        )
 
     def _asked(self, pool: str, node: str) -> Fraction:
         """When the first pod asks for a growth node."""
         if self.asked is None:
             self.asked = {}
-            held = [(a.pool, a.nodes, Fraction(a.start_seconds)) for a in self.decision.assignments]
-            held += [(s.pool, s.nodes, Fraction(0)) for plan in self.decision.services for s in plan.replicas]
-            for where, nodes, start in held:
+            asking = [
+                (pool, nodes, Fraction(a.start_seconds))
+                for a in self.decision.assignments
+                for pool, _, nodes in held(a)
+            ]
+            asking += [(s.pool, s.nodes, Fraction(0)) for plan in self.decision.services for s in plan.replicas]
+            for where, nodes, start in asking:
                 for at in ((where, name) for name, _ in nodes if name.startswith("+")):
                     self.asked[at] = min(self.asked.get(at, start), start)
         return self.asked.get((pool, node), Fraction(0))
@@ -350,18 +402,21 @@ class _Checker:
 
     def _nodes(self) -> Iterator[str]:
         """Every node of every pool at every instant; what runs already is counted but never blamed."""
-        held: dict[tuple[str, str], list[tuple[Interval, tuple[int, ...], bool]]] = {}
+        uses: dict[tuple[str, str], list[tuple[Interval, tuple[int, ...], bool]]] = {}
         only = None if self.scope is None else self.scope.nodes
         for a in self.decision.assignments:
-            if only is not None and not any((a.pool, name) in only for name, _ in a.nodes):
+            places = held(a)
+            if only is not None and not any((pool, name) in only for pool, _, nodes in places for name, _ in nodes):
                 continue
             job, start, end = self.jobs.get(a.job), a.start_seconds, a.end_seconds
             if job is None or not (isfinite(start) and isfinite(end)):
                 continue
-            option = next((one for one in job.options if one.name == a.option), None)
-            for name, pods in a.nodes if option is not None else ():
-                assert option is not None
-                held.setdefault((a.pool, name), []).append(((start, end), option.pod.times(pods).as_tuple(), a.fixed))
+            for pool, called, nodes in places:
+                option = next((one for one in job.options if one.name == called), None)
+                for name, pods in nodes if option is not None else ():
+                    assert option is not None
+                    taken = option.pod.times(pods).as_tuple()
+                    uses.setdefault((pool, name), []).append(((start, end), taken, a.fixed))
         for plan in self.decision.services:
             service = self.services.get(plan.service)
             for serving in plan.replicas if service is not None else ():
@@ -370,12 +425,12 @@ class _Checker:
                 for name, pods in serving.nodes if variant is not None else ():
                     assert variant is not None
                     begin = self._serves_from(service, serving, name)
-                    held.setdefault((serving.pool, name), []).append(
+                    uses.setdefault((serving.pool, name), []).append(
                         ((begin, None), variant.pod.times(pods).as_tuple(), False)
                     )
-        for at, uses in sorted(held.items(), key=lambda item: item[0]):
+        for at, mine in sorted(uses.items(), key=lambda item: item[0]):
             if only is None or at in only:
-                yield from self._node(*at, uses)
+                yield from self._node(*at, mine)
 
     def _serves_from(self, service: InferenceService, serving: ServingPlan, node: str) -> Fraction:
         running = any(
@@ -426,7 +481,8 @@ class _Checker:
                 for name in part.links:
                     uses.setdefault(name, []).append(((start, end), part.rate_bytes_per_second, t.active))
         for a in self.decision.assignments:
-            for read in a.reads:
+            sent: tuple[StreamedRead | Exchange, ...] = (*a.reads, *a.exchanges)
+            for read in sent:
                 start, end = read.start_seconds, read.end_seconds
                 for name in read.links if isfinite(start) and isfinite(end) else ():
                     uses.setdefault(name, []).append(((start, end), read.rate_bytes_per_second, a.fixed))

@@ -52,9 +52,10 @@ def _held(
     """(pool, devices, from, until, running already)."""
     for one in decision.assignments:
         if isfinite(one.start_seconds) and isfinite(one.end_seconds):
-            devices = one.replicas * one.devices_per_replica
             begin = Fraction(one.start_seconds) + provisioning(one)
-            yield one.pool, devices, begin, Fraction(one.end_seconds), one.fixed
+            for place in one.places:
+                devices = place.replicas * place.devices_per_replica
+                yield place.pool, devices, begin, Fraction(one.end_seconds), one.fixed
     for plan in decision.services:
         for part in plan.replicas:
             yield part.pool, part.replicas * part.devices_per_replica, Fraction(0), None, False

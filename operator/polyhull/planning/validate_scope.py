@@ -12,6 +12,7 @@ from typing import TypeVar
 from polyhull.domain.decision import Assignment, Decision, Transfer
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
+from polyhull.planning.validate_spans import held
 
 One = TypeVar("One")
 _ESTIMATES = ("end_p50_seconds", "end_p90_seconds")
@@ -57,21 +58,24 @@ def changed(snapshot: Snapshot, decision: Decision, passed: Passed) -> Scope | N
     kept = {one.job for one in decision.assignments}
     displaced = [one for one in displaced if one.job not in kept or any(new.job == one.job for new in placed)]
     moved = _without(decision.transfers, then.transfers)
-    nodes = frozenset((one.pool, name) for one in (*placed, *displaced) for name, _ in one.nodes)
+    nodes = frozenset(at for one in (*placed, *displaced) for at in _seats(one))
     if grown := {at for at in nodes if at[1].startswith("+")}:
         # Who waits for such a node depends on who asked for it first.
         there = {one.job for one in placed}
         placed += [
-            one
-            for one in decision.assignments
-            if one.job not in there and any((one.pool, name) in grown for name, _ in one.nodes)
+            one for one in decision.assignments if one.job not in there and any(at in grown for at in _seats(one))
         ]
     links = {name for one in moved for name in one.links}
     links |= {name for one in (*placed, *displaced) for read in one.reads for name in read.links}
+    links |= {name for one in (*placed, *displaced) for sent in one.exchanges for name in sent.links}
     left_out = (*_without(decision.unplaced, then.unplaced), *_without(then.unplaced, decision.unplaced))
     keys = {job.key for job in _without(snapshot.jobs, before.jobs)} | {one.job for one in left_out}
     keys |= {one.job for one in (*placed, *displaced)}
     return Scope(tuple(sorted(keys)), tuple(placed), tuple(moved), nodes, frozenset(links))
+
+
+def _seats(one: Assignment) -> Iterable[tuple[str, str]]:
+    return ((pool, name) for pool, _, nodes in held(one) for name, _ in nodes)
 
 
 def _same_facts(one: Snapshot, other: Snapshot) -> bool:

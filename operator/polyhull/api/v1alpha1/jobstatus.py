@@ -122,8 +122,6 @@ class ExplanationStatus(Model):
     transfer_seconds: Seconds = 0
     startup_seconds: Seconds = 0
     compute_seconds: Seconds = 0
-    failure_seconds: Seconds | None = None
-    """Of a job with checkpoints: what saving them and failures are expected to take."""
     alternatives: Annotated[list[AlternativeStatus], Field(max_length=3)] | None = None
     helps: Annotated[list[HelpStatus], Field(max_length=3)] | None = None
     """What is known to help, the most helpful first; looked for while nothing else is to be decided."""

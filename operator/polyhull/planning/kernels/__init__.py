@@ -21,6 +21,8 @@ from polyhull.planning.schedule import Moved, Schedule, Slot, Turn
 NOT_BUILT = "search in pure Python, slower with the same result: build the kernel with `python hatch_build.py`"
 _MOVED = np.dtype([("way", np.int32), ("start", np.float64), ("end", np.float64)], align=True)
 _SEAT = np.dtype([("node", np.int32), ("pods", np.int32)])
+MOST_GANGS = 3
+"""Of a choice, as in kernel.h."""
 _POINTER, _INT, _LONG, _DOUBLE = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_double
 
 
@@ -94,11 +96,18 @@ class Simulator:
         columns = _columns([None if slot is None else slot.choice for slot in schedule.slots])
         asked_of = np.concatenate([[0], np.cumsum([len(some) for some in asked])]).astype(np.int32)
         flat = np.array([column for some in asked for column in some], dtype=np.int32)
-        ends, free = np.zeros(len(flat)), np.zeros(jobs, dtype=np.int64)
+        ends, free = np.zeros(len(flat)), np.zeros((jobs, MOST_GANGS), dtype=np.int64)
         arrays = (order, columns, asked_of, flat, ends, free)
         self.library.ph_turns(ctypes.byref(self.tables.table), *(_data(array) for array in arrays))
         found, places = ends.tolist(), asked_of.tolist()
-        return [Turn(tuple(found[places[j] : places[j + 1]]), one) for j, one in enumerate(free.tolist())]
+        gangs = [
+            0 if slot is None else 1 + len(options[slot.choice].others)
+            for slot, options in zip(schedule.slots, self.instance.choices, strict=True)
+        ]
+        return [
+            Turn(tuple(found[places[j] : places[j + 1]]), tuple(one[: gangs[j]]))
+            for j, one in enumerate(free.tolist())
+        ]
 
 
 @lru_cache(maxsize=3)

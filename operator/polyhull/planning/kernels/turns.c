@@ -18,8 +18,8 @@ static int64_t free_at(const State *state, int32_t pool, double instant) {
 }
 
 /* `column[j]` (-1: not placed) is where job j goes; `asked` holds for each job the columns it is tried in as well,
- * those of j at [asked_of[j], asked_of[j + 1]). Out: when it would end there (inf: never), and how many devices of its
- * pool were free when everything else it needs was there. */
+ * those of j at [asked_of[j], asked_of[j + 1]). Out: when it would end there (inf: never), and how many devices of the
+ * pool of each of its gangs (MOST_GANGS of every job) were free when everything else it needs was there. */
 void ph_turns(const Instance *in, const int32_t *order, const int32_t *column, const int32_t *asked_of,
               const int32_t *asked, double *ends, int64_t *free) {
     State state;
@@ -29,12 +29,13 @@ void ph_turns(const Instance *in, const int32_t *order, const int32_t *column, c
     state_reset(&state);
     for (int64_t i = 0; i < in->jobs; i++) {
         int32_t job = order[i], first = in->choice_of[job];
-        free[job] = 0;
         if (column[job] < 0) continue;
         for (int32_t k = asked_of[job]; k < asked_of[job + 1]; k++)
             ends[k] = try_choice(&state, first + asked[k], INFINITY, &trial) ? trial.end : INFINITY;
         if (!try_choice(&state, first + column[job], INFINITY, &trial)) continue;
-        free[job] = free_at(&state, in->gang_pool[in->gang_of[trial.choice]], trial.ready);
+        int32_t gangs = in->gang_of[trial.choice];
+        for (int32_t g = gangs; g < in->gang_of[trial.choice + 1]; g++)
+            free[(int64_t)job * MOST_GANGS + g - gangs] = free_at(&state, in->gang_pool[g], trial.ready);
         commit_moves(&state, &trial);
         carry_loads(&state, trial.choice, trial.start + trial.waits, 1.0);
         hold(&state, trial.choice, trial.start, trial.end, trial.seat, trial.seats);

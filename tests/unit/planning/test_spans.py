@@ -1,0 +1,243 @@
+"""Jobs over several sites: what they take by hand, what they leave to others, and what the checker finds."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from polyhull.domain.decision import Assignment, Decision
+from polyhull.domain.labels import Selector, labels_of
+from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.workloads import Access, Placed, PlacedPart, Promise, Span, SpanMode, TrainingJob
+from polyhull.optimize.columns import ColumnSet, build_columns
+from polyhull.optimize.spans import MOST_COLUMNS
+from polyhull.planning.decide import decide
+from polyhull.planning.report import document
+from polyhull.planning.validate import validate
+from tests.builders import NOW, data_set, fleet, job, key, link, option, pool, site, snapshot
+
+PARALLEL = Span(SpanMode.DATA_PARALLEL, gradient_bytes=1e9, synchronize_steps=10)
+PIPELINE = Span(SpanMode.PIPELINE, samples_per_step=4, layers=8, activation_bytes=1e6)
+
+
+def both_ways(gigabits: float = 1.0, latency: float = 0.1, sites: str = "ab") -> list[Any]:
+    return [link(x, y, gigabits, latency_seconds=latency) for x in sites for y in sites if x != y]
+
+
+def gang(span: Span | None = PARALLEL, replicas: int = 4, work: float = 100.0, **changes: Any) -> TrainingJob:
+    return job("big", [option("v100", 1.0, replicas)], work, span=span, **changes)
+
+
+def world(
+    *jobs: TrainingJob, links: list[Any] | None = None, nodes: int = 2, sites: str = "ab", **more: Any
+) -> Snapshot:
+    where = fleet([pool(at, "v100", 1, nodes) for at in sites], both_ways(sites=sites) if links is None else links)
+    return snapshot(where, jobs or (gang(),), **more)
+
+
+def planned(case: Snapshot) -> tuple[Decision, Assignment]:
+    plan = decide(case)
+    assert plan.violations == ()
+    assert plan.lower_bound_seconds <= plan.makespan_seconds
+    return plan, next(one for one in plan.assignments if one.job == key("big"))
+
+
+def test_copies_at_two_sites_by_hand() -> None:
+    """100 steps of 1 s; every tenth waits for 1 GB each way at 1.25e8 byte/s and two hops of 0.1 s: 8.2 s.
+    Half that pace would cost more than a twentieth."""
+    plan, big = planned(world())
+    assert [(p.pool, p.replicas, p.first_rank) for p in big.parts] == [("a/v100", 2, 0), ("b/v100", 2, 2)]
+    assert big.end_seconds == plan.makespan_seconds == pytest.approx(100.0 + 10 * 8.2)
+    assert big.explanation.compute_seconds == pytest.approx(100.0)
+    assert big.explanation.exchange_seconds == pytest.approx(82.0)
+    assert {(one.source_site, one.target_site, one.links) for one in big.exchanges} == {
+        ("a", "b", ("a->b",)),
+        ("b", "a", ("b->a",)),
+    }
+    assert {one.rate_bytes_per_second for one in big.exchanges} == {1.25e8}
+    assert big.explanation.binds == "Nothing holds it up: it runs 3 min 02 s in a/v100 and b/v100."
+
+
+def test_a_pipeline_over_two_sites_by_hand() -> None:
+    """A pod alone takes 4 s for a step; with two copies of two stages a stage takes 1 s, in two micro-batches of a
+    sample per copy half of that: three times 0.5 s; over the border two samples, there and back, and twice 0.1 s."""
+    _, big = planned(world(gang(PIPELINE)))
+    assert [p.stage_layers for p in big.parts] == [(4,), (4,)] and big.micro_batches == 2
+    rate = min(one.rate_bytes_per_second for one in big.exchanges)
+    assert big.end_seconds == pytest.approx(100 * (1.5 + 2 * (2e6 / rate + 0.1)))
+
+
+def test_a_gang_that_fits_one_site_stays_there_where_links_are_slow() -> None:
+    _, big = planned(world(gang(replicas=2), links=both_ways(0.01)))
+    assert big.parts == () and big.places[0].pool == big.pool and big.end_seconds == pytest.approx(100.0)
+
+
+def test_a_gang_that_may_span_takes_what_is_left_at_two_sites() -> None:
+    """Each site has a device in use for long: two remain, one at each."""
+    other = [
+        job(
+            f"long{at}",
+            [option("v100", 1.0)],
+            1000.0,
+            placed=Placed(at, f"{at}/v100", "v100x1", ((f"{at}-v100-0", 1),), NOW),
+        )
+        for at in "ab"
+    ]
+    rare = replace(PARALLEL, synchronize_steps=1000)
+    _, big = planned(world(gang(rare, 2), *other))
+    assert big.start_seconds == 0.0 and [p.replicas for p in big.parts] == [1, 1]
+
+
+def test_its_traffic_leaves_transfers_the_rest_of_the_links() -> None:
+    """The link carries a copy of 25 GB at full rate (200 s) before or after the job, never beside it."""
+    reader = job("reader", [option("k80", 1.0)], 1.0, ["d"])
+    where = fleet([pool("a", "v100", 1, 2), pool("b", "v100", 1, 2), pool("b", "k80", 1, 1)], both_ways())
+    plan, big = planned(snapshot(where, [gang(), reader], [data_set("d", 25, "a")]))
+    moved = plan.transfers[0]
+    assert moved.end_seconds <= big.start_seconds + 1e-6 or moved.start_seconds >= big.end_seconds - 1e-6
+
+
+def test_data_is_staged_at_every_site() -> None:
+    one = replace(gang(), inputs=job("x", [], data=["d"]).inputs)
+    plan, big = planned(world(one, data=[data_set("d", 5, "a")]))
+    assert [t.store for t in plan.transfers] == ["cluster:b"]
+    assert big.start_seconds == plan.transfers[0].end_seconds
+    assert {store for _, store in big.data} == {"site:a", "cluster:b"}
+
+
+def refused(case: Snapshot) -> dict[str, str]:
+    columns = build_columns(case)
+    assert not any(column.parts for column in columns.columns)
+    return {one.pool: one.reason for one in columns.inadmissible if one.reason != "PoolTooSmall"}
+
+
+def test_what_cannot_span_says_why() -> None:
+    pair = "a/v100+b/v100"
+    assert refused(world(links=[link("a", "b")])) == {pair: "NoLink"}
+    assert refused(world(gang(replace(PARALLEL, state_bytes=1e12)))) == {pair: "Memory"}
+    assert refused(world(gang(replace(PIPELINE, layers=1)))) == {pair: "TooFewNodes"}
+    assert refused(world(gang(None))) == {}
+    assert refused(world(gang(replace(PARALLEL, max_sites=1)))) == {}
+    relayed = [one for one in both_ways(sites="abc") if "c" in (one.source, one.target)]
+    inside = data_set("d", 1, "a", "b", residency=Selector(labels_of({"eu": "yes"})))
+    reads = replace(gang(), inputs=job("x", [], data=["d"]).inputs)
+    where = fleet([pool(at, "v100", 1, 2) for at in "ab"], relayed, sites=[site("a", eu="yes"), site("b", eu="yes")])
+    assert refused(snapshot(where, [reads], [inside])) == {pair: "Residency"}
+    streamed = replace(gang(), inputs=tuple(replace(one, access=Access.STREAM) for one in reads.inputs))
+    assert refused(world(streamed, data=[data_set("d", 1, "a")])) == {}
+
+
+def test_few_combinations_become_columns() -> None:
+    sites = "abcdefgh"
+    case = world(gang(replace(PARALLEL, max_sites=3), replicas=6), sites=sites, nodes=3)
+    spans = [column for column in build_columns(case).columns if column.parts]
+    assert len(spans) == MOST_COLUMNS
+    assert len({column.name for column in spans}) == MOST_COLUMNS
+    assert all(sum(part.replicas for part in column.parts) == 6 for column in spans)
+
+
+def ordinary(case: Snapshot) -> ColumnSet:
+    found = build_columns(case)
+    return replace(found, columns=tuple(column for column in found.columns if not column.parts))
+
+
+def test_other_columns_are_those_of_a_job_that_may_not_span() -> None:
+    """And a plan without such jobs has nothing new in it."""
+    case = world(gang(replicas=2))
+    plain = replace(case, jobs=tuple(replace(one, span=None) for one in case.jobs))
+    assert ordinary(case) == build_columns(plain)
+    told = document(decide(plain))["assignments"][0]
+    assert not {"parts", "exchanges", "microBatches"} & set(told) and "exchangeSeconds" not in told["explanation"]
+
+
+def released(case: Snapshot, plan: Decision, started_at: float | None = None) -> Snapshot:
+    big = next(one for one in plan.assignments if one.job == key("big"))
+    parts = tuple(PlacedPart(p.cluster, p.pool, p.option, p.replicas, p.nodes) for p in big.parts)
+    placed = Placed(big.cluster, big.pool, big.option, big.nodes, NOW, started_at, parts=parts)
+    return replace(
+        case, jobs=tuple(replace(one, placed=placed) if one.key == key("big") else one for one in case.jobs)
+    )
+
+
+def test_what_was_released_stays_at_all_its_sites() -> None:
+    case = world(gang(), job("next", [option("v100", 1.0)], 10.0))
+    plan = decide(case)
+    again = decide(released(case, plan, NOW - 82.0))
+    assert again.violations == ()
+    now = {one.job.name: one for one in again.assignments}
+    assert now["big"].fixed and now["big"].end_seconds == pytest.approx(100.0)
+    assert [p.nodes for p in now["big"].parts] == [(("a-v100-0", 2),), (("b-v100-0", 2),)]
+    assert [e.rate_bytes_per_second for e in now["big"].exchanges] == [1.25e8, 1.25e8]
+    assert now["next"].start_seconds == pytest.approx(100.0)
+
+
+def test_a_released_one_whose_links_or_pool_are_gone_is_still_there() -> None:
+    case = world(gang(), job("next", [option("v100", 1.0)], 10.0))
+    there = released(case, decide(case))
+    for where in (replace(case.fleet, links=()), replace(case.fleet, pools=case.fleet.pools[:1])):
+        plan = decide(replace(there, fleet=where))
+        big = next(one for one in plan.assignments if one.job == key("big"))
+        assert big.fixed and len(big.parts) == 2 and plan.violations == ()
+
+
+def test_a_promise_keeps_all_its_sites() -> None:
+    case = world(gang(replace(PARALLEL, max_sites=2), replicas=3), sites="abc")
+    _, first = planned(case)
+    promise = first.promise
+    assert isinstance(promise, Promise) and promise.pool == "+".join(p.pool for p in first.parts)
+    _, second = planned(replace(case, jobs=tuple(replace(one, promise=promise) for one in case.jobs)))
+    assert second.parts == first.parts
+
+
+def sending(a: Assignment, **changes: Any) -> Assignment:
+    return replace(a, exchanges=tuple(replace(one, **changes) for one in a.exchanges))
+
+
+Change = Callable[[Assignment], Assignment]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda a: replace(a, parts=(a.parts[0], replace(a.parts[1], first_rank=1))), "ranks from 1"),
+        (lambda a: replace(a, parts=a.parts[:1]), "put on a"),
+        (lambda a: replace(a, parts=(a.parts[0], replace(a.parts[1], site="a"))), "do not belong together"),
+        (lambda a: replace(a, parts=(a.parts[0], replace(a.parts[1], replicas=1))), "its parts have 3 pods"),
+        (lambda a: replace(a, parts=(a.parts[0], replace(a.parts[1], nodes=(("b-v100-0", 3),)))), "3 devices of 2"),
+        (lambda a: replace(a, parts=(a.parts[0], replace(a.parts[1], nodes=()))), "do not take 2 pods"),
+        (lambda a: replace(a, replicas=4), "its first part"),
+        (lambda a: replace(a, exchanges=a.exchanges[:1]), "nothing is sent from b to a"),
+        (lambda a: sending(a, links=("a->b",)), "does not leave b"),
+        (lambda a: sending(a, rate_bytes_per_second=2e8), "carries"),
+        (lambda a: sending(a, rate_bytes_per_second=1e8), "needs"),
+        (lambda a: sending(a, end_seconds=5.0), "while it computes"),
+    ],
+)  # fmt: skip
+def test_the_checker_finds_what_is_wrong(change: Change, says: str) -> None:
+    case = world()
+    plan, big = planned(case)
+    broken = replace(plan, assignments=(change(big),))
+    assert any(says in sentence for sentence in validate(case, broken)), validate(case, broken)
+
+
+def test_the_checker_knows_who_may_span_and_what_fits() -> None:
+    case = world(gang(replace(PIPELINE, state_bytes=1e9)))
+    plan, _ = planned(case)
+
+    def told(span: Span | None) -> str:
+        return " ".join(validate(replace(case, jobs=(replace(case.jobs[0], span=span),)), plan))
+
+    assert "never said that it may" in told(None)
+    assert "times its memory" in told(replace(PIPELINE, state_bytes=1e13))
+    assert "do not hold 9 layers" in told(replace(PIPELINE, layers=9))
+    assert "micro-batches are more" in told(replace(PIPELINE, samples_per_step=2))
+    assert "needs" in told(replace(PIPELINE, activation_bytes=2e6))
+
+
+def test_the_report_tells_the_parts() -> None:
+    plan, _ = planned(world(gang(PIPELINE)))
+    told = document(plan)["assignments"][0]
+    assert [part["firstRank"] for part in told["parts"]] == [0, 2] and told["parts"][0]["stageLayers"] == [4]
+    assert {(one["from"], one["to"]) for one in told["exchanges"]} == {("a", "b"), ("b", "a")}
+    assert told["explanation"]["exchangeSeconds"] > 0
