@@ -114,6 +114,9 @@ helm.sh/hook-delete-policy: hook-failed
 - apiGroups: [scheduling.k8s.io]
   resources: [podgroups]
   verbs: [create, patch]
+- apiGroups: [multicluster.x-k8s.io]
+  resources: [serviceexports]
+  verbs: [create, patch]
 {{- end -}}
 
 {{/* The kinds the guard watches our accounts write. */}}
@@ -134,6 +137,10 @@ helm.sh/hook-delete-policy: hook-failed
   apiVersions: ["*"]
   operations: [CREATE, UPDATE, DELETE]
   resources: [podgroups]
+- apiGroups: [multicluster.x-k8s.io]
+  apiVersions: ["*"]
+  operations: [CREATE, UPDATE, DELETE]
+  resources: [serviceexports]
 {{- end -}}
 
 {{- define "polyhull.guardRules" -}}

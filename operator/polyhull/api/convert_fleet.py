@@ -9,6 +9,7 @@ from polyhull.api.inventory import DeclaredPool
 from polyhull.api.results import Converted, Findings, created_at
 from polyhull.api.v1alpha1 import compute, member, policy, topology
 from polyhull.domain.fleet import (
+    CLUSTERSET_DOMAIN,
     AcceleratorType,
     Cluster,
     Evidence,
@@ -81,6 +82,7 @@ def cluster(
     accepts: frozenset[str] | None = None,
     service_accounts: frozenset[str] | None = None,
     serves_pod_groups: bool = False,
+    serves_service_exports: bool = True,
     file: str = "",
     strict: bool = False,
 ) -> Converted[Cluster]:
@@ -105,6 +107,7 @@ def cluster(
             service_accounts=None if spec.local else service_accounts,
             storage=_storage(spec.storage, found),
             serves_pod_groups=serves_pod_groups,
+            service_domain=spec.service_domain or (CLUSTERSET_DOMAIN if serves_service_exports else ""),
         )
     )
 

@@ -65,6 +65,8 @@ def observation(raw: Raw) -> Observation | None:
     conditions = status.get("conditions")
     told = condition_status(conditions if isinstance(conditions, list) else (), Type.SUCCEEDED)
     ended = status.get("completionTime")
+    if assignment.get("parts"):
+        return None  # what distance cost it is not the device's rate
     if option is None or since is None or told == "False" or status.get("failedAttempts"):
         return None
     if (told == "True") != bool(ended):

@@ -13,8 +13,8 @@ from polyhull.api.results import parse_instant
 from polyhull.api.v1alpha1.dataset import DataSetStatus
 from polyhull.api.v1alpha1.inference import InferenceJobStatus
 from polyhull.api.v1alpha1.jobstatus import AssignmentStatus, JobStatus, NodeShare
-from polyhull.domain.decision import Assignment, Explanation, ServicePlan, Transfer
-from polyhull.domain.workloads import ActiveTransfer, Copy, Exclusion, Key, Placed, Promise, Serving
+from polyhull.domain.decision import Assignment, Explanation, Part, ServicePlan, Transfer
+from polyhull.domain.workloads import ActiveTransfer, Copy, Exclusion, Key, Placed, PlacedPart, Promise, Serving
 
 Raw = Mapping[str, Any]
 EXPLANATION_BYTES = 4096
@@ -44,10 +44,33 @@ def assignment_status(
         out["nodes"] = nodes[:MOST_NODES]
     if assignment.data:
         out["data"] = [{"dataSet": key.name, "store": store} for key, store in assignment.data]
+    if assignment.parts:
+        out["spans"] = ",".join(part.site for part in assignment.parts)[:192]
+        out["microBatches"] = assignment.micro_batches
+        out["parts"] = [_part_status(part) for part in assignment.parts]
     if released_at is not None:
         out["releasedTime"] = instant(released_at)
     if started_at is not None:
         out["startedTime"] = instant(started_at)
+    return out
+
+
+def _part_status(part: Part) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "cluster": part.cluster,
+        "site": part.site,
+        "pool": part.pool,
+        "option": part.option,
+        "accelerator": part.accelerator,
+        "deviceClass": part.device_class,
+        "replicas": part.replicas,
+        "devicesPerReplica": part.devices_per_replica,
+        "firstRank": part.first_rank,
+    }
+    if part.stage_layers:
+        out["stageLayers"] = list(part.stage_layers)
+    if nodes := _named(part.nodes):
+        out["nodes"] = nodes[:MOST_NODES]
     return out
 
 
@@ -85,13 +108,15 @@ def explanation_status(explanation: Explanation) -> dict[str, Any]:
         "computeSeconds": _whole(explanation.compute_seconds),
         "evidence": explanation.evidence.value,
     }
+    if explanation.exchange_seconds > 0.0:
+        out["exchangeSeconds"] = _whole(explanation.exchange_seconds)
     while len(_json(out)) > EXPLANATION_BYTES:
         out["binds"] = out["binds"][: len(out["binds"]) * 3 // 4]
     alternatives = [
         {
-            "cluster": other.cluster,
-            "pool": other.pool,
-            "option": other.option,
+            "cluster": other.cluster[:128],
+            "pool": other.pool[:380],
+            "option": other.option[:128],
             "laterSeconds": _whole(other.later_seconds),
         }
         for other in explanation.alternatives[:3]
@@ -295,6 +320,10 @@ def read_placed(status: JobStatus | None) -> Placed | None:
         uncertain=placed is not None
         and placed.get("status") == "Unknown"
         and placed.get("reason") == Reason.MEMBER_UNREACHABLE,
+        parts=tuple(
+            PlacedPart(part.cluster, part.pool, part.option, part.replicas, _nodes(part.nodes))
+            for part in entry.parts or ()
+        ),
     )
 
 
@@ -306,7 +335,9 @@ def read_promise(status: JobStatus | None) -> Promise | None:
         return None
     entry: AssignmentStatus = status.assignment
     start, finish = parse_instant(status.estimated_start_time), parse_instant(status.estimated_completion_time)
-    promise = Promise(entry.cluster, entry.pool, entry.option, entry.order, start, finish)
+    pools = [part.pool for part in entry.parts or (entry,)]
+    options = dict.fromkeys(part.option for part in entry.parts or (entry,))
+    promise = Promise(entry.cluster, "+".join(pools), "+".join(options), entry.order, start, finish)
     told = status.promise
     if told is None:
         return promise
@@ -387,9 +418,15 @@ def _json(value: Raw) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _column(status: Raw) -> tuple[object, object]:
+def parts_told(assignment: Raw) -> list[tuple[object, ...]]:
+    """What tells a place from another: cluster, pool, option and size of each part of an assignment."""
+    names = ("cluster", "pool", "option", "replicas")
+    return [tuple(part.get(name) for name in names) for part in assignment.get("parts") or (assignment,)]
+
+
+def _column(status: Raw) -> list[tuple[object, ...]]:
     assignment = status.get("assignment") or {}
-    return assignment.get("pool"), assignment.get("option")
+    return parts_told(assignment)
 
 
 def _settled(old: str | None, new: str | None, now: float) -> str | None:

@@ -52,6 +52,8 @@ class Observed:
     service_accounts: frozenset[str] | None = None
     """`namespace/name` of those its administrator allows; None: any."""
     serves_pod_groups: bool = False
+    serves_service_exports: bool = True
+    """Without contact nothing is held against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,7 @@ class _Builder:
                 accepts=seen.accepts,
                 service_accounts=seen.service_accounts,
                 serves_pod_groups=seen.serves_pod_groups,
+                serves_service_exports=seen.serves_service_exports,
                 **self._options(raw),
             )
             self._note(ref_of(raw), converted)

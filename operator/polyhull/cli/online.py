@@ -66,13 +66,17 @@ def describe(found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _where(assignment: dict[str, Any], status: dict[str, Any]) -> str:
-    devices = f"{assignment['replicas']} x {assignment['devicesPerReplica']} {assignment['accelerator']}"
-    place = f"pool {assignment['pool']}, cluster {assignment['cluster']}, site {assignment['site']}"
     began = status.get("startTime")
     start = f"running since {began}" if began else f"estimated start {status.get('estimatedStartTime', 'unknown')}"
     end = status.get("completionTime")
     finish = f"ended {end}" if end else f"estimated finish {status.get('estimatedCompletionTime', 'unknown')}"
-    return f"{assignment['option']} on {devices} in {place}; {start}, {finish}"
+    return f"{' and '.join(map(_part, assignment.get('parts') or [assignment]))}; {start}, {finish}"
+
+
+def _part(told: dict[str, Any]) -> str:
+    devices = f"{told['replicas']} x {told['devicesPerReplica']} {told['accelerator']}"
+    place = f"pool {told['pool']}, cluster {told['cluster']}, site {told['site']}"
+    return f"{told['option']} on {devices} in {place}"
 
 
 def _split(why: dict[str, Any]) -> Table:

@@ -73,7 +73,8 @@ def _told(plan: Manifest) -> dict[str, str]:
 
 def _entry(one: Assignment | ServicePlan) -> tuple[str, str]:
     if isinstance(one, Assignment):
-        return _who(one.job), _digest(one.cluster, one.pool, one.option, one.replicas)
+        places = ((part.cluster, part.pool, part.option, part.replicas) for part in one.places)
+        return _who(one.job), _digest(*(told for place in places for told in place))
     parts = sorted((part.pool, part.variant, part.replicas) for part in one.replicas)
     return _who(one.service), _digest(*parts)
 

@@ -86,6 +86,7 @@ def _member(raw: Manifest, view: View, snapshot: Snapshot, new: Sequence[Mapping
         fields["pools"] = len(pools)
         fields["nodes"] = sum(len(pool.nodes) for pool in pools)
         fields["servesPodGroups"] = view.observed[name].serves_pod_groups
+        fields["servesServiceExports"] = view.observed[name].serves_service_exports
         fields["version"] = view.versions.get(name) or before.get("version")
     stones = list(before.get("tombstones") or ())
     known = {stone["uid"] for stone in stones}

@@ -24,20 +24,33 @@ class Child:
     """One Job that a member holds for a job of ours, as assigned: `replicas` nodes from `first_rank` on."""
 
     ref: Ref
-    cluster: str
-    pool: str
+    assignment: Mapping[str, Any]
     part: int
     """Which of the assignment's parts it belongs to."""
-    told: Mapping[str, Any]
-    """That part as status tells it; of a job at one site the whole assignment."""
-    replicas: int = 1
+    replicas: int
     first_rank: int = 0
-    parts: int = 1
+
+    @property
+    def parts(self) -> tuple[Mapping[str, Any], ...]:
+        return parts_of(self.assignment)
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """Its part as status tells it; of a job at one site the whole assignment."""
+        return self.parts[self.part]
+
+    @property
+    def cluster(self) -> str:
+        return str(self.told["cluster"])
+
+    @property
+    def pool(self) -> str:
+        return str(self.told.get("pool") or "")
 
     @property
     def has_service(self) -> bool:
         """Whether others must find its first node by name."""
-        return self.replicas > 1 or (self.parts > 1 and self.first_rank == 0)
+        return self.replicas > 1 or (len(self.parts) > 1 and self.first_rank == 0)
 
 
 def parts_of(assignment: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -49,18 +62,10 @@ def children_of(assignment: Mapping[str, Any], owner: naming.Owner) -> tuple[Chi
     """The Jobs of an assignment, in the order of their ranks."""
     parts = parts_of(assignment)
     return tuple(
-        Child(
-            ref=Ref(JOBS, owner.namespace, naming.child_name(owner, *naming.rank(first, len(parts)))),
-            cluster=str(told["cluster"]),
-            pool=str(told.get("pool") or ""),
-            part=at,
-            told=told,
-            replicas=replicas,
-            first_rank=first,
-            parts=len(parts),
-        )
-        for at, told in enumerate(parts)
-        for first, replicas in _runs(at, told)
+        Child(Ref(JOBS, owner.namespace, naming.child_name(owner, *rank)), assignment, part, replicas, first)
+        for part, told in enumerate(parts)
+        for first, replicas in _runs(part, told)
+        for rank in (naming.rank(first, len(parts)),)
     )
 
 

@@ -87,14 +87,17 @@ def _of_hub(body: Manifest, hub: str) -> bool:
 
 def observed_of(connection: Connection, reachable: bool) -> Observed:
     """What contact tells of a member."""
-    groups = connection.pod_groups is not None
+    served = {
+        "serves_pod_groups": connection.pod_groups is not None,
+        "serves_service_exports": connection.service_exports,
+    }
     if connection.wanted.local:
-        return Observed(reachable, None, None, groups)
+        return Observed(reachable, None, None, **served)
     if not reachable or connection.cache is None:
-        return Observed(reachable, frozenset(), frozenset(), groups)
+        return Observed(reachable, frozenset(), frozenset(), **served)
     allowed = inventory.allowed_service_accounts(connection.cache)
     accounts = frozenset(f"{namespace}/{name}" for namespace, names in allowed.items() for name in names)
-    return Observed(reachable, inventory.accepted_namespaces(connection.cache), accounts, groups)
+    return Observed(reachable, inventory.accepted_namespaces(connection.cache), accounts, **served)
 
 
 def view(
@@ -195,13 +198,14 @@ def snapshot_of(
     extra = tuple(
         replace(pool, nodes=(), growth=None)
         for name, pool in sorted(remembered.items())
-        if name not in known and any(one.pool == name for one in placed.values())
+        if name not in known and any(name in one.pools for one in placed.values())
     )
     pools = tuple(sorted((*fleet.pools, *extra), key=_name))
+    names = {pool.name for pool in pools}
     jobs = [
         job
         for job in (_planned(job, verdicts.get(job.key), promises, seen.now) for job in seen.world.jobs)
-        if job is not None and (job.placed is None or any(pool.name == job.placed.pool for pool in pools))
+        if job is not None and (job.placed is None or names.issuperset(job.placed.pools))
     ]
     services = [
         replace(

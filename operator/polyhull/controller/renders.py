@@ -16,7 +16,7 @@ from polyhull.controller.hubjob import Child, HubJob
 from polyhull.delivery.base import Apply
 from polyhull.domain.decision import ServingPlan, Transfer
 from polyhull.domain.errors import InvalidInput
-from polyhull.domain.fleet import Cluster, Fleet
+from polyhull.domain.fleet import CLUSTERSET_DOMAIN, Cluster, Fleet
 from polyhull.domain.workloads import DataSet, Key
 from polyhull.kube.resources import Manifest
 from polyhull.render import inference, naming, training, transfer
@@ -67,9 +67,41 @@ class Renderer:
             retry_limit=int(spec.get("retryLimit", 3)),
             plan_hash=plan_hash[:63],
             pod_groups=cluster.serves_pod_groups,
+            span=self._span(job, child) if len(child.parts) > 1 else None,
         )
         return Apply(
             cluster.name, training.job(gang), partial(training.dependents, gang) if child.has_service else None
+        )
+
+    def _span(self, job: HubJob, child: Child) -> training.Span:
+        """Raises InvalidInput when pods of other clusters have no name for rank 0."""
+        parts, first = child.parts, child.parts[0]
+        crossing = job.raw["spec"]["placement"]["crossSite"]
+        leader, elsewhere = self._cluster(first["cluster"]), [part["cluster"] for part in parts[1:]]
+        abroad = any(cluster != leader.name for cluster in elsewhere)
+        if abroad and not leader.service_domain:
+            remedy = "install the Multi-Cluster Services API there, or set spec.serviceDomain"
+            raise InvalidInput(
+                f"MemberCluster {leader.name}", "", "other clusters have no names for its pods", remedy
+            )
+        service = naming.child_name(Owner.of(job.key, job.uid), *naming.rank(0, len(parts)))
+        address = f"{service}-0.{service}"
+        if child.cluster != leader.name:
+            address = f"{service}.{job.key.namespace}.{leader.service_domain}"
+        return training.Span(
+            mode=crossing["mode"],
+            site=child.told["site"],
+            part=child.part,
+            parts=len(parts),
+            first_rank=child.first_rank,
+            part_rank=int(child.told.get("firstRank") or 0),
+            nodes=sum(int(part["replicas"]) for part in parts),
+            devices=sum(int(part["replicas"]) * int(part["devicesPerReplica"]) for part in parts),
+            master_address=address if child.first_rank > 0 else "",
+            exported=abroad and leader.service_domain == CLUSTERSET_DOMAIN,
+            stage_layers=tuple(tuple(map(int, part.get("stageLayers") or ())) for part in parts),
+            micro_batches=int(child.assignment.get("microBatches") or 1),
+            synchronize_steps=int(crossing.get("synchronizeSteps") or 1),
         )
 
     def deployment(self, raw: Manifest, key: Key, part: ServingPlan, old: Manifest | None = None) -> Manifest:

@@ -3,7 +3,7 @@
 Pure. Each gives a whole status body; whether it is worth a write is decided by whoever compares it with the last one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from polyhull.api import status as api_status
@@ -31,10 +31,10 @@ def release(job: HubJob, assignment: Assignment, order: int, decision: Decision,
         **api_status.assignment_status(assignment, released_at=now),
         "order": order,
     }
-    text = f"released to {assignment.cluster}; its pods are being bound"
+    text = f"released to {_joined(part.cluster for part in assignment.places)}; its pods are being bound"
     said: list[Said] = [
         ACCEPTED,
-        (Type.PLANNED, True, Reason.IN_PLAN, f"in pool {assignment.pool} as option {assignment.option}"),
+        (Type.PLANNED, True, Reason.IN_PLAN, f"in {_where(assignment)}"),
         _data(assignment, (), now),
         (Type.PLACED, False, Reason.RELEASING, text),
         *_on_time(job, assignment),
@@ -49,10 +49,9 @@ def waiting(
     """It is in the plan; its turn has not come."""
     moves = _moves(assignment, decision)
     begins = format_seconds(assignment.start_seconds)
-    where = f"pool {assignment.pool} as option {assignment.option}"
     said: list[Said] = [
         ACCEPTED,
-        (Type.PLANNED, True, Reason.IN_PLAN, f"in {where}, expected to start in {begins}"),
+        (Type.PLANNED, True, Reason.IN_PLAN, f"in {_where(assignment)}, expected to start in {begins}"),
         _data(assignment, moves, now),
         _turn(assignment, mode),
         *_on_time(job, assignment),
@@ -112,6 +111,20 @@ def _planned(job: HubJob, assignment: Assignment, order: int, decision: Decision
     return {**_UNPLANNED, **body}
 
 
+def _joined(names: Iterable[str]) -> str:
+    """Without repetition, in their order."""
+    return ", ".join(dict.fromkeys(names))
+
+
+def _where(assignment: Assignment) -> str:
+    pools, options = (_joined(names) for names in zip(*((p.pool, p.option) for p in assignment.places), strict=True))
+    return f"pool {pools} as option {options}"
+
+
+def _sites(assignment: Assignment) -> str:
+    return _joined(part.site for part in assignment.places)
+
+
 def _moves(assignment: Assignment, decision: Decision) -> tuple[Transfer, ...]:
     wanted = set(assignment.data)
     return tuple(moved for moved in decision.transfers if (moved.data_set, moved.store) in wanted)
@@ -121,12 +134,12 @@ def _data(assignment: Assignment, moves: Sequence[Transfer], now: float) -> Said
     if not assignment.data:
         return (Type.DATA_READY, True, Reason.NO_DATA_NEEDED, "it reads no data set")
     if not moves:
-        return (Type.DATA_READY, True, Reason.DATA_PRESENT, f"what it reads is at {assignment.site}")
+        return (Type.DATA_READY, True, Reason.DATA_PRESENT, f"what it reads is at {_sites(assignment)}")
     under_way = any(moved.active for moved in moves)
     names = ", ".join(sorted({moved.data_set.name for moved in moves}))
     if under_way:
-        return (Type.DATA_READY, False, Reason.TRANSFERRING, f"{names} is on its way to {assignment.site}")
-    return (Type.DATA_READY, False, Reason.TRANSFER_PLANNED, f"{names} will be copied to {assignment.site}")
+        return (Type.DATA_READY, False, Reason.TRANSFERRING, f"{names} is on its way to {_sites(assignment)}")
+    return (Type.DATA_READY, False, Reason.TRANSFER_PLANNED, f"{names} will be copied to {_sites(assignment)}")
 
 
 def _turn(assignment: Assignment, mode: Mode) -> Said:

@@ -97,9 +97,10 @@ def _helps(status: Mapping[str, Any]) -> object:
 
 
 def _same_place(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    names = ("cluster", "pool", "option", "replicas", "releasedTime", "startedTime")
+    names = ("releasedTime", "startedTime")
     one, other = before.get("assignment") or {}, after.get("assignment") or {}
-    return all(one.get(name) == other.get(name) for name in names)
+    same = all(one.get(name) == other.get(name) for name in names)
+    return same and api_status.parts_told(one) == api_status.parts_told(other)
 
 
 def _moved(before: str | None, after: str | None, now: float) -> bool:

@@ -171,6 +171,10 @@ class Storage:
     capacity_bytes: int | None = None
 
 
+CLUSTERSET_DOMAIN = "svc.clusterset.local"
+"""Where the Multi-Cluster Services API (KEP-1645) gives exported Services their names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """A member. `accepts` is None where every namespace is accepted (the local cluster)."""
@@ -186,6 +190,8 @@ class Cluster:
     """`namespace/name` of those that templates may name; None: any (the local cluster)."""
     storage: Storage = Storage()
     serves_pod_groups: bool = False
+    service_domain: str = ""
+    """Domain under which pods of other clusters find its Services (`<service>.<namespace>.<domain>`); empty: none."""
 
     @property
     def takes_new_work(self) -> bool:

@@ -165,6 +165,10 @@ class Placed:
     parts: tuple[PlacedPart, ...] = ()
     """Of a job over several sites all of them, in the order of their ranks; `cluster` to `nodes` are the first's."""
 
+    @property
+    def pools(self) -> tuple[str, ...]:
+        return tuple(part.pool for part in self.parts) or (self.pool,)
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:

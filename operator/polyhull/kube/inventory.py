@@ -16,6 +16,7 @@ from polyhull.kube.resources import (
     POD_GROUPS_V1ALPHA2,
     POD_GROUPS_V1BETA1,
     PODS,
+    SERVICE_EXPORTS,
     SERVICES,
     Manifest,
     Resource,
@@ -88,3 +89,11 @@ async def served_pod_groups(client: ClusterClient) -> Resource | None:
     """
     served = await client.discover(POD_GROUPS_V1BETA1.group)
     return next((wanted for wanted in (POD_GROUPS_V1BETA1, POD_GROUPS_V1ALPHA2) if wanted in served), None)
+
+
+async def served_service_exports(client: ClusterClient) -> bool:
+    """Whether the server serves the Multi-Cluster Services API (KEP-1645) in the version that all implementations do.
+
+    Raises Refused, Unreachable.
+    """
+    return SERVICE_EXPORTS in await client.discover(SERVICE_EXPORTS.group)

@@ -21,7 +21,7 @@ from polyhull.domain.errors import InvalidInput, PolyhullError, Refused, Unreach
 from polyhull.kube import kubeconfig
 from polyhull.kube.cache import Cache
 from polyhull.kube.client import ClusterClient
-from polyhull.kube.inventory import SELECTIONS, served_pod_groups
+from polyhull.kube.inventory import SELECTIONS, served_pod_groups, served_service_exports
 from polyhull.kube.reflector import Backoff, OnChange, Selection
 from polyhull.kube.resources import Ref, Resource
 from polyhull.kube.transport import Object
@@ -78,6 +78,7 @@ class Member:
         self.cache: Cache | None = None
         self.version = ""
         self.pod_groups: Resource | None = None
+        self.service_exports = False
         """The PodGroup resource it serves, if any."""
         self.contact: float | None = None
         """Monotonic time of the last answer to a probe."""
@@ -322,6 +323,7 @@ class _Keeper:
         now = self._registry._monotonic()
         if self._discovered_at is None or now - self._discovered_at >= self._registry._tempo.discovery:
             self.member.pod_groups = await served_pod_groups(client)
+            self.member.service_exports = await served_service_exports(client)
             self._discovered_at = now
 
 

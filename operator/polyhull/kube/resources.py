@@ -102,6 +102,7 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
 )
 POD_GROUPS_V1BETA1 = Resource("scheduling.k8s.io", "v1beta1", "podgroups", "PodGroup")
 POD_GROUPS_V1ALPHA2 = Resource("scheduling.k8s.io", "v1alpha2", "podgroups", "PodGroup")
+SERVICE_EXPORTS = Resource("multicluster.x-k8s.io", "v1alpha1", "serviceexports", "ServiceExport")
 
 TRAINING_JOBS = Resource(GROUP, VERSION, "trainingjobs", "TrainingJob")
 INFERENCE_JOBS = Resource(GROUP, VERSION, "inferencejobs", "InferenceJob")
@@ -147,6 +148,7 @@ KNOWN: tuple[Resource, ...] = (
     CUSTOM_RESOURCE_DEFINITIONS,
     POD_GROUPS_V1BETA1,
     POD_GROUPS_V1ALPHA2,
+    SERVICE_EXPORTS,
     *OUR_KINDS,
 )
 

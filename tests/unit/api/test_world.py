@@ -311,6 +311,19 @@ def test_observations_of_members_are_taken_over() -> None:
     assert (edge.connected, edge.accepts, edge.serves_pod_groups) == (False, frozenset({"team-a"}), True)
 
 
+def test_services_are_found_from_elsewhere_by_a_declared_domain_or_the_multi_cluster_api() -> None:
+    spec = {"siteRef": {"name": "edge"}, "kubeconfigSecretRef": {"name": "s"}}
+    members = [
+        thing("MemberCluster", "plain", spec),
+        thing("MemberCluster", "told", spec | {"serviceDomain": "svc.example"}),
+    ]
+    for served, expected in ((True, "svc.clusterset.local"), (False, "")):
+        seen = {name: Observed(serves_service_exports=served) for name in ("plain", "told")}
+        world = world_of([*fleet(), *members], observed=seen)
+        found = {cluster.name: cluster.service_domain for cluster in world.clusters}
+        assert (found["plain"], found["told"]) == (expected, "svc.example")
+
+
 def test_a_malformed_object_stops_nobody() -> None:
     broken: list[Raw] = [
         {"apiVersion": API, "kind": "TrainingJob", "metadata": {"name": "a"}},

@@ -132,3 +132,18 @@ def test_the_newest_gang_api_served_is_used() -> None:
             assert await inventory.served_pod_groups(client) == POD_GROUPS_V1BETA1
 
     run(work())
+
+
+def test_exported_services_are_known_by_the_api_that_is_served() -> None:
+    async def work() -> None:
+        async with SmallApi().serve() as api, api.client() as client:
+            group = "/apis/multicluster.x-k8s.io"
+            api.missing.add(group)
+            assert not await inventory.served_service_exports(client)
+            api.missing.clear()
+            await api.put(group, versions=[{"version": "v1alpha1"}])
+            entry = {"name": "serviceexports", "kind": "ServiceExport", "namespaced": True}
+            await api.put(f"{group}/v1alpha1", resources=[entry])
+            assert await inventory.served_service_exports(client)
+
+    run(work())

@@ -20,6 +20,11 @@ from polyhull.api.v1alpha1.common import (
 LinkName = Annotated[str, Field(min_length=1, max_length=80)]
 """A Link's name, or `<name>.reverse`."""
 Store = Annotated[str, Field(min_length=1, max_length=80)]
+Names = Annotated[str, Field(min_length=1, max_length=600)]
+"""Of pools or options; those of a job over several sites joined by +."""
+ShortNames = Annotated[str, Field(min_length=1, max_length=128)]
+PoolNames = Annotated[str, Field(min_length=3, max_length=380)]
+"""The same, cut where they are too long: for people."""
 EvidenceName = Literal["Measured", "Learnt", "Datasheet", "Estimated", "Assumed"]
 
 
@@ -52,11 +57,10 @@ class PartStatus(Model):
     stage_layers: Annotated[list[Count], Field(max_length=4096)] | None = None
     """Pipeline: layers of each stage here; with S stages the part's n-th node holds stage n mod S of copy n div S."""
     nodes: Annotated[list[NodeShare], Field(max_length=256)] | None = None
-    data: Annotated[list[DataSource], Field(max_length=16)] | None = None
 
 
 class AssignmentStatus(Model):
-    """The column the job got, and its place in the plan's queue. Of a job over several sites cluster to data are
+    """The column the job got, and its place in the plan's queue. Of a job over several sites cluster to nodes are
     those of its first part."""
 
     cluster: Name
@@ -101,9 +105,9 @@ class TransferStatus(Model):
 class AlternativeStatus(Model):
     """Another way, and how much later the job would finish there."""
 
-    cluster: Name
-    pool: PoolName
-    option: Name
+    cluster: ShortNames
+    pool: PoolNames
+    option: ShortNames
     later_seconds: Seconds
 
 
@@ -122,6 +126,8 @@ class ExplanationStatus(Model):
     transfer_seconds: Seconds = 0
     startup_seconds: Seconds = 0
     compute_seconds: Seconds = 0
+    exchange_seconds: Seconds | None = None
+    """What the parts of a job over several sites wait for each other's activations or gradients."""
     alternatives: Annotated[list[AlternativeStatus], Field(max_length=3)] | None = None
     helps: Annotated[list[HelpStatus], Field(max_length=3)] | None = None
     """What is known to help, the most helpful first; looked for while nothing else is to be decided."""
@@ -155,9 +161,9 @@ class PromiseStatus(Model):
     fixed."""
     moved_time: Instant | None = None
     """When the plan last changed its place while it waited."""
-    left_pool: PoolName | None = None
+    left_pool: Names | None = None
     """Where it was moved away from then; it does not go back there."""
-    left_option: Name | None = None
+    left_option: Names | None = None
 
 
 class JobStatus(Status):

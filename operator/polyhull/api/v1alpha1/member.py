@@ -92,6 +92,10 @@ class MemberClusterSpec(Model):
     drain: bool = False
     """No new work; what runs there ends there."""
     storage: StorageSpec | None = None
+    service_domain: ObjectName | None = None
+    """Domain under which pods of other clusters find Services of this one: `<service>.<namespace>.<serviceDomain>`.
+    Unset: svc.clusterset.local where the cluster serves ServiceExports (the Multi-Cluster Services API), else none.
+    Jobs over several sites need it."""
 
     @model_validator(mode="after")
     def _one(self) -> "MemberClusterSpec":
@@ -119,6 +123,7 @@ class MemberClusterStatus(Status):
     pools: Count | None = None
     nodes: Count | None = None
     serves_pod_groups: bool | None = None
+    serves_service_exports: bool | None = None
     tombstones: Annotated[list[Tombstone], Field(max_length=1000)] | None = None
 
 
