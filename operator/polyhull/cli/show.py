@@ -43,6 +43,11 @@ def decision(value: Decision, *, wide: bool = False) -> Iterator[RenderableType]
         yield services(value.services)
     if value.transfers:
         yield transfers(value.transfers)
+    for gone in value.evictions:
+        freed = f"{format_bytes(gone.freed_bytes)} in {gone.store}"
+        yield Text(
+            f"evicted     {gone.data_set.namespace}/{gone.data_set.name}: nobody reads it, it makes room of {freed}"
+        )
     priced = [price for price in (*value.pool_prices, *value.link_prices) if price.makespan_seconds_per_unit < 0]
     if priced:
         yield prices(value)

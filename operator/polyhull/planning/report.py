@@ -33,6 +33,10 @@ def document(decision: Decision) -> Document:
         "assignments": [_assignment(assignment) for assignment in decision.assignments],
         "services": [_service(plan) for plan in decision.services],
         "transfers": [_transfer(transfer) for transfer in decision.transfers],
+        "evictions": [
+            {"dataSet": _key(one.data_set), "store": one.store, "freedBytes": one.freed_bytes}
+            for one in decision.evictions
+        ],
         "unplaced": [_unplaced(unplaced) for unplaced in decision.unplaced],
         "prices": {
             "pools": [_price(price, "device") for price in decision.pool_prices],

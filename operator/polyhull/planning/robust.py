@@ -1,6 +1,7 @@
 """Durations are estimates: the same 32 scenarios for every plan, p50 and p90, and the order that bears them best.
 
-A rate that was measured is off by about 5 %, one that was learnt by 10 %, one from a data sheet by 40 % (log-normal).
+A rate that was measured is off by about 5 %, one from a data sheet by 40 %, one that was learnt by what its runs told
+(log-normal).
 Each job has its own 32 factors, the quantiles of its distribution in a shuffled order that only its content and the
 seed decide. In a scenario the order stays: a job takes the devices that the plan gave it when those before it are
 through with them, and its data when that was planned to be there.
@@ -53,8 +54,14 @@ class Spread:
         return last
 
 
-def sigma(evidence: Evidence) -> float:
-    return SIGMA.get(evidence, DATA_SHEET_SIGMA)
+def sigma(job: TrainingJob, column: Column) -> float:
+    """By the column's evidence; a learnt rate knows how much its own runs differed."""
+    if column.evidence is Evidence.LEARNT:
+        option = next((one for one in job.options if one.name == column.option), None)
+        learnt = {one.site: one.spread for one in option.learnt} if option is not None else {}
+        if (own := learnt.get(column.site, learnt.get(""))) is not None:
+            return own
+    return SIGMA.get(column.evidence, DATA_SHEET_SIGMA)
 
 
 def median(values: Floats) -> float:
@@ -162,7 +169,7 @@ def _orders(instance: Instance, best: Schedule) -> list[tuple[int, ...]]:
 
 def _doubt(instance: Instance, j: int, slot: Slot) -> float:
     column = instance.choices[j][slot.choice].column
-    return sigma(column.evidence) * column.compute_seconds
+    return sigma(instance.jobs[j], column) * column.compute_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +190,7 @@ def _factors(instance: Instance, schedule: Schedule) -> _Factors:
         for k in range(SCENARIOS - 1, 0, -1):
             other = dice.below(k + 1)
             quantiles[k], quantiles[other] = quantiles[other], quantiles[k]
-        width = sigma(column.evidence)
+        width = sigma(job, column)
         return np.array([exp(width * z) for z in quantiles])
 
     jobs = [

@@ -1,15 +1,19 @@
 """Copies that make room: only idle ones, only as many as needed, the least valuable first, and checked."""
 
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from polyhull.cli import show
 from polyhull.domain.decision import Decision, Eviction
 from polyhull.domain.fleet import Cluster, Storage, StorageKind
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Copy, DataSet
 from polyhull.planning.decide import decide
 from polyhull.planning.evict import idle_copies
+from polyhull.planning.report import document
 from polyhull.planning.validate import validate
 from tests.builders import cluster, data_set, fleet, job, key, link, option, pool, service, snapshot, variant
 
@@ -61,6 +65,16 @@ def test_no_more_goes_than_must() -> None:
     """The small one is considered first (its way back is faster), and is not needed beside the large one."""
     held = (copied("a-small", 1, "edge", "far"), copied("large", 8, "edge"))
     assert gone(decide(world(*held))) == ["large"]
+
+
+def test_the_document_and_the_table_name_what_goes() -> None:
+    decision = decide(world(copied("old", 7, "edge")))
+    assert document(decision)["evictions"] == [
+        {"dataSet": {"kind": "DataSet", "namespace": "team", "name": "old"}, "store": STORE, "freedBytes": 7 * GB}
+    ]
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(*show.decision(decision))
+    assert f"evicted     team/old: nobody reads it, it makes room of 7 GB in {STORE}" in console.export_text()
 
 
 def test_a_copy_without_another_home_stays() -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key, Placed
+from polyhull.domain.workloads import Key, Learnt, Placed
 from polyhull.optimize.columns import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import reserve
-from polyhull.planning.robust import SCENARIOS, median, ninetieth, risk, sigma, spread, steadiest
+from polyhull.planning.robust import SCENARIOS, median, ninetieth, risk, spread, steadiest
 from polyhull.planning.simulate import run
 from polyhull.planning.start import first_schedules
 from tests.builders import NOW, fleet, job, option, pool, random_snapshot, snapshot
@@ -34,11 +34,20 @@ def rated(name: str, seconds: float, evidence: Evidence = Evidence.MEASURED, **c
 
 def test_one_job_spreads_as_its_evidence_says() -> None:
     for evidence, width in ((Evidence.MEASURED, 0.05), (Evidence.LEARNT, 0.1), (Evidence.DATASHEET, 0.4)):
-        assert sigma(evidence) == width
         instance = instance_of(snapshot(fleet([pool("a", "v100", 1)]), [rated("j", 1000.0, evidence)]))
         ends = spread(instance, run(instance, [0])).ends[0]
         assert len(ends) == SCENARIOS
         assert median(ends) == pytest.approx(1000.0, rel=0.01)
+        assert ninetieth(ends) == pytest.approx(1000.0 * exp(width * NormalDist().inv_cdf(0.9)), rel=0.03)
+
+
+def test_a_learnt_rate_spreads_as_its_own_runs_did() -> None:
+    """More at a site that was seen to be unsteady."""
+    rates = (Learnt("", 1.0, 0.2, 9), Learnt("b", 1.0, 0.3, 4))
+    taught = replace(option("v100", 1.0), rate_evidence=Evidence.ESTIMATED, learnt=rates)
+    for at, width in (("a", 0.2), ("b", 0.3)):
+        instance = instance_of(snapshot(fleet([pool(at, "v100", 1)]), [job("j", [taught], 1000.0)]))
+        ends = spread(instance, run(instance, [0])).ends[0]
         assert ninetieth(ends) == pytest.approx(1000.0 * exp(width * NormalDist().inv_cdf(0.9)), rel=0.03)
 
 
