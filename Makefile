@@ -73,7 +73,7 @@ image-test: setup ## Start that image against a proving ground: its user, a read
 bench: setup ## Every figure as a JSON line (DATA=folder with the real data)
 	@$(BIN)/python -m benchmarks all --data $(DATA)
 
-fuzz: setup ## The properties on ten thousand instances
+fuzz: setup ## The properties on ten thousand instances, ten thousand fast answers beside their definition
 	@POLYHULL_EXAMPLES=10000 $(BIN)/pytest -q tests/properties --timeout=7200
 
 lock: ## Lock the dependencies anew, with hashes and without index addresses

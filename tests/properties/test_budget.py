@@ -12,9 +12,6 @@ from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.data import model_data
-from polyhull.optimize.definition import largest_share
-from polyhull.optimize.highs import solve
-from polyhull.optimize.programme import programme
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import data_set, fleet, job, link, option, pool, snapshot
@@ -79,17 +76,6 @@ def test_more_money_never_raises_the_bound(seed: int, times: float) -> None:
     poor, rich = (replace(case, policy=replace(case.policy, cost_budget=enough * by)) for by in (1.0, times))
     low, high = (lower_bound(model_data(one, columns)).seconds for one in (poor, rich))
     assert high <= low * 1.002, "bisection stops at 0.1 %"
-
-
-@PROFILE
-@given(SEEDS, st.booleans())
-def test_rows_and_definition_agree(seed: int, rates: bool) -> None:
-    case = limited(seed, budget=12.0)
-    data = model_data(case, build_columns(case))
-    seconds = 900.0 + seed % 3000
-    found = solve(programme(data, seconds, strengthened=not rates, light=not rates))
-    assert found.optimal
-    assert found.share == pytest.approx(largest_share(data, seconds, rates), rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))

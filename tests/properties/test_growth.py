@@ -9,12 +9,6 @@ from hypothesis import strategies as st
 
 from polyhull.domain.fleet import Growth
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
-from polyhull.optimize.columns import build_columns
-from polyhull.optimize.data import model_data
-from polyhull.optimize.definition import largest_share
-from polyhull.optimize.highs import solve
-from polyhull.optimize.programme import programme
-from polyhull.optimize.services import Serving
 from polyhull.planning.decide import decide
 from tests.builders import fleet, growth, job, option, pool, room, service, snapshot, variant
 from tests.properties.amount import examples
@@ -52,21 +46,6 @@ def test_services_on_growth_nodes_are_checked_and_no_bound_is_above_the_plan(see
 def test_nor_is_the_proof(seed: int) -> None:
     plan = decide(growing(seed), prove)
     assert plan.violations == ()
-
-
-@PROFILE
-@given(SEEDS, st.booleans())
-def test_rows_and_definition_agree(seed: int, rates: bool) -> None:
-    case = growing(seed)
-    columns = build_columns(case)
-    data = model_data(case, columns, Serving(case, columns).model())
-    seconds = 70.0 + seed % 90
-    found = solve(programme(data, seconds, strengthened=not rates, light=not rates))
-    expected = largest_share(data, seconds, rates)
-    if found.optimal:
-        assert found.share == pytest.approx(expected, rel=1e-6, abs=1e-6)
-    else:
-        assert expected != expected, "both say that the service alone is too much"
 
 
 def test_a_service_without_a_node_is_served_once_growth_is_there_and_its_price_counts() -> None:

@@ -14,9 +14,6 @@ from polyhull.domain.workloads import Placed
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.columns import Column, build_columns
 from polyhull.optimize.data import model_data
-from polyhull.optimize.definition import largest_share
-from polyhull.optimize.highs import solve
-from polyhull.optimize.programme import programme
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import NOW, WATTS, fleet, job, option, pool, service, snapshot, variant
@@ -142,17 +139,6 @@ def test_more_watts_never_raise_the_bound(seed: int) -> None:
         lower_bound(model_data(one, build_columns(one))).seconds for one in (case, replace(case, fleet=more))
     )
     assert high <= low * 1.002, "bisection stops at 0.1 %"
-
-
-@PROFILE
-@given(SEEDS, st.booleans())
-def test_rows_and_definition_agree(seed: int, rates: bool) -> None:
-    case = capped(seed, 5, running=seed % 2 == 0)
-    data = model_data(case, build_columns(case))
-    seconds = 60.0 + seed % 90
-    found = solve(programme(data, seconds, strengthened=not rates, light=not rates))
-    assert found.optimal
-    assert found.share == pytest.approx(largest_share(data, seconds, rates), rel=1e-6, abs=1e-6)
 
 
 def test_two_jobs_that_cannot_draw_together_wait_for_each_other_and_the_bound_knows() -> None:

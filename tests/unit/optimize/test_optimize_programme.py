@@ -58,7 +58,7 @@ def arrays(snapshot: Snapshot) -> ModelData:
     return model_data(snapshot, columns, serving.model(served))
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(5))
 @pytest.mark.parametrize("rates", [False, True])
 def test_the_sparse_programme_agrees_with_its_definition(block: int, rates: bool) -> None:
     from polyhull.optimize.definition import largest_share
