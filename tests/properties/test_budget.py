@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyhull.domain.fleet import Power
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.data import model_data
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
-from tests.builders import data_set, fleet, job, link, option, pool, snapshot
+from tests.builders import data_set, fleet, job, link, option, pool, site, snapshot
 from tests.properties.amount import examples
 
 PROFILE = examples(10, 0.1)
@@ -106,6 +107,50 @@ def test_bound_below_everything_tried(seed: int) -> None:
     else:
         assert plan.unplaced == () and plan.violations == ()
         assert plan.lower_bound_seconds <= best * (1 + 1e-9) <= plan.makespan_seconds * (1 + 1e-8)
+
+
+def clean_and_dirty(seed: int, carbon: float | None, energy: float | None, money: float | None) -> Snapshot:
+    """Fast devices where power is dirty and dear, slow ones where it is clean."""
+    base = limited(seed)
+    sites = tuple(
+        replace(site(name), power=Power(None, pue, grams))
+        for name, pue, grams in (("a", 1.2, 700.0), ("b", 1.1, 50.0))
+    )
+    watts = {"v100": 300.0, "k80": 150.0}
+    kinds = tuple(replace(one, peak_watts=watts.get(one.name)) for one in base.fleet.accelerators)
+    policy = replace(base.policy, cost_budget=money, carbon_budget_grams=carbon, energy_budget_kilowatt_hours=energy)
+    return replace(base, fleet=replace(base.fleet, sites=sites, accelerators=kinds), policy=policy)
+
+
+@PROFILE
+@given(SEEDS, st.floats(1.0, 600.0), st.floats(0.05, 3.0), st.sampled_from([None, 8.0]))
+def test_carbon_and_energy_are_held_together_with_money(seed: int, grams: float, hours: float, money: float) -> None:
+    case = clean_and_dirty(seed, grams, hours, money)
+    plan = decide(case)
+    assert plan.violations == ()
+    assert (plan.footprint.carbon_grams or 0.0) <= grams * (1 + 1e-6) + 1e-6
+    assert (plan.footprint.energy_joules or 0.0) / 3.6e6 <= hours * (1 + 1e-6) + 1e-6
+    assert {one.reason for one in plan.unplaced} <= {"Budget"}
+    assert plan.lower_bound_seconds <= plan.makespan_seconds * (1 + 1e-9)
+    free = replace(decide(clean_and_dirty(seed, None, None, None)), lower_bound_seconds=0.0)
+    told = "; ".join(validate(clean_and_dirty(seed, grams, hours, None), free))
+    assert (" g; the budget" in told) == ((free.footprint.carbon_grams or 0.0) > grams * (1 + 1e-6) + 1e-6)
+    assert ("kWh; the budget" in told) == ((free.footprint.energy_joules or 0.0) / 3.6e6 > hours * (1 + 1e-6) + 1e-6)
+
+
+def test_carbon_by_hand() -> None:
+    """An hour on 4 V100s draws at the meter 4 x (45 + 0.72 x 255) x 1.2 W, 1.097 kWh or 767.9 g of dirty power; three
+    hours of one K80 0.377 kWh or 18.85 g: 800 g pay for one fast job and one slow, for no second fast one."""
+    case = clean_and_dirty(0, 800.0, None, None)
+    work = tuple(job(f"job{i}", [option("v100", 3.0, devices=4), option("k80", 1.0)], 10_797.0) for i in range(2))
+    startless = replace(case.policy, startup_seconds=0.0)
+    plan = decide(replace(case, jobs=work, policy=startless))
+    assert sorted(one.pool for one in plan.assignments) == ["a/v100", "b/k80"]
+    assert plan.footprint.carbon_grams == pytest.approx(767.9 + 18.85, rel=1e-4)
+    poor = decide(replace(case, jobs=work, policy=replace(startless, carbon_budget_grams=25.0)))
+    assert [one.pool for one in poor.assignments] == ["b/k80"]
+    (left,) = poor.unplaced
+    assert left.reason == "Budget" and "emits 18.85" in left.message and "carbonBudgetGrams" in left.message
 
 
 def test_by_hand() -> None:

@@ -37,6 +37,12 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
         assert placed[name].pool == wanted["pool"], name
         if "startSeconds" in wanted:
             assert placed[name].start_seconds == pytest.approx(wanted["startSeconds"], abs=1e-6), name
+        if "option" in wanted:
+            assert placed[name].option == wanted["option"], name
+        if "failureShare" in wanted:
+            why = placed[name].explanation
+            spent = why.compute_seconds + why.failure_seconds
+            assert why.failure_seconds / spent == pytest.approx(wanted["failureShare"], abs=5e-4), name
     refused = {f"{u.job.namespace}/{u.job.name}": u.reason for u in plan.unplaced}
     assert refused == expect.get("unplaced", {})
     assert [t.data_set.name for t in plan.transfers] == expect.get("transfers", [])

@@ -184,6 +184,7 @@ def accelerator(
             memory_bytes_per_second=float(found.whole("spec.memoryBandwidth", spec.memory_bandwidth)),
             idle_watts=idle,
             peak_watts=peak,
+            mean_hours_between_failures=found.maybe_decimal(spec.mean_hours_between_failures),
             evidence=Evidence(spec.evidence),
             tolerations=tuple(
                 Toleration(entry.key, entry.operator, entry.value or "", entry.effect or "")
@@ -227,6 +228,8 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             startup_seconds=plain.startup_seconds if spec.startup_seconds is None else float(spec.startup_seconds),
             overlap_chunks=plain.overlap_chunks if spec.overlap_chunks is None else spec.overlap_chunks,
             cost_budget=found.maybe_decimal(spec.cost_budget),
+            energy_budget_kilowatt_hours=found.maybe_decimal(spec.energy_budget_kilowatt_hours),
+            carbon_budget_grams=found.maybe_decimal(spec.carbon_budget_grams),
             minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
             move_budget=calm.move_budget,
             cool_down_seconds=plain.cool_down_seconds if cool_down is None else float(cool_down),
@@ -276,6 +279,8 @@ _FLEET_FIELDS = (
     "bandwidthMargin",
     "startupSeconds",
     "costBudget",
+    "energyBudgetKilowattHours",
+    "carbonBudgetGrams",
 )
 _SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicySpec.model_fields.items()}
 
@@ -325,6 +330,7 @@ def _storage(spec: member.StorageSpec | None, found: Findings) -> Storage:
             StorageKind.VOLUME,
             storage_class_name=spec.volume.storage_class_name or "",
             capacity_bytes=None if capacity is None else found.whole("spec.storage.volume.capacity", capacity),
+            bytes_per_second=_saving("spec.storage.volume.bandwidth", spec.volume.bandwidth, found),
         )
     assert spec.bucket is not None
     capacity = spec.bucket.capacity
@@ -333,7 +339,15 @@ def _storage(spec: member.StorageSpec | None, found: Findings) -> Storage:
         url=spec.bucket.url,
         secret_name=spec.bucket.secret_name or "",
         capacity_bytes=None if capacity is None else found.whole("spec.storage.bucket.capacity", capacity),
+        bytes_per_second=_saving("spec.storage.bucket.bandwidth", spec.bucket.bandwidth, found),
     )
+
+
+def _saving(field: str, bandwidth: int | str | None, found: Findings) -> float | None:
+    bits = None if bandwidth is None else found.whole(field, bandwidth)
+    if bits == 0:
+        found.invalid(field, "is zero", "write bits per second, such as 10G, or leave it out")
+    return bits / 8.0 if bits else None
 
 
 def _shape(spec: compute.ComputePoolSpec, found: Findings) -> Resources | None:

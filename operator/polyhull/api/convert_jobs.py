@@ -13,7 +13,7 @@ from polyhull.api.v1alpha1.common import LabelSelector, Object
 from polyhull.api.v1alpha1.dataset import DataSet as DataSetObject
 from polyhull.api.v1alpha1.inference import InferenceJob, InferenceJobSpec, VariantSpec
 from polyhull.api.v1alpha1.template import PodTemplate
-from polyhull.api.v1alpha1.training import MANAGED_BY, DataEntry, OptionSpec, Placement, Work
+from polyhull.api.v1alpha1.training import MANAGED_BY, DataEntry, OptionSpec, Placement, TrainingJobSpec, Work
 from polyhull.api.v1alpha1.training import TrainingJob as TrainingJobObject
 from polyhull.domain.fleet import AcceleratorType, Evidence
 from polyhull.domain.labels import Requirement, Selector, labels_of
@@ -21,6 +21,7 @@ from polyhull.domain.roofline import UnitWork
 from polyhull.domain.workloads import (
     Access,
     ActiveTransfer,
+    Checkpoint,
     DataInput,
     DataSet,
     Demand,
@@ -179,6 +180,7 @@ def _finite(
         placed=read_placed(job.status),
         promise=read_promise(job.status),
         exclusions=read_exclusions(job.status),
+        checkpoint=_checkpoint(spec, found),
     )
 
 
@@ -295,9 +297,20 @@ def _refuse_not_built(spec: Any, found: Findings) -> None:
     if getattr(spec, "output", None) is not None:
         remedy = "let the container write to a volume of its own (template.volumes) or a bucket, and leave it out"
         found.refuse("spec.output", f"outputs are not handled yet; {remedy}")
-    if getattr(spec, "checkpoint", None) is not None:
+    checkpoint = getattr(spec, "checkpoint", None)
+    if checkpoint is not None and checkpoint.mount_path is not None:
         remedy = "let the container save to a volume of its own (template.volumes), and leave it out"
-        found.refuse("spec.checkpoint", f"checkpoints are not handled yet; {remedy}")
+        found.refuse("spec.checkpoint.mountPath", f"nothing is mounted there yet; {remedy}")
+
+
+def _checkpoint(spec: TrainingJobSpec | InferenceJobSpec, found: Findings) -> Checkpoint | None:
+    told = spec.checkpoint if isinstance(spec, TrainingJobSpec) else None
+    if told is None:
+        return None
+    size = found.whole("spec.checkpoint.size", told.size)
+    if size == 0:
+        found.invalid("spec.checkpoint.size", "is zero", "write the size of one checkpoint, such as 300Mi")
+    return Checkpoint(size, None if told.interval_seconds is None else float(told.interval_seconds))
 
 
 def _refuse_differing_models(variants: Sequence[VariantSpec], found: Findings) -> None:

@@ -84,9 +84,16 @@ def observation(raw: Raw) -> Observation | None:
             work_quantity=float(parse_decimal(str(part(spec, "work").get("quantity") or spec.get("requests")))),
             started_at=parse_instant(str(since)),
             ended_at=parse_instant(str(ended)) if ended else None,
+            useful=_useful(part(status, "explanation")),
         )
     except ValueError:
         return None
+
+
+def _useful(why: Raw) -> float:
+    """What the plan expected checkpoints and failures to leave; 1 where they count for nothing."""
+    work, lost = float(why.get("computeSeconds") or 0), float(why.get("failureSeconds") or 0)
+    return work / (work + lost) if work > 0.0 else 1.0
 
 
 def shipments(raw: Raw) -> tuple[Shipment, ...]:

@@ -110,6 +110,8 @@ def explanation_status(explanation: Explanation) -> dict[str, Any]:
     }
     if explanation.exchange_seconds > 0.0:
         out["exchangeSeconds"] = _whole(explanation.exchange_seconds)
+    if explanation.failure_seconds > 0.0:
+        out["failureSeconds"] = _whole(explanation.failure_seconds)
     while len(_json(out)) > EXPLANATION_BYTES:
         out["binds"] = out["binds"][: len(out["binds"]) * 3 // 4]
     alternatives = [

@@ -81,10 +81,17 @@ def _part(told: dict[str, Any]) -> str:
 
 def _split(why: dict[str, Any]) -> Table:
     table = _table("Its seconds")
-    fields = ("queueSeconds", "transferSeconds", "startupSeconds", "computeSeconds")
-    for name in ("queue", "transfer", "start-up", "compute"):
+    fields = {
+        "queue": "queueSeconds",
+        "transfer": "transferSeconds",
+        "start-up": "startupSeconds",
+        "compute": "computeSeconds",
+    }
+    if "failureSeconds" in why:
+        fields["failure overhead"] = "failureSeconds"
+    for name in fields:
         table.add_column(name, justify="right")
-    table.add_row(*(format_seconds(float(why.get(name, 0))) for name in fields))
+    table.add_row(*(format_seconds(float(why.get(name, 0))) for name in fields.values()))
     return table
 
 

@@ -287,10 +287,17 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
         head.append(f"  its rate is {reason.evidence.value}, not measured\n", style="yellow")
     yield head
     split = Table(title="Its seconds", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("queue", "transfer", "start-up", "compute"):
+    seconds = {
+        "queue": reason.queue_seconds,
+        "transfer": reason.transfer_seconds,
+        "start-up": reason.startup_seconds,
+        "compute": reason.compute_seconds,
+    }
+    if reason.failure_seconds > 0.0:
+        seconds["failure overhead"] = reason.failure_seconds
+    for name in seconds:
         split.add_column(name, justify="right")
-    seconds = (reason.queue_seconds, reason.transfer_seconds, reason.startup_seconds, reason.compute_seconds)
-    split.add_row(*(format_seconds(value) for value in seconds))
+    split.add_row(*(format_seconds(value) for value in seconds.values()))
     yield split
     if moves:
         yield transfers(moves)

@@ -142,6 +142,8 @@ class Explanation:
     binding: Binding = Binding()
     helps: tuple[Help, ...] = ()
     """The most helpful first; empty where none was tried or none helps."""
+    failure_seconds: float = 0.0
+    """Of a job with checkpoints: expected to be lost to saving checkpoints, and to work done again after failures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class AcceleratorType:
     evidence: Evidence = Evidence.DATASHEET
     tolerations: tuple["Toleration", ...] = ()
     matchers: tuple[tuple[Requirement, ...], ...] = ()
+    mean_hours_between_failures: float | None = None
+    """Of what takes one device out: itself, or its share of node, network and software; None: nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class Storage:
     url: str = ""
     secret_name: str = ""
     capacity_bytes: int | None = None
+    bytes_per_second: float | None = None
+    """At which one job saves to it and reads back; None: nobody said."""
 
 
 CLUSTERSET_DOMAIN = "svc.clusterset.local"

@@ -57,6 +57,10 @@ class Policy:
     """Equal parts of a streamed data set that does not name its own."""
     cost_budget: float | None = None
     """The most that unfinished jobs may cost from now on, devices and bytes; None: no limit."""
+    energy_budget_kilowatt_hours: float | None = None
+    """The most that their devices may draw from now on, at the meter."""
+    carbon_budget_grams: float | None = None
+    """The most that they may emit from now on."""
     split_transfers: bool = False
     """A copy may come in parts from several sources and over several paths at once."""
     minimum_gain: float = 0.07

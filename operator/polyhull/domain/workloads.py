@@ -50,6 +50,8 @@ class Observation:
     work_quantity: float
     started_at: float
     ended_at: float | None
+    useful: float = 1.0
+    """Share of that time that checkpoints and failures were expected to leave for work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,14 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How a job saves its state: the size of one checkpoint, and seconds from one to the next (None: the best)."""
+
+    size_bytes: int
+    interval_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingJob:
     """A finite job: training, or batch inference converted to the same shape (`key.kind` tells)."""
 
@@ -223,6 +233,8 @@ class TrainingJob:
     exclusions: tuple[Exclusion, ...] = ()
     span: Span | None = None
     """None: it runs at one site."""
+    checkpoint: Checkpoint | None = None
+    """None: a failure is not planned for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,14 @@ from polyhull.optimize.admission import (
     remaining_seconds,
     usable_rate,
 )
-from polyhull.optimize.failures import Recovery
+from polyhull.optimize.failures import (
+    LEAST_USEFUL,
+    Recovery,
+    device_mean_seconds,
+    failure_rate,
+    recovery,
+    useful_share,
+)
 from polyhull.optimize.paths import Allowed, Network
 from polyhull.optimize.spans import (
     MOST_COLUMNS,
@@ -129,6 +136,7 @@ class Column:
     pod: Resources
     startup_seconds: float
     compute_seconds: float
+    """What failures are expected to take included: t / phi."""
     transfer_seconds: float
     head_seconds: float
     needs: tuple[Need, ...]
@@ -148,6 +156,7 @@ class Column:
     exchange_seconds: float = 0.0
     """The part of `compute_seconds` that its parts wait for each other's activations or gradients."""
     failure_seconds: float = 0.0
+    """The part of `compute_seconds` that saves checkpoints, restarts, or is done again."""
 
     @property
     def devices(self) -> int:
@@ -327,7 +336,12 @@ class _Builder:
         self._want(answer.needs)
         kind = self.kinds.get(option.accelerator)
         startup = self.admission.startup_seconds
-        compute *= max(1.0, pool.slowdown)
+        useful = self._useful(job, option, pool.accelerator, pool.cluster)
+        if useful < LEAST_USEFUL:
+            self._refuse(job.key, option.name, pool.name, _mostly_lost(option, pool, useful))
+            return
+        work = compute * max(1.0, pool.slowdown)
+        compute = work / useful
         devices = option.replicas * option.devices_per_replica
         head = 0.0
         if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
@@ -360,8 +374,18 @@ class _Builder:
                 energy_joules=self.tariffs.joules(pool.name, devices, held - compute, compute),
                 carbon_grams=self.tariffs.grams(pool.name, devices, held - compute, compute),
                 streams=streams,
+                failure_seconds=compute - work,
             )
         )
+
+    def _useful(self, job: TrainingJob, option: Option, accelerator: str, cluster: str) -> float:
+        """phi: the share of its time that a job with checkpoints gets on with its work; 1 for others."""
+        if job.checkpoint is None:
+            return 1.0
+        kind, member = self.kinds.get(accelerator), self.admission.clusters.get(cluster)
+        devices = option.replicas * option.devices_per_replica
+        rate = failure_rate(devices, device_mean_seconds(kind))
+        return useful_share(recovery(job.checkpoint, member, self.admission.startup_seconds), rate)
 
     def _spans(self, job: TrainingJob, span: Span, data: "dict[str, _Inputs | Refusal]") -> None:
         """The best columns over several sites, and why the other combinations are none."""
@@ -371,7 +395,7 @@ class _Builder:
         found: list[tuple[float, Column]] = []
         for chosen in combinations(candidates, span.max_sites):
             answer = self._power_of(chosen) or spanned(
-                span, job.work_quantity, chosen, self.admission.network, allowed, self._recovery(job)
+                span, job.work_quantity, chosen, self.admission.network, allowed, self._recovery(job, chosen)
             )
             if isinstance(answer, Spanned) and not answer.compute_seconds <= LONGEST_SECONDS:
                 answer = Refusal("NoRate", f"it would take {answer.compute_seconds:.3g} s; correct work.quantity")
@@ -420,8 +444,13 @@ class _Builder:
         sites = [self.admission.allowed_sites(data.residency) for data in known]
         return frozenset(self.admission.sites).intersection(*sites)
 
-    def _recovery(self, job: TrainingJob) -> Recovery:
-        return Recovery(0.0, self.admission.startup_seconds)
+    def _recovery(self, job: TrainingJob, chosen: Sequence[tuple[Candidate, int]]) -> Recovery:
+        """Of a gang that saves at several sites: at the slowest of their stores."""
+        startup, members = self.admission.startup_seconds, self.admission.clusters
+        if job.checkpoint is None:
+            return Recovery(0.0, startup)
+        each = [recovery(job.checkpoint, members.get(one.cluster), startup) for one, _ in chosen]
+        return max(each, key=lambda one: one.checkpoint_seconds)
 
     def _spanning(self, job: TrainingJob, found: Spanned, inputs: "Sequence[_Inputs]", fixed: bool = False) -> Column:
         """A column of several parts."""
@@ -572,6 +601,10 @@ class _Builder:
         if not 0.0 < compute <= LONGEST_SECONDS:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
         compute *= max(1.0, pool.slowdown) if pool else 1.0
+        accelerator = pool.accelerator if pool else (option.accelerator if option else "")
+        useful = 1.0 if option is None else self._useful(job, option, accelerator, placed.cluster)
+        useful = max(LEAST_USEFUL, useful)
+        compute /= useful
         streams = paced(self._reads_on(job, cluster), compute)
         compute += streams.overlap_seconds + streams.pacing_seconds
         startup, reading = self.admission.startup_seconds, streams.reading_seconds
@@ -579,7 +612,6 @@ class _Builder:
             elapsed = max(0.0, self.snapshot.taken_at - placed.started_at)
             startup, compute = 0.0, remaining_seconds(compute, elapsed)
             reading = min(compute, max(0.0, reading - elapsed))
-        accelerator = pool.accelerator if pool else (option.accelerator if option else "")
         kind = self.kinds.get(accelerator)
         replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
         devices = option.devices_per_replica if option else 0
@@ -605,6 +637,7 @@ class _Builder:
             streams=Paced(streams.reads, reading),
             energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
             carbon_grams=self.tariffs.grams(placed.pool, replicas * devices, startup, compute),
+            failure_seconds=(1.0 - useful) * compute,
         )
 
     def _fixed_span(self, job: TrainingJob, placed: Placed) -> Column:
@@ -641,8 +674,8 @@ class _Builder:
             chosen.append((_candidate(job, option, pool, kind, part.replicas, compute, evidence), part.replicas))
         if job.span is not None:
             answer = spanned(
-                job.span, job.work_quantity, chosen, self.admission.network, self._allowed(job), self._recovery(job),
-                in_order=True,
+                job.span, job.work_quantity, chosen, self.admission.network, self._allowed(job),
+                self._recovery(job, chosen), in_order=True,
             )  # fmt: skip
             if isinstance(answer, Spanned) and answer.compute_seconds <= LONGEST_SECONDS:
                 return answer
@@ -714,7 +747,7 @@ def _candidate(
         most=most,
         rate=job.work_quantity / (compute * max(1.0, pool.slowdown)) / option.replicas,
         memory_bytes=memory,
-        device_mean_seconds=math.inf,
+        device_mean_seconds=math.inf if job.checkpoint is None else device_mean_seconds(kind),
         evidence=evidence,
     )
 
@@ -736,6 +769,13 @@ def _no_rate(option: Option) -> Refusal:
 def _together(parts: Iterable[CopyPart]) -> tuple[str, ...]:
     """The links of all parts, each once."""
     return tuple(dict.fromkeys(link for part in parts for link in part.links))
+
+
+def _mostly_lost(option: Option, pool: Pool, useful: float) -> Refusal:
+    devices = option.replicas * option.devices_per_replica
+    left = f"{max(0.0, useful):.0%} of its time for work"
+    text = f"checkpoints and failures would leave a job on {devices} x {pool.accelerator} {left}"
+    return Refusal("MostlyLost", f"{text}; leave out checkpoint.intervalSeconds, or use fewer devices")
 
 
 def _is_claim(url: str) -> bool:

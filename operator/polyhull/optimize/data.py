@@ -6,7 +6,7 @@ already running is a constant. Seconds, bytes, bytes per second, and whole resou
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CopyPart, Key, TrainingJob
 from polyhull.optimize.admission import Admission, usable_rate
+from polyhull.optimize.budgets import limits
 from polyhull.optimize.columns import Column, ColumnSet, Need, held
 from polyhull.optimize.paths import Network
 
@@ -215,11 +216,11 @@ class ModelData:
     fixed_seconds: float
     """The longest remaining time of what already runs: no schedule ends earlier."""
     caps: tuple[PowerCap, ...] = ()
-    price: Floats = field(default_factory=lambda: np.zeros(0))
-    """[column] what one job costs by it."""
-    budget: float = math.inf
-    """What running jobs leave of the policy's; infinite without one, or where it does not even pay each job's
-    cheapest column (then some are left out, which the bound is not about)."""
+    budgets: tuple[float, ...] = ()
+    """What running jobs leave of each of the policy's (budgets.py), less those that do not even pay for each job's
+    least column (then some are left out, which the bound is not about)."""
+    spent: tuple[Floats, ...] = ()
+    """[budget][column] what one job takes of it."""
     whole: WholeCopies | None = None
     """Set: the arrays speak of the executed class (whole copies over single paths) instead of class Pi."""
 
@@ -262,6 +263,7 @@ def model_data(
     site_index = {site: s for s, site in enumerate(sites)}
     pairs = [(g, k, site_index[flat[g].site]) for g, sets in enumerate(column_data) for k in sets]
     needs = np.array(pairs, dtype=np.int64).reshape(-1, 3)
+    budgets = _budgets(snapshot, flat, job_class, classes, fixed)
     return ModelData(
         jobs=classes,
         multiplicity=np.array([len(members) for members in classes], dtype=np.float64),
@@ -282,8 +284,8 @@ def model_data(
         need_site=needs[:, 2].copy(),
         pools=tuple(_pool(pool, admission, fixed, jobs) for pool in pools),
         caps=_caps(admission, pools, fixed),
-        price=np.array([column.price for column in flat], dtype=np.float64),
-        budget=_budget(snapshot, flat, job_class, classes, fixed),
+        budgets=tuple(left for left, _ in budgets),
+        spent=tuple(each for _, each in budgets),
         links=links,
         link_source=tuple(network.links[name].source for name in links),
         link_target=tuple(network.links[name].target for name in links),
@@ -303,7 +305,7 @@ def job_classes(jobs: Sequence[TrainingJob]) -> tuple[tuple[Key, ...], ...]:
     for job in jobs:
         alike = (
             job.key.namespace, job.work_quantity, job.options, job.inputs, job.priority, job.site_selector,
-            job.confidential, job.exclusions, job.span,
+            job.confidential, job.exclusions, job.checkpoint, job.span,
         )  # fmt: skip
         groups.setdefault(alike, []).append(job.key)
     return tuple(sorted(tuple(sorted(members)) for members in groups.values()))
@@ -370,22 +372,24 @@ def _active(admission: Admission, position: dict[str, int]) -> tuple[tuple[tuple
     return tuple(found)
 
 
-def _budget(
+def _budgets(
     snapshot: Snapshot,
     flat: tuple[Column, ...],
     job_class: Ints,
     classes: tuple[tuple[Key, ...], ...],
     fixed: Sequence[Column],
-) -> float:
-    if snapshot.policy.cost_budget is None:
-        return math.inf
-    left = snapshot.policy.cost_budget - sum(column.price for column in fixed)
-    least = np.full(len(classes), math.inf)
-    np.minimum.at(least, job_class, np.array([column.price for column in flat]))
-    needed = float((least * np.array([len(members) for members in classes])).sum())
-    # The same slack as the checker's, so that no plan it lets pass is proved impossible.
-    left = left * (1.0 + 2e-6) + 2e-6
-    return left if needed <= left else math.inf
+) -> list[tuple[float, Floats]]:
+    found = []
+    for budget, limit in limits(snapshot.policy):
+        each = np.array([budget.spent(column) for column in flat], dtype=np.float64)
+        least = np.full(len(classes), math.inf)
+        np.minimum.at(least, job_class, each)
+        needed = float((least * np.array([len(members) for members in classes])).sum())
+        # The same slack as the checker's, so that no plan it lets pass is proved impossible.
+        left = (limit - sum(budget.spent(column) for column in fixed)) * (1.0 + 2e-6) + 2e-6
+        if needed <= left:
+            found.append((left, each))
+    return found
 
 
 def _caps(admission: Admission, pools: Sequence[Pool], fixed: Sequence[Column]) -> tuple[PowerCap, ...]:

@@ -41,9 +41,9 @@ def largest_share(data: ModelData, seconds: float, rates: bool = False) -> float
     rows += flows
     rows += _links(data, T, x, used, rates)
     rows += _power(data, T, Y, n, rho, rates)
-    if np.isfinite(data.budget) and G:
-        scale = max(data.budget, float(data.price.max()), 1e-9)
-        rows.append((data.price / scale) @ Y <= data.budget / scale * rho)
+    for left, each in zip(data.budgets, data.spent, strict=True):
+        scale = max(left, float(each.max(initial=0.0)), 1e-9)
+        rows.append((each / scale) @ Y <= left / scale * rho)
     for v, one in enumerate(data.serving):
         slopes = dict(one.per_request)
         load = sum(slopes[i] * x[v, i] for i in slopes)

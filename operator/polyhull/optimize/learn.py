@@ -116,7 +116,7 @@ def _learnt(runs: Sequence[Observation], rate: float, slow: Mapping[str, float],
 
 def _seen(run: Observation, rate: float, slowdown: float, now: float) -> Seen | None:
     """None for what says nothing: no time at all, or a run that is not late yet."""
-    expected = run.work_quantity / rate * slowdown
+    expected = run.work_quantity / rate * slowdown / run.useful
     seconds = (run.ended_at if run.ended_at is not None else now) - run.started_at
     if not (0.0 < seconds < inf and 0.0 < expected < inf):
         return None

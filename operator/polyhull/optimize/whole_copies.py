@@ -117,7 +117,7 @@ def _some(data: ModelData, classes: NDArray[np.bool_], keep: NDArray[np.bool_]) 
         replicas=data.replicas[columns],
         pods=data.pods[columns],
         length=data.length[columns],
-        price=data.price[columns],
+        spent=tuple(each[columns] for each in data.spent),
         transfer=data.transfer[columns],
         head=data.head[columns],
         column_site=tuple(data.column_site[g] for g in chosen),
@@ -137,11 +137,11 @@ def undominated(data: ModelData, scarce: Set[int], most_seconds: float) -> Model
     """Less the columns that no schedule ending by `most_seconds` needs: too late, or slower than another of the same
     job and data in pools outside of `scarce`, which have room for everybody at once.
 
-    Where watts are capped, or money is, the slower column may be the one that is needed.
+    Where watts are capped, or there is a budget, the slower column may be the one that is needed.
     """
     late = data.finish > most_seconds
     capped = {p for cap in data.caps for p in cap.pools}
-    roomy = ~late & ~np.isin(data.pool, np.array(sorted(scarce | capped), dtype=np.int64)) & np.isinf(data.budget)
+    roomy = ~late & ~np.isin(data.pool, np.array(sorted(scarce | capped), dtype=np.int64)) & (not data.budgets)
     best: dict[tuple[int, tuple[MoveAt, ...]], int] = {}
     keep = ~late & ~roomy
     for g in np.lexsort((data.earliest, data.length)).tolist():

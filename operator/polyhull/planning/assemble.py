@@ -107,8 +107,9 @@ def _fixed_why(column: Column) -> Explanation:
     return Explanation(
         "It was released before this plan and stays where it is.",
         startup_seconds=column.startup_seconds,
-        compute_seconds=column.compute_seconds - column.exchange_seconds,
+        compute_seconds=column.compute_seconds - column.exchange_seconds - column.failure_seconds,
         exchange_seconds=column.exchange_seconds,
+        failure_seconds=column.failure_seconds,
         evidence=column.evidence,
     )
 

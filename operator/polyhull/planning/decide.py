@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from polyhull.domain.decision import Baselines, BoundKind, Decision, SolverReport
 from polyhull.domain.snapshot import Snapshot
+from polyhull.optimize.budgets import limits
 from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import Prove
 from polyhull.planning.afford import allotted, payable
@@ -46,7 +47,7 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     left_out = frozenset(job.key for job, slot in zip(instance.jobs, fresh.slots, strict=True) if slot is None)
     bound, kind = bound_without(snapshot, columns, guide, reserved.services, left_out)
     status = "Feasible"
-    provable = makespan_first(snapshot) and snapshot.policy.cost_budget is None
+    provable = makespan_first(snapshot) and not limits(snapshot.policy)
     asked = to_prove(instance, guide.critical)
     if prove is not None and provable and asked:
         proved = prove_and_improve(reserved, columns, fresh, bound, prove, asked)

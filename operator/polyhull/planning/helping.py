@@ -132,7 +132,8 @@ def _better(columns: ColumnSet, subject: Assignment) -> list[tuple[str, str]]:
         (column for column in columns.columns if column.job == subject.job),
         key=lambda column: (column.length_seconds, column.name),
     )
-    length = subject.explanation.startup_seconds + subject.explanation.compute_seconds
+    why = subject.explanation
+    length = why.startup_seconds + why.compute_seconds + why.failure_seconds
     fast = [(one.site, one.pool) for one in mine if one.pool != subject.pool and one.length_seconds < length]
     return [(subject.site, ""), *fast[:2]]
 

@@ -201,6 +201,7 @@ def explanation(why: Explanation) -> Document:
         "transferSeconds": _seconds(why.transfer_seconds),
         "startupSeconds": _seconds(why.startup_seconds),
         "computeSeconds": _seconds(why.compute_seconds),
+        "failureSeconds": _seconds(why.failure_seconds),
         **({"exchangeSeconds": _seconds(why.exchange_seconds)} if why.exchange_seconds > 0.0 else {}),
         "evidence": why.evidence.value,
         "alternatives": [

@@ -34,6 +34,7 @@ from polyhull.domain.workloads import (
     Variant,
 )
 from polyhull.planning.validate_budget import budget
+from polyhull.planning.validate_failures import useful
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Passed, Scope, changed
 from polyhull.planning.validate_spans import compute_seconds, exchanges, gang, held
@@ -91,7 +92,7 @@ class _Checker:
                 yield from self._service(service, plan)
         yield from self._nodes()
         yield from self._links()
-        yield from budget(self.snapshot, self.decision)
+        yield from budget(self.snapshot, self.decision, self._working)
         yield from watts(self.snapshot, self.decision, self._brought_up)
         yield from stores(self.snapshot, self.decision)
 
@@ -247,7 +248,7 @@ class _Checker:
             yield f"{who} is confidential and {pool.name} is not"
 
     def _length(self, job: TrainingJob, option: Option, pool: Pool) -> Fraction | None:
-        """Start-up and compute from the rate, slower on confidential nodes."""
+        """Start-up and compute from the rate, slower on confidential nodes, and what failures take."""
         learnt = {one.site: one.rate_per_second for one in option.learnt}
         stated = option.rate_per_second
         if option.rate_evidence is not Evidence.MEASURED:
@@ -255,7 +256,12 @@ class _Checker:
         rate = None if stated is None else Fraction(stated)
         if rate is None or rate <= 0:
             return None
-        return self._startup() + Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
+        kind, cluster = self.kinds.get(pool.accelerator), self.clusters.get(pool.cluster)
+        share = useful(job, option, kind, cluster, self._startup())
+        if share <= 0:
+            return None
+        work = Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
+        return self._startup() + work / share
 
     def _provisioning(self, pool: Pool, nodes: tuple[tuple[str, int], ...], start: Fraction) -> Fraction:
         """Seconds its pods wait for growth nodes that nobody asked for before."""
@@ -274,6 +280,15 @@ class _Checker:
         return max(
             (self._provisioning(pool, nodes, start) for pool, nodes in pools if pool is not None), default=Fraction(0)
         )
+
+    def _working(self, a: Assignment) -> tuple[Fraction, Fraction]:
+        """Seconds it computes (a running job: what is left by its own account), seconds its nodes are brought up."""
+        job, pool = self.jobs.get(a.job), self.pools.get(a.pool)
+        option = next((one for one in job.options if one.name == a.option), None) if job is not None else None
+        length = None if job is None or option is None or pool is None else self._length(job, option, pool)
+        if a.fixed or length is None:
+            return Fraction(a.explanation.compute_seconds), Fraction(0)
+        return length - self._startup(), self._brought_up(a)
 
     def _asked(self, pool: str, node: str) -> Fraction:
         """When the first pod asks for a growth node."""

@@ -1,22 +1,48 @@
-"""The checker's page on money: what the jobs of a plan commit to against the policy's budget.
+"""The checker's page on what a plan spends: what its jobs commit to against the policy's budgets.
 
-Like validate.py it shares no code with what made the plan.
+Like validate.py it shares no code with what made the plan. What nobody says counts as the dearest that somebody does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from polyhull.domain.decision import Decision
+from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.snapshot import Snapshot
 
 SLACK = Fraction(1, 10**6)
+IDLE, WORKING = Fraction(15, 100), Fraction(72, 100)
+"""Of the peak where no idle watts are stated; of the way from idle to peak (docs/model.md)."""
+JOULES_PER_KILOWATT_HOUR = 3_600_000
+
+Seconds = Callable[[Assignment], tuple[Fraction, Fraction]]
 
 
-def budget(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
-    """Devices while held and bytes over links, an unknown price as the dearest; running jobs alone are not blamed."""
-    limit = snapshot.policy.cost_budget
-    if limit is None:
+def budget(snapshot: Snapshot, decision: Decision, seconds: Seconds) -> Iterator[str]:
+    """Violations as sentences; running jobs alone are not blamed.
+
+    `seconds` of an assignment: how long its devices compute, and how long its nodes are still being brought up.
+    """
+    policy = snapshot.policy
+    new = any(not one.fixed for one in decision.assignments)
+    if policy.cost_budget is not None:
+        yield from _held("the plan's jobs cost {}", _cost(snapshot, decision), policy.cost_budget, new)
+    if policy.energy_budget_kilowatt_hours is None and policy.carbon_budget_grams is None:
         return
+    joules, grams = _drawn(snapshot, decision, seconds)
+    if policy.energy_budget_kilowatt_hours is not None:
+        hours = joules / JOULES_PER_KILOWATT_HOUR
+        yield from _held("the plan's jobs draw {} kWh", hours, policy.energy_budget_kilowatt_hours, new)
+    if policy.carbon_budget_grams is not None:
+        yield from _held("the plan's jobs emit {} g", grams, policy.carbon_budget_grams, new)
+
+
+def _held(what: str, spent: Fraction, limit: float, new: bool) -> Iterator[str]:
+    if new and spent > Fraction(limit) * (1 + SLACK) + SLACK:
+        yield f"{what.format(f'{float(spent):.6g}')}; the budget is {limit:.6g}"
+
+
+def _cost(snapshot: Snapshot, decision: Decision) -> Fraction:
+    """Devices while held and bytes over links."""
     hourly = {pool.name: pool.price_per_device_hour for pool in snapshot.fleet.pools}
     dearest = max((price for price in hourly.values() if price is not None), default=0.0)
     egress = {link.name: link.price_per_gigabyte for link in snapshot.fleet.links}
@@ -34,6 +60,41 @@ def budget(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
             for name in part.links:
                 price = egress.get(name)
                 spent += Fraction(part.transfer_bytes, 10**9) * Fraction(most if price is None else price)
-    new = any(not one.fixed for one in decision.assignments)
-    if new and spent > Fraction(limit) * (1 + SLACK) + SLACK:
-        yield f"the plan's jobs cost {float(spent):.6g}; the budget is {limit:.6g}"
+    return spent
+
+
+def _drawn(snapshot: Snapshot, decision: Decision, seconds: Seconds) -> tuple[Fraction, Fraction]:
+    """(joules at the meter, grams): idle from when the nodes are up, more while computing."""
+    watts = _watts(snapshot)
+    most = max((one[1] for one in watts.values() if one is not None), default=Fraction(0))
+    dearest = (most * IDLE, most)
+    carbon = {site.name: site.power.carbon_grams_per_kilowatt_hour for site in snapshot.fleet.sites}
+    sites = {pool.name: pool.site for pool in snapshot.fleet.pools}
+    dirtiest = max((carbon[site] or 0.0 for site in set(sites.values()) if site in carbon), default=0.0)
+    joules = grams = Fraction(0)
+    for one in decision.assignments:
+        computing, rising = seconds(one)
+        held = Fraction(one.end_seconds) - Fraction(one.start_seconds) - rising
+        idle, working = watts.get(one.pool) or dearest
+        each = idle * max(Fraction(0), held - computing) + working * computing
+        drawn = one.replicas * one.devices_per_replica * each
+        per_hour = carbon.get(sites.get(one.pool, ""))
+        joules += drawn
+        grams += drawn / JOULES_PER_KILOWATT_HOUR * Fraction(dirtiest if per_hour is None else per_hour)
+    return joules, grams
+
+
+def _watts(snapshot: Snapshot) -> dict[str, tuple[Fraction, Fraction] | None]:
+    """Pool -> a device's watts idle and at work, at the meter; None where nobody states its peak."""
+    kinds = {kind.name: kind for kind in snapshot.fleet.accelerators}
+    pue = {site.name: site.power.pue for site in snapshot.fleet.sites}
+    found: dict[str, tuple[Fraction, Fraction] | None] = {}
+    for pool in snapshot.fleet.pools:
+        kind = kinds.get(pool.accelerator)
+        if kind is None or kind.peak_watts is None:
+            found[pool.name] = None
+            continue
+        peak, more = Fraction(kind.peak_watts), Fraction(pue.get(pool.site) or 1.0)
+        idle = peak * IDLE if kind.idle_watts is None else Fraction(kind.idle_watts)
+        found[pool.name] = (idle * more, (idle + WORKING * (peak - idle)) * more)
+    return found

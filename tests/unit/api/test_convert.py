@@ -14,7 +14,7 @@ from polyhull.domain.fleet import Evidence, StorageKind
 from polyhull.domain.labels import Requirement
 from polyhull.domain.media import MEDIA, propagation_seconds
 from polyhull.domain.resources import Resources
-from polyhull.domain.workloads import Access, DataInput, Key
+from polyhull.domain.workloads import Access, Checkpoint, DataInput, Key
 from tests.unit.api.samples import Raw, full_objects, product_objects, replaced
 
 CATALOGUE = builtin_catalogue()
@@ -94,7 +94,7 @@ def test_the_policy_gives_the_default_priority() -> None:
 
 NOT_ACTED_ON: list[tuple[str, dict[str, Any]]] = [
     ("spec.output", {"output": {"size": "1Gi"}}),
-    ("spec.checkpoint", {"checkpoint": {"size": "1Gi"}}),
+    ("spec.checkpoint.mountPath", {"checkpoint": {"size": "1Gi", "mountPath": "/ckpt"}}),
     ("spec.placement.crossSite", {"placement": {"crossSite": {"mode": "Pipeline"}}}),
     (
         "spec.data[0].mountPath",
@@ -110,6 +110,17 @@ def test_a_staged_data_set_has_no_chunks_and_a_streamed_one_may() -> None:
     streamed = convert.training_job(_job(data=[{**entry, "access": "Stream"}]), CATALOGUE)
     assert streamed.value is not None
     assert [(one.access, one.chunks) for one in streamed.value.inputs] == [(Access.STREAM, 4)]
+
+
+def test_a_checkpoint_has_a_size_and_perhaps_an_interval() -> None:
+    told = convert.training_job(_job(checkpoint={"size": "300Mi", "intervalSeconds": 600}), CATALOGUE)
+    assert told.value is not None
+    assert told.value.checkpoint == Checkpoint(300 * 2**20, 600.0)
+    free = convert.training_job(_job(checkpoint={"size": "1G"}), CATALOGUE)
+    assert free.value is not None
+    assert free.value.checkpoint == Checkpoint(10**9, None)
+    empty = convert.training_job(_job(checkpoint={"size": "0"}), CATALOGUE)
+    assert [problem.field for problem in empty.problems] == ["spec.checkpoint.size"]
 
 
 @pytest.mark.parametrize(("field", "spec"), NOT_ACTED_ON, ids=[field for field, _ in NOT_ACTED_ON])

@@ -14,6 +14,7 @@ from polyhull.api.v1alpha1.common import (
     Name,
     Object,
     ObjectName,
+    PositiveDecimal,
     Quantity,
     Status,
     Text,
@@ -150,6 +151,9 @@ class AcceleratorTypeSpec(Model):
     """Bytes per second of one device."""
     idle_watts: Decimal | None = None
     peak_watts: Decimal | None = None
+    mean_hours_between_failures: PositiveDecimal | None = None
+    """Of one device and its share of node, network and software; for jobs with checkpoints. Unset: 50,677, what
+    Llama 3 saw of H100s."""
     tolerations: Annotated[list[TolerationSpec], Field(max_length=8)] | None = None
     evidence: EvidenceName = "Datasheet"
     source: Text | None = None

@@ -128,6 +128,8 @@ class ExplanationStatus(Model):
     compute_seconds: Seconds = 0
     exchange_seconds: Seconds | None = None
     """What the parts of a job over several sites wait for each other's activations or gradients."""
+    failure_seconds: Seconds | None = None
+    """Of a job with checkpoints: what saving them and failures are expected to take."""
     alternatives: Annotated[list[AlternativeStatus], Field(max_length=3)] | None = None
     helps: Annotated[list[HelpStatus], Field(max_length=3)] | None = None
     """What is known to help, the most helpful first; looked for while nothing else is to be decided."""

@@ -42,6 +42,8 @@ class VolumeStorage(Model):
 
     storage_class_name: ObjectName | None = None
     capacity: Quantity | None = None
+    bandwidth: Quantity | None = None
+    """Bits per second at which one job saves a checkpoint; unset: 10 Gbit/s."""
 
 
 class BucketStorage(Model):
@@ -51,6 +53,8 @@ class BucketStorage(Model):
     secret_name: ObjectName | None = None
     """A Secret of this name in each tenant's namespace of the member."""
     capacity: Quantity | None = None
+    bandwidth: Quantity | None = None
+    """Bits per second at which one job saves a checkpoint; unset: 10 Gbit/s."""
 
 
 class StorageSpec(Model):

@@ -97,6 +97,10 @@ class PlacementPolicySpec(Model):
     cost_budget: Decimal | None = None
     """default only: the most that all unfinished jobs may cost from now on: devices while held, and bytes over links.
     What ended jobs have cost, services, and unused parts of growth nodes are not in it. Jobs beyond it wait."""
+    energy_budget_kilowatt_hours: Decimal | None = None
+    """default only: the most that the devices of all unfinished jobs may draw from now on, at the meter."""
+    carbon_budget_grams: Decimal | None = None
+    """default only: the most that they may emit from now on, by their sites' carbonGramsPerKilowattHour."""
     namespace_selector: LabelSelector | None = None
     priority_range: PriorityRange | None = None
     max_jobs: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -109,7 +113,10 @@ class PlacementPolicySpec(Model):
     ) = None
 
 
-_FLEET = ("objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds", "costBudget")
+_FLEET = (
+    "objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds", "costBudget",
+    "energyBudgetKilowattHours", "carbonBudgetGrams",
+)  # fmt: skip
 _NAMESPACE = ("namespaceSelector", "deviceLimits")
 
 

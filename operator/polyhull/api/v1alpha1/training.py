@@ -82,10 +82,12 @@ class Output(Model):
 
 
 class Checkpoint(Model):
-    """How the job saves its state."""
+    """How the job saves its state. Plans count the time that takes, and what failures are expected to cost."""
 
     size: Quantity
+    """Of one checkpoint."""
     interval_seconds: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """From one to the next; unset: what loses least on the devices it gets."""
     mount_path: MountPath | None = None
 
 

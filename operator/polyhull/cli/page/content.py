@@ -190,6 +190,7 @@ def _job(one: Assignment, flows: list[Flow]) -> Raw:
             ["transfer", why.transfer_seconds],
             ["start-up", why.startup_seconds],
             ["compute", why.compute_seconds],
+            *([["failures", why.failure_seconds]] if why.failure_seconds > 0.0 else []),
         ],
         "startup": why.startup_seconds,
         "alternatives": [
