@@ -77,6 +77,8 @@ class Course:
         if self._waits_for_search(snapshot):
             return None
         asked = self._with_found(snapshot)
+        if self._found is None:
+            asked = self.planner.as_of_present(asked)
         decision = await self.planner.insert(asked)
         if decision is None:
             self.wake(RETRY_SECONDS)

@@ -8,16 +8,22 @@ the present plan: a plan that took ten seconds to find is compared with today's 
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from polyhull.controller.worker import Worker
 from polyhull.domain.decision import Decision
 from polyhull.domain.errors import SolverFailed
 from polyhull.domain.snapshot import Snapshot
+from polyhull.planning.grown import Arrivals, Asked, arrivals, difference, grown
+
+if TYPE_CHECKING:
+    from polyhull.planning.insert import Insertion, Present
 
 logger = logging.getLogger(__name__)
 
 QUICK_KILL_SECONDS = 30.0
+AS_OF_SECONDS = 60.0
 
 
 def full(snapshot: Snapshot) -> Decision:
@@ -32,11 +38,46 @@ def full(snapshot: Snapshot) -> Decision:
         return decide(snapshot, prove)
 
 
-def quick(snapshot: Snapshot) -> Decision:
-    """In the worker: the present plan kept, arrivals inserted."""
-    from polyhull.planning import decide as planning
+class Quick:
+    """In the worker: the present plan kept, arrivals inserted; between questions it keeps what that rests on."""
 
-    return planning.quick(snapshot)
+    def __init__(self) -> None:
+        self._made: Present | None = None
+        self._insertion: Insertion | None = None
+
+    def __call__(self, question: Snapshot | Arrivals) -> Decision | None:
+        """A plan for a snapshot; for arrivals its difference to the last plan, None where they need it made anew."""
+        from polyhull.planning.decide import present_plan
+
+        if isinstance(question, Arrivals):
+            return self._grow(question)
+        self._made, self._insertion = None, None
+        self._made = present_plan(question)
+        return self._made.decision
+
+    def later(self) -> None:
+        """While nobody waits for an answer: get ready for arrivals."""
+        from polyhull.planning.insert import Insertion, insertable
+
+        made, self._made = self._made, None
+        if made is not None and insertable(made):
+            self._insertion = Insertion(made)
+
+    def _grow(self, question: Arrivals) -> Decision | None:
+        insertion, self._insertion = self._insertion, None
+        if insertion is None:
+            return None
+        before = insertion.decision
+        if (before.plan_hash, before.taken_at) != (question.plan_hash, question.taken_at):
+            return None
+        after = insertion.insert(question.jobs, question.data_sets)
+        if after is None:
+            return None
+        self._insertion = insertion
+        return difference(before, after)
+
+
+quick = Quick()
 
 
 def problem_of(decision: Decision) -> str:
@@ -62,6 +103,8 @@ class Planner:
     full_worker: Worker = field(default_factory=lambda: Worker("polyhull.controller.planner:full"))
     trouble: str = ""
     """Why the last decision failed; empty after a good one."""
+    _asked: Asked | None = None
+    """What the quick worker was asked last, and said."""
 
     async def start(self) -> None:
         await self.quick_worker.start()
@@ -73,17 +116,37 @@ class Planner:
 
     async def insert(self, snapshot: Snapshot) -> Decision | None:
         """The present plan with arrivals inserted; None when that failed."""
-        return await self._ask("quick", self.quick_worker, snapshot, QUICK_KILL_SECONDS)
+        before, self._asked = self._asked, None
+        decision: Decision | None = None
+        if before is not None and (come := arrivals(before, snapshot)) is not None:
+            part = await self._ask("quick", self.quick_worker, come, QUICK_KILL_SECONDS)
+            decision = None if part is None else grown(before.decision, part)
+        if decision is None:
+            decision = await self._ask("quick", self.quick_worker, snapshot, QUICK_KILL_SECONDS)
+        self._asked = None if decision is None else Asked(snapshot, decision)
+        return decision
+
+    def as_of_present(self, snapshot: Snapshot) -> Snapshot:
+        """The same as of the instant of the last plan, where only arrivals came since and not long ago.
+
+        Their plan is off by those seconds, which is a tenth of what a promise allows at least.
+        """
+        if self._asked is None or not 0.0 <= snapshot.taken_at - self._asked.snapshot.taken_at <= AS_OF_SECONDS:
+            return snapshot
+        then = replace(snapshot, taken_at=self._asked.snapshot.taken_at)
+        return snapshot if arrivals(self._asked, then) is None else then
 
     async def search(self, snapshot: Snapshot) -> Decision | None:
         """A full plan; None when that failed."""
         return await self._ask("full", self.full_worker, snapshot, snapshot.policy.solver.kill_seconds)
 
-    async def _ask(self, kind: str, worker: Worker, snapshot: Snapshot, limit_seconds: float) -> Decision | None:
+    async def _ask(
+        self, kind: str, worker: Worker, question: Snapshot | Arrivals, limit_seconds: float
+    ) -> Decision | None:
         began = self.monotonic()
         try:
-            decision: Decision = await worker.ask(snapshot, limit_seconds=limit_seconds)
-            problem = problem_of(decision)
+            decision: Decision | None = await worker.ask(question, limit_seconds=limit_seconds)
+            problem = "" if decision is None else problem_of(decision)
         except SolverFailed as error:
             problem = str(error)
         self.seconds(kind, self.monotonic() - began)

@@ -5,7 +5,8 @@ would stop watches, the lease and health. The child talks in length-prefixed pic
 standard output, to which solvers print), leads a process group of its own (so that a prover it started dies with
 it), and ends itself as soon as its parent is gone, however the parent died.
 
-Run as `python -m polyhull.controller.worker READ_FD WRITE_FD module:function`.
+Run as `python -m polyhull.controller.worker READ_FD WRITE_FD module:function`. A function may have a `later`: it is
+called when the answer is out.
 """
 
 import asyncio
@@ -19,12 +20,16 @@ import signal
 import struct
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from polyhull.domain.errors import SolverFailed
 
 _LENGTH = struct.Struct("!Q")
+_LONG_SECONDS = 0.1
+"""After an answer that took longer cycles are looked for among everything that lives, else among what is new."""
 
 
 class Worker:
@@ -144,12 +149,13 @@ def main(read_descriptor: int, write_descriptor: int, target: str) -> None:
     source = os.fdopen(read_descriptor, "rb")
     threading.Thread(target=_read_questions, args=(source, questions), daemon=True).start()
     function = getattr(importlib.import_module(module), name)
+    later: Callable[[], None] = getattr(function, "later", lambda: None)
     # A decision makes many small values and hardly a cycle: looking for those meanwhile took a quarter of its time.
     gc.freeze()
     gc.disable()
     with os.fdopen(write_descriptor, "wb", buffering=0) as sink:
         while True:
-            arguments = questions.get()
+            arguments, began = questions.get(), time.monotonic()
             try:
                 answer = (True, function(*arguments))
             except Exception as error:
@@ -157,7 +163,12 @@ def main(read_descriptor: int, write_descriptor: int, target: str) -> None:
                 answer = (False, f"{type(error).__name__}: {error}")
             _send(sink, answer)
             del arguments, answer
-            gc.collect()  # while nobody waits
+            # While nobody waits:
+            try:
+                later()
+            except Exception:
+                traceback.print_exc()
+            gc.collect(2 if time.monotonic() - began > _LONG_SECONDS else 1)
 
 
 if __name__ == "__main__":

@@ -235,6 +235,13 @@ def build_columns(snapshot: Snapshot) -> ColumnSet:
     return builder.result()
 
 
+def columns_of(job: TrainingJob, snapshot: Snapshot, admission: Admission) -> ColumnSet:
+    """What `build_columns` finds for this one job; `admission` is of the snapshot, and kept from job to job."""
+    builder = _Builder(snapshot, admission)
+    builder.add_job(job)
+    return builder.result()
+
+
 @dataclass(frozen=True, slots=True)
 class _Inputs:
     """What a job's data means at one cluster."""

@@ -23,7 +23,7 @@ from polyhull.planning.deadlines import advice
 from polyhull.planning.footprint import together, use
 from polyhull.planning.instance import Instance
 from polyhull.planning.reserve import Reserved, named
-from polyhull.planning.schedule import Schedule
+from polyhull.planning.schedule import Schedule, Slot
 from polyhull.planning.urgency import renewed
 
 
@@ -37,7 +37,8 @@ def queue(schedule: Schedule) -> tuple[int, ...]:
 def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanation]) -> tuple[Assignment, ...]:
     """Running jobs and placed ones, by key. `order` is the place in the priority order that makes this plan again."""
     instance, now = reserved.instance, reserved.instance.snapshot.taken_at
-    remedies, tariffs = advice(instance, schedule), Tariffs(instance.snapshot.fleet)
+    tariffs = Tariffs(instance.snapshot.fleet)
+    remedies = advice(instance, schedule)
     out = [
         replace(
             _assignment(
@@ -53,18 +54,22 @@ def assignments(reserved: Reserved, schedule: Schedule, why: dict[int, Explanati
         slot = schedule.slots[j]
         if slot is None:
             continue
-        choice = instance.choices[j][slot.choice]
-        nodes = tuple(named(instance.pools[gang.pool], seats) for gang, seats in choice.seats(slot.nodes))
-        because, times = why.get(j, Explanation("")), (slot.start, slot.end)
-        placed = _assignment(instance.jobs[j], choice.column, nodes, position + 1, times, because, now)
-        spent = _use(tariffs, choice.column, slot.end - slot.start, slot.waits)
-        place = (placed.cluster, *choice.name)
-        told = renewed(instance.jobs[j].promise, now, place, placed.order, times)
-        read = _reads(choice.column, slot.start + slot.waits + choice.column.startup_seconds, choice.reading_seconds)
-        sent = _exchanges(choice.column, slot.start + slot.waits, slot.end, choice.slower)
-        told_all = replace(placed, remedy=remedies.get(j, ""), use=spent, promise=told, reads=read, exchanges=sent)
-        out.append(told_all)
+        because = why.get(j, Explanation(""))
+        out.append(replace(placed(instance, j, slot, position + 1, because, tariffs), remedy=remedies.get(j, "")))
     return tuple(sorted(out, key=lambda assignment: assignment.job))
+
+
+def placed(instance: Instance, j: int, slot: Slot, order: int, because: Explanation, tariffs: Tariffs) -> Assignment:
+    """One job that waits; `order` is its place in the queue."""
+    job, choice, now = instance.jobs[j], instance.choices[j][slot.choice], instance.snapshot.taken_at
+    nodes = tuple(named(instance.pools[gang.pool], seats) for gang, seats in choice.seats(slot.nodes))
+    times = (slot.start, slot.end)
+    found = _assignment(job, choice.column, nodes, order, times, because, now)
+    spent = _use(tariffs, choice.column, slot.end - slot.start, slot.waits)
+    told = renewed(job.promise, now, (found.cluster, *choice.name), order, times)
+    read = _reads(choice.column, slot.start + slot.waits + choice.column.startup_seconds, choice.reading_seconds)
+    sent = _exchanges(choice.column, slot.start + slot.waits, slot.end, choice.slower)
+    return replace(found, use=spent, promise=told, reads=read, exchanges=sent)
 
 
 def _reads(column: Column, start: float, seconds: float) -> tuple[StreamedRead, ...]:
@@ -218,11 +223,34 @@ def _where(a: Assignment) -> tuple[str, ...]:
 
 def plan_hash(assigned: Iterable[Assignment], moved: Iterable[Transfer], services: Iterable[ServicePlan]) -> str:
     """sha256 over what would be applied: who runs where as what in which order, and what moves from where."""
-    lines = ["\t".join((*_where(a), str(a.order), "fixed" if a.fixed else "")) for a in assigned]
-    lines += ["\t".join((str(t.data_set), part.source_site, t.store, *part.links)) for t in moved for part in t.flows]
-    lines += [
+    return hash_of(
+        (
+            *map(assignment_line, assigned),
+            *(line for one in moved for line in transfer_lines(one)),
+            *service_lines(services),
+        )
+    )
+
+
+def assignment_line(a: Assignment) -> str:
+    """What the hash of a plan says of an assignment."""
+    return "\t".join((*_where(a), str(a.order), "fixed" if a.fixed else ""))
+
+
+def transfer_lines(t: Transfer) -> list[str]:
+    """What it says of a transfer."""
+    return ["\t".join((str(t.data_set), part.source_site, t.store, *part.links)) for part in t.flows]
+
+
+def service_lines(services: Iterable[ServicePlan]) -> list[str]:
+    """What it says of services."""
+    return [
         "\t".join((str(plan.service), s.cluster, s.pool, s.variant, str(s.replicas)))
         for plan in services
         for s in plan.replicas
     ]
+
+
+def hash_of(lines: Iterable[str]) -> str:
+    """sha256 of lines."""
     return sha256("\n".join(lines).encode()).hexdigest()

@@ -30,7 +30,7 @@ def hopeless(instance: Instance, j: int) -> bool:
 
 def fewest_late(instance: Instance, start: Schedule, steps: int, seed: int) -> tuple[Schedule, int]:
     """A schedule with the least weight of late jobs that was found, `start` if that is as good; and the steps."""
-    if not any(_late(instance, start, j) and not hopeless(instance, j) for j in range(len(instance.jobs))):
+    if not any(is_late(instance, start, j) and not hopeless(instance, j) for j in range(len(instance.jobs))):
         return start, 0
     best, taken = start, 0
     for tier in sorted(set(instance.tiers), reverse=True):
@@ -39,7 +39,7 @@ def fewest_late(instance: Instance, start: Schedule, steps: int, seed: int) -> t
             for j in start.order
             if instance.tiers[j] == tier and instance.deadlines[j] < inf and not hopeless(instance, j)
         ]
-        if any(_late(instance, best, j) for j in due):
+        if any(is_late(instance, best, j) for j in due):
             search = _Search(instance, tier, due, best, Dice(seed + tier))
             taken += search.run(steps - taken)
             best = min(best, search.schedule(), key=lambda schedule: schedule.objective)
@@ -48,11 +48,12 @@ def fewest_late(instance: Instance, start: Schedule, steps: int, seed: int) -> t
 
 def advice(instance: Instance, schedule: Schedule) -> dict[int, str]:
     """For each late job what would help: each sentence was tried in the same simulation."""
-    late = [j for j in schedule.order if _late(instance, schedule, j)]
-    return {j: _advice(instance, schedule, j, tried=k < MOST_ADVICE) for k, j in enumerate(late)}
+    late = [j for j in schedule.order if is_late(instance, schedule, j)]
+    return {j: advised(instance, schedule, j, tried=k < MOST_ADVICE) for k, j in enumerate(late)}
 
 
-def _advice(instance: Instance, schedule: Schedule, j: int, tried: bool) -> str:
+def advised(instance: Instance, schedule: Schedule, j: int, tried: bool) -> str:
+    """What would help a late job; `tried`: first in its tier, too."""
     slot = schedule.slots[j]
     assert slot is not None
     deadline = instance.deadlines[j]
@@ -69,7 +70,8 @@ def _advice(instance: Instance, schedule: Schedule, j: int, tried: bool) -> str:
     return f"jobs of the same or a higher tier are in its way; {later}"
 
 
-def _late(instance: Instance, schedule: Schedule, j: int) -> bool:
+def is_late(instance: Instance, schedule: Schedule, j: int) -> bool:
+    """Does it miss its deadline?"""
     slot = schedule.slots[j]
     return slot is not None and slot.end > instance.deadlines[j]
 

@@ -17,6 +17,7 @@ from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
 from polyhull.planning.fallback import accepted, remarks
 from polyhull.planning.finish import finished
+from polyhull.planning.insert import INSERTED, Present
 from polyhull.planning.levels import Levelled, later_levels
 from polyhull.planning.objectives import makespan_first
 from polyhull.planning.promise import keep
@@ -77,11 +78,17 @@ def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int
 
 def quick(snapshot: Snapshot) -> Decision:
     """The present plan with arrivals inserted at their earliest finish; nothing is solved and nothing proved."""
+    return present_plan(snapshot).decision
+
+
+def present_plan(snapshot: Snapshot) -> Present:
+    """The same with what it was made of, so that who comes next can be inserted into it (insert.py)."""
     snapshot = canonical(snapshot)
     columns = payable(snapshot, build_columns(snapshot))
     guide = unguided(snapshot, columns)
     reserved = reserve(snapshot, allotted(snapshot, columns, guide.choice), guide.services)
     present = keep(reserved.instance)
     schedule = present.schedule if present is not None else first_schedules(reserved.instance, None)[0]
-    report = SolverReport(0.0, "Inserted into the present plan" if present is not None else "Feasible", 0)
-    return finished(reserved, Levelled(schedule), guide, (0.0, BoundKind.NONE), Baselines(), report)
+    report = SolverReport(0.0, INSERTED if present is not None else "Feasible", 0)
+    found = finished(reserved, Levelled(schedule), guide, (0.0, BoundKind.NONE), Baselines(), report)
+    return Present(reserved, guide, schedule, found)

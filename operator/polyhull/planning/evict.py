@@ -61,7 +61,8 @@ def evictions(snapshot: Snapshot, transfers: Iterable[Transfer]) -> tuple[Evicti
         if not one.active and one.start_seconds <= 0.0:
             starting.setdefault(one.store, {})[one.data_set] = one.transfer_bytes
     out: list[Eviction] = []
-    candidates = idle_copies(snapshot) if starting else ()
+    bounded = any(one.store in starting and one.storage.capacity_bytes is not None for one in snapshot.fleet.clusters)
+    candidates = idle_copies(snapshot) if bounded else ()
     for cluster in snapshot.fleet.clusters:
         wanted = starting.pop(cluster.store, None)
         capacity = cluster.storage.capacity_bytes

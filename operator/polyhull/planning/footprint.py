@@ -88,6 +88,9 @@ def _unused_growth(
     snapshot: Snapshot, placed: tuple[Assignment, ...], serving: list[ServingPlan], makespan: float
 ) -> Iterator[tuple[str, float]]:
     """(pool, device-seconds) of growth nodes, from their first demand to their last use, that no placement counts."""
+    shapes = {pool.name: pool.growth.shape.devices for pool in snapshot.fleet.pools if pool.growth is not None}
+    if not shapes:
+        return
     spans: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for one in placed:
         for place in one.places:
@@ -98,7 +101,6 @@ def _unused_growth(
         for node, pods in part.nodes:
             paid = pods * part.devices_per_replica * max(0.0, makespan - part.ready_seconds)
             spans.setdefault((part.pool, node), []).append((0.0, makespan, paid))
-    shapes = {pool.name: pool.growth.shape.devices for pool in snapshot.fleet.pools if pool.growth is not None}
     for (pool, node), uses in sorted(spans.items()):
         if node.startswith("+") and pool in shapes:
             whole = shapes[pool] * (max(end for _, end, _ in uses) - min(start for start, _, _ in uses))

@@ -246,35 +246,35 @@ def units(resources: Resources, dimensions: tuple[int, ...]) -> Units:
     return values[0] if len(dimensions) == 1 else tuple(values[k] for k in dimensions)
 
 
-def pool_models(snapshot: Snapshot, columns: ColumnSet) -> tuple[PoolModel, ...]:
-    pods: dict[str, set[Resources]] = {}
-    for column in columns.columns:
-        pods.setdefault(column.pool, set()).add(column.pod)
-        for part in column.parts:
-            pods.setdefault(part.pool, set()).add(part.pod)
+def pods_by_pool(snapshot: Snapshot, columns: Iterable[Column]) -> dict[str, set[Resources]]:
+    """What may have to be packed in each pool: pods of columns, and of services' variants of its kind."""
     by_kind: dict[str, set[Resources]] = {}
     for service in snapshot.services:
         for variant in service.variants:
             by_kind.setdefault(variant.accelerator, set()).add(variant.pod)
-    models = []
-    for pool in snapshot.fleet.pools:
-        may = usable(snapshot.fleet, pool)
-        nodes = [node for node, ok in zip(pool.nodes, may, strict=True) if ok]
-        shapes = [node.free for node in nodes] + ([pool.growth.shape] if pool.growth else [])
-        wants = pods.get(pool.name, set()) | by_kind.get(pool.accelerator, set())
-        dimensions = binding_dimensions(shapes, wants)
-        models.append(
-            PoolModel(
-                pool.name,
-                tuple(node.name for node in nodes),
-                dimensions,
-                tuple(units(node.free, dimensions) for node in nodes),
-                pool.growth.nodes if pool.growth else 0,
-                units(pool.growth.shape, dimensions) if pool.growth else 0,
-                pool.growth.provision_seconds if pool.growth else 0.0,
-            )
-        )
-    return tuple(models)
+    pods = {pool.name: set(by_kind.get(pool.accelerator, ())) for pool in snapshot.fleet.pools}
+    for column in columns:
+        pods.setdefault(column.pool, set()).add(column.pod)
+        for part in column.parts:
+            pods.setdefault(part.pool, set()).add(part.pod)
+    return pods
+
+
+def pool_model(fleet: Fleet, pool: Pool, pods: Iterable[Resources]) -> PoolModel:
+    """A pool as what packs these pods sees it."""
+    may = usable(fleet, pool)
+    nodes = [node for node, ok in zip(pool.nodes, may, strict=True) if ok]
+    shapes = [node.free for node in nodes] + ([pool.growth.shape] if pool.growth else [])
+    dimensions = binding_dimensions(shapes, pods)
+    return PoolModel(
+        pool.name,
+        tuple(node.name for node in nodes),
+        dimensions,
+        tuple(units(node.free, dimensions) for node in nodes),
+        pool.growth.nodes if pool.growth else 0,
+        units(pool.growth.shape, dimensions) if pool.growth else 0,
+        pool.growth.provision_seconds if pool.growth else 0.0,
+    )
 
 
 def _power_lines(
@@ -308,10 +308,11 @@ def compile_instance(
     base_links: tuple[LinkSteps, ...] = tuple(([0.0], [capacity[name]]) for name in names)
     base_links += tuple(([0.0], [watts]) for _, watts in caps)
     names += tuple(f"watts of {site}" for site, _ in caps)
-    pools = pool_models(snapshot, columns)
+    pods = pods_by_pool(snapshot, columns.columns)
+    pools = tuple(pool_model(snapshot.fleet, pool, pods[pool.name]) for pool in snapshot.fleet.pools)
     pool_index = {pool.name: i for i, pool in enumerate(pools)}
-    budgets = _Budgets(snapshot)
-    moves, move_index = _moves(snapshot, columns, capacity, link_index, budgets)
+    budgets = Budgets(snapshot)
+    moves, move_index = moves_of(snapshot, columns, capacity, link_index, budgets)
     for move in moves:
         if move.active_until is not None:
             for link, rate in zip(move.ways[0].links, move.ways[0].rates, strict=True):
@@ -321,7 +322,7 @@ def compile_instance(
     for column in columns.columns:
         by_job.setdefault(column.job, []).append(column)
     jobs, choices, fixed = [], [], []
-    choose = _Chooser(pools, pool_index, moves, move_index, capacity, link_index, power)
+    choose = Chooser(pools, pool_index, moves, move_index, capacity, link_index, power)
     for job in sorted(snapshot.jobs, key=lambda j: j.key):
         mine = by_job.get(job.key, [])
         stuck = next((column for column in mine if column.fixed), None)
@@ -330,10 +331,9 @@ def compile_instance(
                 take_rate(base_links[load.link], load.after, load.after + load.seconds, load.rate)
             fixed.append(Fixed(job, stuck, _nodes_of(job)))
             continue
-        options = [c for column in mine if (c := choose.choice(column)) is not None]
-        if options:
+        if options := choose.choices(mine):
             jobs.append(job)
-            choices.append(tuple(sorted(options, key=lambda c: (c.soonest, c.moved_bytes, c.column.devices, c.name))))
+            choices.append(options)
     return Instance(
         snapshot,
         columns,
@@ -364,12 +364,12 @@ def _nodes_of(job: TrainingJob) -> tuple[tuple[tuple[str, int], ...], ...]:
     return tuple(part.nodes for part in job.placed.parts) or (job.placed.nodes,)
 
 
-def _moves(
+def moves_of(
     snapshot: Snapshot,
     columns: ColumnSet,
     capacity: Mapping[str, float],
     link_index: Mapping[str, int],
-    budgets: "_Budgets",
+    budgets: "Budgets",
 ) -> tuple[tuple[Move, ...], dict[tuple[Key, str], int]]:
     routes: dict[tuple[Key, str], list[Route]] = {}
     for route in columns.routes:
@@ -391,7 +391,7 @@ def _moves(
             moves.append(Move(*key, tuple(ways), ways[0].seconds))
         else:
             moves.append(Move(*key, tuple(ways), None, budgets.draws(*key, routes[key][0].transfer_bytes)))
-    return tuple(moves), {(move.data_set, move.store): i for i, move in enumerate(moves)}
+    return tuple(moves), {move.name: i for i, move in enumerate(moves)}
 
 
 def _way(
@@ -408,7 +408,7 @@ def _way(
     return Way(route, links, rates, rate, route.startup_seconds + route.transfer_bytes / rate) if rate > 0.0 else None
 
 
-class _Budgets:
+class Budgets:
     """Limits that moves draw on: copies of a data set, bytes of a store, less what is there or on its way.
 
     A copy that may be evicted takes no room.
@@ -445,7 +445,7 @@ class _Budgets:
         return tuple(out)
 
 
-class _Chooser:
+class Chooser:
     """Columns to choices; what many of them share is worked out once."""
 
     def __init__(
@@ -459,11 +459,22 @@ class _Chooser:
         power: Mapping[str, tuple[int, float]],
     ) -> None:
         self._power = power
-        self._pools, self._pool_index, self._move_index = pools, pool_index, move_index
+        self._pools, self._pool_index, self._move_index = pools, pool_index, dict(move_index)
         self._capacity, self._link_index = capacity, link_index
         self._seconds = [move.seconds for move in moves]
         self._bytes = [move.missing_bytes for move in moves]
         self._pods: dict[tuple[int, Resources], Units] = {}
+
+    def learn(self, index: int, move: Move) -> None:
+        """A move that came later; its place in the instance's moves."""
+        self._move_index[move.name] = index
+        self._seconds.append(move.seconds)
+        self._bytes.append(move.missing_bytes)
+
+    def choices(self, columns: Iterable[Column]) -> tuple[Choice, ...]:
+        """As `Instance.choices` has them; empty where none of the columns can be used."""
+        found = [choice for column in columns if (choice := self.choice(column)) is not None]
+        return tuple(sorted(found, key=lambda one: (one.soonest, one.moved_bytes, one.column.devices, one.name)))
 
     def choice(self, column: Column) -> Choice | None:
         """None for a column whose pool is gone or whose data can never come."""

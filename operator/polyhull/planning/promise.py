@@ -68,12 +68,13 @@ def frugal(instance: Instance, order: Order, prescribed: Prescribed) -> Prescrib
     state = State.of(instance)
     for j in order:
         if chosen[j] is None:
-            chosen[j] = _frugal(instance, state, j, worth)
+            chosen[j] = near_cheapest(instance, state, j, worth)
         place(instance, state, j, chosen[j])
     return tuple(chosen)
 
 
-def _frugal(instance: Instance, state: State, j: int, worth: Mapping[str, Opportunity]) -> int | None:
+def near_cheapest(instance: Instance, state: State, j: int, worth: Mapping[str, Opportunity]) -> int | None:
+    """Of the columns that end almost first the one that leaves most to others; None where none fits."""
     ends: list[tuple[float, int]] = []
     for index, choice in enumerate(instance.choices[j]):
         if ends and choice.soonest > _near(min(ends)[0]):

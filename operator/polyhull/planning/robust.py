@@ -9,6 +9,7 @@ through with them, and its data when that was planned to be there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import exp, inf
 from statistics import NormalDist
 from zlib import crc32
@@ -45,6 +46,8 @@ class Spread:
 
     ends: Floats
     fixed: Floats
+    factors: tuple[Floats, ...] = ()
+    """[job of the instance][scenario] of compute time."""
 
     def makespan(self) -> Floats:
         """[scenario]"""
@@ -89,17 +92,62 @@ def spread(instance: Instance, schedule: Schedule) -> Spread:
     ).reshape(-1, SCENARIOS)
     devices = _Devices(instance, running)
     ends = np.full((len(instance.jobs), SCENARIOS), inf)
+    for j, slot in _by_start(schedule):
+        choice = instance.choices[j][slot.choice]
+        ends[j] = _finishes(devices, choice, slot, factors.jobs[j])
+        devices.take(choice, slot, ends[j])
+    return Spread(ends, running, tuple(factors.jobs))
+
+
+def spread_with(
+    instance: Instance, schedule: Schedule, known: Spread, new: int, turn: int
+) -> tuple[Spread, list[int]]:
+    """`known` with job `new`, the `turn`-th of its content, and the jobs whose finishes that changes.
+
+    Only those behind it that share a node with it, or with one that changed, can end otherwise than before.
+    """
+    slot = schedule.slots[new]
+    assert slot is not None
+    job, column = instance.jobs[new], instance.choices[new][slot.choice].column
+    factor = _factor(content_of(job), turn, sigma(job, column))
+    ends = np.insert(known.ends, new, 0.0, axis=0)
+    factors = (*known.factors[:new], factor, *known.factors[new:])
+    order = [(j, its, instance.choices[j][its.choice]) for j, its in _by_start(schedule)]
+    pools: set[int] = set()
+    dirty: set[tuple[int, int]] = set()
+    changed: list[int] = []
+    for j, its, choice in order:
+        if j == new or ((choice.pool in pools or choice.others) and not dirty.isdisjoint(_nodes(choice, its))):
+            changed.append(j)
+            pools.update(choice.pools)
+            dirty.update(_nodes(choice, its))
+    again, devices = set(changed), _Devices(instance, known.fixed)
+    for j, its, choice in order:
+        if (choice.pool in pools or choice.others) and not dirty.isdisjoint(_nodes(choice, its)):
+            if j in again:
+                ends[j] = _finishes(devices, choice, its, factors[j])
+            devices.take(choice, its, ends[j])
+    return Spread(ends, known.fixed, factors), changed
+
+
+def _by_start(schedule: Schedule) -> list[tuple[int, Slot]]:
     place_of = {j: k for k, j in enumerate(schedule.order)}
     placed = [(slot.start, place_of[j], j, slot) for j, slot in enumerate(schedule.slots) if slot is not None]
-    for _, _, j, slot in sorted(placed, key=lambda one: one[:3]):
-        choice = instance.choices[j][slot.choice]
-        free, nominal = devices.free(choice, slot)
-        # What nominally held it up besides devices and data (memory, pods) holds it up as long.
-        lag = max(0.0, slot.start - max(slot.ready, nominal))
-        start = np.maximum(slot.ready, free) + lag
-        ends[j] = start + slot.waits + choice.column.startup_seconds + choice.column.compute_seconds * factors.jobs[j]
-        devices.take(choice, slot, ends[j])
-    return Spread(ends, running)
+    return [(j, slot) for _, _, j, slot in sorted(placed, key=lambda one: one[:2])]
+
+
+def _nodes(choice: Choice, slot: Slot) -> list[tuple[int, int]]:
+    return [(gang.pool, node) for gang, seats in choice.seats(slot.nodes) for node, _ in seats]
+
+
+def _finishes(devices: "_Devices", choice: Choice, slot: Slot, factor: Floats) -> Floats:
+    """[scenario]"""
+    free, nominal = devices.free(choice, slot)
+    # What nominally held it up besides devices and data (memory, pods) holds it up as long.
+    lag = max(0.0, slot.start - max(slot.ready, nominal))
+    start = np.maximum(slot.ready, free) + lag
+    found: Floats = start + slot.waits + choice.column.startup_seconds + choice.column.compute_seconds * factor
+    return found
 
 
 def steadiest(instance: Instance, best: Schedule) -> Schedule:
@@ -121,19 +169,34 @@ def steadiest(instance: Instance, best: Schedule) -> Schedule:
 def estimated(decision: Decision, instance: Instance, schedule: Schedule) -> Decision:
     """The decision with p50 and p90 of every finish and of the makespan."""
     found = spread(instance, schedule)
-    jobs = zip((*instance.jobs, *(fixed.job for fixed in instance.fixed)), (*found.ends, *found.fixed), strict=True)
-    quantiles = {job.key: (median(ends), ninetieth(ends)) for job, ends in jobs if np.isfinite(ends).all()}
-    told = []
-    for one in decision.assignments:
-        p50, p90 = quantiles.get(one.job, (None, None))
-        told.append(replace(one, end_p50_seconds=p50, end_p90_seconds=p90))
-    last = found.makespan()
-    return replace(
-        decision,
-        assignments=tuple(told),
-        makespan_p50_seconds=median(last),
-        makespan_p90_seconds=ninetieth(last),
+    jobs = (*instance.jobs, *(fixed.job for fixed in instance.fixed))
+    told = quantiles(np.concatenate([found.ends, found.fixed]))
+    of = {job.key: its for job, its in zip(jobs, told, strict=True)}
+    assigned = tuple(
+        replace(one, end_p50_seconds=(its := of.get(one.job, _UNKNOWN))[0], end_p90_seconds=its[1])
+        for one in decision.assignments
     )
+    return with_makespan(replace(decision, assignments=assigned), found)
+
+
+def with_makespan(decision: Decision, found: Spread) -> Decision:
+    """The decision with p50 and p90 of the makespan."""
+    last = found.makespan()
+    return replace(decision, makespan_p50_seconds=median(last), makespan_p90_seconds=ninetieth(last))
+
+
+_UNKNOWN = (None, None)
+
+
+def quantiles(ends: Floats) -> list[tuple[float | None, float | None]]:
+    """p50 and p90 of every row; None where it is not placed."""
+    known = np.isfinite(ends).all(axis=1)
+    found: list[tuple[float | None, float | None]] = [_UNKNOWN] * len(ends)
+    if known.any():
+        rows = np.quantile(ends[known], [0.5, 0.9], axis=1).T.tolist()
+        for j, (p50, p90) in zip(np.flatnonzero(known).tolist(), rows, strict=True):
+            found[j] = (p50, p90)
+    return found
 
 
 def _risk(instance: Instance, schedule: Schedule) -> float:
@@ -183,15 +246,9 @@ def _factors(instance: Instance, schedule: Schedule) -> _Factors:
     seen: dict[int, int] = {}
 
     def of(job: TrainingJob, column: Column) -> Floats:
-        content = _content(job)
+        content = content_of(job)
         turn = seen[content] = seen.get(content, 0) + 1
-        dice = Dice(_SEED + content * 1_000_003 + turn)
-        quantiles = list(_QUANTILES)
-        for k in range(SCENARIOS - 1, 0, -1):
-            other = dice.below(k + 1)
-            quantiles[k], quantiles[other] = quantiles[other], quantiles[k]
-        width = sigma(job, column)
-        return np.array([exp(width * z) for z in quantiles])
+        return _factor(content, turn, sigma(job, column))
 
     jobs = [
         of(job, instance.choices[j][0 if slot is None else slot.choice].column)
@@ -200,7 +257,20 @@ def _factors(instance: Instance, schedule: Schedule) -> _Factors:
     return _Factors(jobs, [of(fixed.job, fixed.column) for fixed in instance.fixed])
 
 
-def _content(job: TrainingJob) -> int:
+@lru_cache(maxsize=1 << 14)
+def _factor(content: int, turn: int, width: float) -> Floats:
+    """[scenario] of the `turn`-th job of a content; read-only, as plans share it."""
+    dice = Dice(_SEED + content * 1_000_003 + turn)
+    shuffled = list(_QUANTILES)
+    for k in range(SCENARIOS - 1, 0, -1):
+        other = dice.below(k + 1)
+        shuffled[k], shuffled[other] = shuffled[other], shuffled[k]
+    found = np.array([exp(width * z) for z in shuffled])
+    found.flags.writeable = False
+    return found
+
+
+def content_of(job: TrainingJob) -> int:
     """What a job is, without its name: renaming changes no scenario of jobs that differ."""
     text = f"{job.work_quantity!r} {job.created_at!r} {[(o.accelerator, o.rate_per_second) for o in job.options]!r}"
     return crc32(text.encode())

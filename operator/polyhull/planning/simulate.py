@@ -65,6 +65,15 @@ def run(instance: Instance, order: Sequence[int], prescribed: Sequence[int | Non
     return finish(instance, order, slots, state.moved)
 
 
+def replay(instance: Instance, schedule: Schedule) -> State:
+    """The timelines after a schedule."""
+    state = State.of(instance)
+    for j in schedule.order:
+        if (slot := schedule.slots[j]) is not None:
+            place(instance, state, j, slot.choice)
+    return state
+
+
 def finish(
     instance: Instance, order: Sequence[int], slots: Sequence[Slot | None], moved: dict[int, Moved]
 ) -> Schedule:

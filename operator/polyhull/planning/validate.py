@@ -419,10 +419,11 @@ class _Checker:
         """Every node of every pool at every instant; what runs already is counted but never blamed."""
         uses: dict[tuple[str, str], list[tuple[Interval, tuple[int, ...], bool]]] = {}
         only = None if self.scope is None else self.scope.nodes
+        pools = None if only is None else {pool for pool, _ in only}
         for a in self.decision.assignments:
-            places = held(a)
-            if only is not None and not any((pool, name) in only for pool, _, nodes in places for name, _ in nodes):
+            if pools is not None and not any(pool in pools for pool in (a.pool, *(part.pool for part in a.parts))):
                 continue
+            places = held(a)
             job, start, end = self.jobs.get(a.job), a.start_seconds, a.end_seconds
             if job is None or not (isfinite(start) and isfinite(end)):
                 continue

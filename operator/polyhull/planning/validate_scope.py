@@ -51,11 +51,13 @@ def changed(snapshot: Snapshot, decision: Decision, passed: Passed) -> Scope | N
         return None
     if _without(then.transfers, decision.transfers):
         return None
+    kept = {one.job for one in decision.assignments}
+    if len(kept) < len(decision.assignments) or len({one.job for one in decision.unplaced}) < len(decision.unplaced):
+        return None
     placed = _without(decision.assignments, then.assignments)
     displaced = _without(then.assignments, decision.assignments)
     old = {one.job: one for one in displaced}
     placed = [one for one in placed if one.job not in old or not _alike(one, old[one.job])]
-    kept = {one.job for one in decision.assignments}
     displaced = [one for one in displaced if one.job not in kept or any(new.job == one.job for new in placed)]
     moved = _without(decision.transfers, then.transfers)
     nodes = frozenset(at for one in (*placed, *displaced) for at in _seats(one))
@@ -65,7 +67,7 @@ def changed(snapshot: Snapshot, decision: Decision, passed: Passed) -> Scope | N
         placed += [
             one for one in decision.assignments if one.job not in there and any(at in grown for at in _seats(one))
         ]
-    links = {name for one in moved for name in one.links}
+    links = {name for one in moved for part in one.flows for name in part.links}
     links |= {name for one in (*placed, *displaced) for read in one.reads for name in read.links}
     links |= {name for one in (*placed, *displaced) for sent in one.exchanges for name in sent.links}
     left_out = (*_without(decision.unplaced, then.unplaced), *_without(then.unplaced, decision.unplaced))
@@ -90,7 +92,9 @@ def _same_facts(one: Snapshot, other: Snapshot) -> bool:
 
 def _without(some: Iterable[One], others: Sequence[One]) -> list[One]:
     """Those of `some` that are not the very objects of `others`: what is equal but another object counts as new."""
-    there = {id(one) for one in others}
+    if some is others:
+        return []
+    there = set(map(id, others))
     return [one for one in some if id(one) not in there]
 
 

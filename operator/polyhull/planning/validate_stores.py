@@ -4,6 +4,7 @@ Like validate.py it shares no code with what made the plan.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Cluster, StorageKind
@@ -27,18 +28,24 @@ class _Stores:
         self.sizes = {data.key: data.size_bytes for data in snapshot.data_sets}
         self.copied = {(data.key, copy.store) for data in snapshot.data_sets for copy in data.copies}
         self.moving = {(one.data_set, one.store) for one in snapshot.transfers}
-        self.read = {wanted.data_set for job in snapshot.jobs for wanted in job.inputs}
-        for service in snapshot.services:
-            self.read |= {variant.model.data_set for variant in service.variants if variant.model is not None}
+        self.limited = [data for data in snapshot.data_sets if data.max_copies is not None]
+
+    @cached_property
+    def read(self) -> set[Key]:
+        """Data sets that somebody still reads."""
+        found = {wanted.data_set for job in self.snapshot.jobs for wanted in job.inputs}
+        for service in self.snapshot.services:
+            found |= {variant.model.data_set for variant in service.variants if variant.model is not None}
+        return found
 
     def copies(self) -> Iterator[str]:
         made: dict[Key, set[str]] = {}
-        for key, store in self.copied | self.moving:
-            made.setdefault(key, set()).add(store)
         wanted: dict[Key, set[str]] = {}
-        for one in self.new:
+        for key, store in self.copied | self.moving if self.limited else ():
+            made.setdefault(key, set()).add(store)
+        for one in self.new if self.limited else ():
             wanted.setdefault(one.data_set, set()).add(one.store)
-        for data in self.snapshot.data_sets:
+        for data in self.limited:
             there = made.get(data.key, set())
             more = wanted.get(data.key, set()) - there
             if data.max_copies is not None and more and len(there) + len(more) > data.max_copies:
