@@ -85,6 +85,7 @@ def explain(
         list[Path] | None, typer.Option("-f", "--filename", help="Explain the plan of these files, not a cluster's.")
     ] = None,
     namespace: Annotated[str, typer.Option("-n", "--namespace")] = "default",
+    proof: Annotated[bool, typer.Option(help="Ask CP-SAT for a proof (files).")] = True,
     kubeconfig: Annotated[Path | None, typer.Option(help="Path of a kubeconfig; KUBECONFIG otherwise.")] = None,
     context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
     output: Format = Output.TABLE,
@@ -99,7 +100,7 @@ def explain(
         else:
             _emit(found, output)
         return
-    with offline.prover(enabled=True) as prove:
+    with offline.prover(enabled=proof) as prove:
         snapshot = offline.load(files, steps=None)
         decision = offline.decide(snapshot, prove)
     item, helps = offline.helped(snapshot, decision, offline.find(decision, name, namespace), files)
