@@ -1,5 +1,7 @@
 """What the ten thousand instances of `make fuzz` found once, shrunken."""
 
+from dataclasses import replace
+
 import pytest
 
 from polyhull.domain.snapshot import Policy
@@ -28,3 +30,11 @@ def test_a_job_that_starts_when_a_grown_node_is_there_does_not_wait_for_it_again
     case = snapshot(where, [*first, *then], [data_set("d", 1, "b")], policy=POLICY)
     for plan in (decide(case), quick(case)):
         assert plan.violations == ()
+
+
+def test_a_replica_of_countless_slots_is_checked_at_once() -> None:
+    """10^15 requests a second of 100 s each: the checker went through their 10^17 slots one by one."""
+    fast = replace(variant("v100", 1e15), service_seconds=100.0)
+    web = replace(service("web", [("a", 1.0)], [fast]), latency_seconds=1000.0)
+    plan = decide(snapshot(fleet([pool("a", "v100", 1)]), services=[web], policy=POLICY))
+    assert plan.violations == () and plan.services[0].replicas

@@ -66,15 +66,10 @@ def decision(value: Decision, *, wide: bool = False) -> Iterator[RenderableType]
 def headline(value: Decision) -> Text:
     """Makespan beside its bound, and beside what simpler ways of thinking reach."""
     text = Text()
-    text.append("Everything finishes in ", style="bold")
-    text.append(format_seconds(value.makespan_seconds), style="bold green")
-    gap = value.gap
-    if value.bound_kind is BoundKind.NONE or gap is None:
-        text.append(f"   no lower bound: {BOUND_WORDS[BoundKind.NONE]}")
+    if value.assignments:
+        _makespan(text, value)
     else:
-        text.append(f"   no plan can do it under {format_seconds(value.lower_bound_seconds)}")
-        text.append(f"   gap {gap:.1%}", style="bold" if gap <= 0.02 else "bold yellow")
-        text.append(f"\n  bound: {value.bound_kind.value}, {BOUND_WORDS[value.bound_kind]}", style="dim")
+        text.append(nothing_placed(value), style="bold")
     for level in value.levels[0 if value.objective[:1] != ("Makespan",) else 1 :]:
         text.append(f"\n  {level_words(level)}")
     rivals = (
@@ -93,6 +88,23 @@ def headline(value: Decision) -> Text:
         if value.solver.seconds:
             text.append(f", {value.solver.seconds:.2f} s", style="dim")
     return text
+
+
+def _makespan(text: Text, value: Decision) -> None:
+    text.append("Everything finishes in ", style="bold")
+    text.append(format_seconds(value.makespan_seconds), style="bold green")
+    gap = value.gap
+    if value.bound_kind is BoundKind.NONE or gap is None:
+        text.append(f"   no lower bound: {BOUND_WORDS[BoundKind.NONE]}")
+    else:
+        text.append(f"   no plan can do it under {format_seconds(value.lower_bound_seconds)}")
+        text.append(f"   gap {gap:.1%}", style="bold" if gap <= 0.02 else "bold yellow")
+        text.append(f"\n  bound: {value.bound_kind.value}, {BOUND_WORDS[value.bound_kind]}", style="dim")
+
+
+def nothing_placed(value: Decision) -> str:
+    """What stands where the makespan would, were there one."""
+    return "No job is placed." if value.unplaced else "There is no job to plan."
 
 
 def spending(value: Footprint) -> str:
@@ -285,6 +297,7 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
         head.append(f"  {spent}\n")
     if reason.evidence is not Evidence.MEASURED:
         head.append(f"  its rate is {reason.evidence.value}, not measured\n", style="yellow")
+    head.rstrip()
     yield head
     split = Table(title="Its seconds", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     seconds = {
@@ -311,8 +324,12 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
         for other in reason.alternatives:
             table.add_row(other.cluster, other.pool, other.option, format_seconds(other.later_seconds))
         yield table
+    elif not item.fixed:
+        yield Text("Next best: no other pool would take it.", style="dim")
     if reason.helps:
         yield helps((one.change, one.sooner_seconds, one.end_seconds) for one in reason.helps)
+    elif not item.fixed:
+        yield Text("What would help: nothing of what was tried makes it end sooner.", style="dim")
     price = next((p for p in pool_prices if p.name == item.pool and p.makespan_seconds_per_unit < 0), None)
     if price is not None:
         sooner = format_seconds(-price.makespan_seconds_per_unit)

@@ -272,11 +272,7 @@ class _Builder:
         for option in sorted(job.options, key=lambda option: option.name):
             pools = self.pools.get(option.accelerator)
             if not pools:
-                have = ", ".join(sorted(self.pools)) or "none"
-                text = (
-                    f"no pool has accelerator {option.accelerator} (there are: {have}); add an option for one of them"
-                )
-                self._refuse(job.key, option.name, "", Refusal("NoPool", text))
+                self._refuse(job.key, option.name, "", self._no_pool(option.accelerator, "an option"))
                 continue
             for pool in pools:
                 compute, evidence = compute_seconds(job, option, pool.site)
@@ -284,13 +280,23 @@ class _Builder:
         if job.span is not None:
             self._spans(job, job.span, data)
 
+    def _no_pool(self, accelerator: str, way: str) -> Refusal:
+        """`way`: what to add for a kind that is there."""
+        if not self.pools:
+            text = (
+                f"no pool has accelerator {accelerator}, there is none at all; add a ComputePool or a MemberCluster"
+            )
+        else:
+            have = ", ".join(sorted(self.pools))
+            text = f"no pool has accelerator {accelerator} (there are: {have}); add {way} for one of them"
+        return Refusal("NoPool", text)
+
     def add_service(self, service: InferenceService) -> None:
         """Why a variant cannot serve from a pool (the routing itself is services.py)."""
         for variant in sorted(service.variants, key=lambda variant: variant.name):
             pools = self.pools.get(variant.accelerator)
             if not pools:
-                text = f"no pool has accelerator {variant.accelerator}; add a variant for one the fleet has"
-                self._refuse(service.key, variant.name, "", Refusal("NoPool", text))
+                self._refuse(service.key, variant.name, "", self._no_pool(variant.accelerator, "a variant"))
                 continue
             for pool in pools:
                 inputs = (variant.model,) if variant.model is not None else ()

@@ -236,6 +236,7 @@ def dropped(snapshot: Snapshot, columns: ColumnSet) -> tuple[Unplaced, ...]:
             continue
         best = max(refusals, key=lambda one: _STAGES.index(one.reason) if one.reason in _STAGES else 0)
         others = sorted({one.reason for one in refusals} - {best.reason})
-        text = f"{best.message} ({len(refusals)} choices refused"
-        found.append(Unplaced(key, best.reason, text + (f"; also {', '.join(others)})" if others else ")")))
+        count = "1 choice" if len(refusals) == 1 else f"{len(refusals)} choices"
+        also = f"; also {', '.join(others)}" if others else ""
+        found.append(Unplaced(key, best.reason, f"{best.message} ({count} refused{also})"))
     return tuple(found)

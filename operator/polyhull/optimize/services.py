@@ -321,16 +321,16 @@ class Serving:
         return taken, min(can, count if count is not None else can)
 
     def _refusals(self, service: InferenceService) -> tuple[str, str]:
-        """Why no pool may serve it, the first three of the reasons."""
+        """Why no pool may serve it, the first three of the reasons that differ."""
         mine = [one for one in self.inadmissible if one.job == service.key]
         if not mine:
             return "NoAdmissiblePool", "no variant is admissible in any pool of the fleet"
         reasons = {one.reason for one in mine}
-        told = "; ".join(
-            f"{one.option} in {one.pool}: {one.message}" if one.pool else one.message for one in mine[:3]
+        told = dict.fromkeys(
+            f"{one.option} in {one.pool}: {one.message}" if one.pool else one.message for one in mine
         )
-        more = f"; and {len(mine) - 3} more" if len(mine) > 3 else ""
-        return mine[0].reason if len(reasons) == 1 else "NoAdmissiblePool", told + more
+        more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+        return mine[0].reason if len(reasons) == 1 else "NoAdmissiblePool", "; ".join(list(told)[:3]) + more
 
     def _why(
         self, service: InferenceService, candidates: tuple[Candidate, ...], plan: ServicePlan

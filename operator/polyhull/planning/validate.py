@@ -45,6 +45,8 @@ from polyhull.planning.validate_times import Interval, at_starts
 SLACK_SECONDS = Fraction(1, 1000)
 LINK_SLACK = Fraction(1, 10**6)
 LOAD_SLACK = 1e-6
+MOST_SERVERS = 1_000_000
+"""The recursion takes a step for each; no planner comes near without holding the objective even if all wait."""
 IN_SITE_BYTES_PER_SECOND = Fraction(10**10, 8)
 
 
@@ -611,8 +613,9 @@ class _Checker:
         servers = replicas * slots
         if load >= servers * mu * (1 + LOAD_SLACK):
             return f"bring {load:.6g} requests/s to {replicas} replicas that finish {servers * mu:.6g}"
-        waiting = _erlang_c(servers, load / mu) * exp(-max(0.0, servers * mu - load) * left)
-        if waiting > (1 - service.percentile) * (1 + 1e-6) + 1e-9:
+        longer = exp(-max(0.0, servers * mu - load) * left)
+        allowed = (1 - service.percentile) * (1 + 1e-6) + 1e-9
+        if longer > allowed and (waiting := _erlang_c(servers, load / mu) * longer) > allowed:
             return (
                 f"miss {service.latency_seconds:.4g} s in {waiting:.3%} of cases, over {1 - service.percentile:.3%}"
             )
@@ -641,9 +644,11 @@ def _sum(amounts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _erlang_c(servers: int, offered: float) -> float:
-    """Probability that an arrival waits; the recursion of Erlang B, then C."""
+    """Probability that an arrival waits; the recursion of Erlang B, then C. Of more than MOST_SERVERS: 1."""
     if offered <= 0:
         return 0.0
+    if servers > MOST_SERVERS:
+        return 1.0
     blocked = 1.0
     for k in range(1, servers + 1):
         blocked = offered * blocked / (k + offered * blocked)

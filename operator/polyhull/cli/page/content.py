@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from polyhull.cli.show import BOUND_WORDS, spending
+from polyhull.cli.show import BOUND_WORDS, nothing_placed, spending
 from polyhull.domain.decision import Assignment, BoundKind, Decision, Price, ServicePlan, StreamedRead, Transfer
 from polyhull.domain.fleet import Evidence, Link, Pool
 from polyhull.domain.snapshot import Snapshot
@@ -70,6 +70,7 @@ def _summary(decision: Decision) -> Raw:
     )
     return {
         "makespan": decision.makespan_seconds,
+        "nothing": nothing_placed(decision),
         "bound": decision.lower_bound_seconds if proved else None,
         "boundKind": decision.bound_kind.value,
         "boundWords": BOUND_WORDS[decision.bound_kind],

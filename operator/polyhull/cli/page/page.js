@@ -72,6 +72,12 @@ function cards() {
     told.late ? `${told.late} late` : "",
     plan.unplaced.length ? `${plan.unplaced.length} not placed` : "",
   ].filter(Boolean).join(" · ");
+  if (!plan.jobs.length) {
+    return make("section", { class: "cards", "aria-label": "Summary" },
+      make("div", { class: "card wide" },
+        make("p", { class: "figure", text: told.nothing }),
+        make("p", { class: "quiet", text: counts })));
+  }
   return make("section", { class: "cards", "aria-label": "Summary" },
     make("div", { class: "card" },
       make("h2", { text: "Everything finishes in" }),
