@@ -58,14 +58,12 @@ def plan(
 ) -> None:
     """Plan the objects in YAML files; no cluster is needed."""
     from polyhull.cli import offline, show
-    from polyhull.telemetry.record import Method
 
     with offline.prover(enabled=proof) as prove:
         snapshot = offline.load(files, steps=steps)
         decision = offline.decide(snapshot, prove)
     if record is not None:
-        method = Method.FULL if proof else Method.UNPROVED
-        offline.keep(record, snapshot, offline.bare(decision, prove), method)
+        offline.keep(record, snapshot, offline.bare(decision, prove), offline.method(decision, proof=proof))
     if report is not None:
         offline.report(report, snapshot, decision, ", ".join(file.stem or str(file) for file in files))
     if output is Output.TABLE:

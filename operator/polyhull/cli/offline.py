@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import typer
 
 from polyhull.api.files import highest_priority, snapshot_from_files, validate_files
 from polyhull.cli import page
+from polyhull.cli.guarded import within
 from polyhull.cli.names import kind_and_name
 from polyhull.controller.prover import Prover
 from polyhull.domain.decision import Assignment, Decision, Help, ServicePlan, Unplaced
-from polyhull.domain.errors import InvalidInput
+from polyhull.domain.errors import InvalidInput, SolverFailed
 from polyhull.domain.snapshot import Snapshot
 from polyhull.planning import decide as deciding
 from polyhull.planning.helping import help_for
@@ -26,6 +28,8 @@ from polyhull.telemetry import record
 
 Subject = Assignment | ServicePlan | Unplaced
 INVALID = 2
+_ENDED = "; the search "
+"""Begins what a status says of a search that was ended (guarded.py)."""
 
 
 @contextlib.contextmanager
@@ -59,21 +63,45 @@ def validate(files: list[Path]) -> int:
 
 
 def decide(snapshot: Snapshot, prove: Prover | None) -> Decision:
-    """The decision, with the wall time that only the shell may know."""
+    """The decision, with the wall time that only the shell may know.
+
+    A solver that hangs or crashes is ended by `killSeconds` of the policy; then the plain plan is made without one.
+    """
     began = time.perf_counter()
-    decision = deciding.decide(snapshot, prove)
+    limit = snapshot.policy.solver.kill_seconds
+    try:
+        decision, failure = within(limit, partial(_searched, snapshot, prove), _lent(prove))
+    except SolverFailed as error:
+        decision, failure = deciding.quick(snapshot), str(error)
+    if prove is not None and not failure.startswith(_ENDED[2:]):
+        prove.failure = failure
     seconds = time.perf_counter() - began
-    status = decision.solver.status
-    if prove is not None and prove.failure:
-        status = f"{status}; {prove.failure}"
+    status = f"{decision.solver.status}; {failure}" if failure else decision.solver.status
     return replace(decision, solver=replace(decision.solver, seconds=seconds, status=status))
+
+
+def _searched(snapshot: Snapshot, prove: Prover | None) -> tuple[Decision, str]:
+    """The decision, and why its prover failed."""
+    decision = deciding.decide(snapshot, prove)
+    return decision, prove.failure if prove is not None else ""
+
+
+def _lent(prove: Prover | None) -> Callable[[], None]:
+    return prove.lend if prove is not None else lambda: None
 
 
 def bare(decision: Decision, prove: Prover | None) -> Decision:
     """As a record holds it: without what only the shell of one run knows, its seconds and why its prover failed."""
     failure = f"; {prove.failure}" if prove is not None and prove.failure else ""
-    report = replace(decision.solver, seconds=0.0, status=decision.solver.status.removesuffix(failure))
-    return replace(decision, solver=report)
+    status = decision.solver.status.removesuffix(failure).partition(_ENDED)[0]
+    return replace(decision, solver=replace(decision.solver, seconds=0.0, status=status))
+
+
+def method(decision: Decision, *, proof: bool) -> record.Method:
+    """How it was made, for who makes it again."""
+    if _ENDED in decision.solver.status:
+        return record.Method.INSERTED
+    return record.Method.FULL if proof else record.Method.UNPROVED
 
 
 def keep(path: Path, snapshot: Snapshot, decision: Decision, method: record.Method) -> None:

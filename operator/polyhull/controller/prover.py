@@ -39,8 +39,8 @@ class Prover:
         self.failure = ""
         try:
             text, _ = process.communicate(json.dumps(problem_document(problem)), timeout=self._limit_seconds)
-            if process.returncode != 0:
-                self.failure = f"the exact solver ended with code {process.returncode}"
+            if process.returncode != 0 or not text:
+                self.failure = f"the exact solver ended with code {process.returncode} and no answer"
                 return None
             return answer_from(json.loads(text))
         except subprocess.TimeoutExpired:
@@ -50,6 +50,12 @@ class Prover:
         finally:
             _end(process)
         return None
+
+    def lend(self) -> None:
+        """To a process that was just forked and asks in our place: it has the pipes, its end stays ours to see to."""
+        for stream in (self._waiting.stdin, self._waiting.stdout) if self._waiting is not None else ():
+            if stream is not None:
+                stream.close()
 
     def close(self) -> None:
         process, self._waiting = self._waiting, None
