@@ -6,7 +6,7 @@ already running is a constant. Seconds, bytes, bytes per second, and whole resou
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,40 @@ class SharedMove:
     """Columns that need it, by class."""
     ways: tuple[tuple[tuple[int, float], ...], ...]
     """(link, bytes) of each way: what it carries over every one of its links."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gangs:
+    """[gang] pods that `column` holds in `pool`."""
+
+    column: Ints
+    pool: Ints
+    replicas: Floats
+    pods: Floats
+    """[gang, dimension] of one pod."""
+
+    def where(self, kept: NDArray[np.bool_], place: Ints) -> "Gangs":
+        """Of the kept columns, `place`: their new indexes."""
+        mine = kept[self.column]
+        return Gangs(place[self.column[mine]], self.pool[mine], self.replicas[mine], self.pods[mine])
+
+    def of(self, mine: Ints | NDArray[np.bool_]) -> "Gangs":
+        """Some of them."""
+        return Gangs(self.column[mine], self.pool[mine], self.replicas[mine], self.pods[mine])
+
+    def and_of(self, other: "Gangs") -> "Gangs":
+        """Both."""
+        return Gangs(
+            np.concatenate([self.column, other.column]),
+            np.concatenate([self.pool, other.pool]),
+            np.concatenate([self.replicas, other.replicas]),
+            np.concatenate([self.pods, other.pods]),
+        )
+
+
+def _none() -> Gangs:
+    empty = np.zeros(0, dtype=np.int64)
+    return Gangs(empty, empty, np.zeros(0), np.zeros((0, DIMENSIONS)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,6 +257,8 @@ class ModelData:
     """[budget][column] what one job takes of it."""
     whole: WholeCopies | None = None
     """Set: the arrays speak of the executed class (whole copies over single paths) instead of class Pi."""
+    also: Gangs = field(default_factory=_none)
+    """What columns over several sites hold in further pools; `pool`, `replicas` and `pods` are of their first."""
 
     @property
     def earliest(self) -> Floats:
@@ -296,6 +332,19 @@ def model_data(
         demands=services[1],
         serving=services[2],
         fixed_seconds=max((column.length_seconds for column in fixed), default=0.0),
+        also=_also(flat, place),
+    )
+
+
+def _also(flat: tuple[Column, ...], place: dict[str, int]) -> Gangs:
+    found = [(g, part) for g, column in enumerate(flat) for part in column.parts[1:]]
+    if not found:
+        return _none()
+    return Gangs(
+        np.array([g for g, _ in found], dtype=np.int64),
+        np.array([place[part.pool] for _, part in found], dtype=np.int64),
+        np.array([part.replicas for _, part in found], dtype=np.float64),
+        np.array([part.pod.as_tuple() for _, part in found], dtype=np.float64),
     )
 
 

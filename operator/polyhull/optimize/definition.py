@@ -67,7 +67,12 @@ def _pools(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> 
     """(2): what jobs and replicas hold for how long, against what the pool's nodes and growth offer until T."""
     rows = []
     for p, pool in enumerate(data.pools):
-        mine = [g for g in range(len(data.columns)) if data.pool[g] == p]
+        mine = [(g, data.replicas[g] * data.pods[g]) for g in range(len(data.columns)) if data.pool[g] == p]
+        mine += [
+            (int(g), data.also.replicas[k] * data.also.pods[k])
+            for k, g in enumerate(data.also.column)
+            if data.also.pool[k] == p
+        ]
         serving = [v for v, one in enumerate(data.serving) if one.pool == p]
         for d in range(DIMENSIONS):
             offered = float(pool.capacity[d]) * T
@@ -75,7 +80,7 @@ def _pools(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> 
                 pool.growth_nodes * float(pool.growth_shape[d]) * max(0.0, T - (0 if rates else pool.growth_seconds))
             )
             held = pool.fixed_pods[:, d]
-            used = sum(float(data.replicas[g] * data.pods[g, d] * data.length[g]) * Y[g] for g in mine)
+            used = sum(float(asked[d] * data.length[g]) * Y[g] for g, asked in mine)
             absent = pool.growth_seconds if pool.growth_nodes > 0 and not rates else 0.0
             there = max(0.0, T - absent)
             used += sum(there * float(data.serving[v].pod.as_tuple()[d]) * n[v] for v in serving)
@@ -93,10 +98,13 @@ def _power(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> 
     """(6): joules at their peak of what holds devices at a capped site, against the cap until T."""
     rows = []
     for cap in data.caps:
-        mine = [g for g in range(len(data.columns)) if data.pool[g] in cap.pools]
+        mine = [(g, data.pool[g], data.replicas[g] * data.pods[g, 0]) for g in range(len(data.columns))]
+        mine += [
+            (int(g), data.also.pool[k], data.also.replicas[k] * data.also.pods[k, 0])
+            for k, g in enumerate(data.also.column)
+        ]
         used: Any = sum(
-            float(data.replicas[g] * data.pods[g, 0] * data.pools[data.pool[g]].watts * data.length[g]) * Y[g]
-            for g in mine
+            float(devices * data.pools[p].watts * data.length[g]) * Y[g] for g, p, devices in mine if p in cap.pools
         )
         for v, one in enumerate(data.serving):
             if one.pool in cap.pools:

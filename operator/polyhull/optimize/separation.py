@@ -21,11 +21,11 @@ def violated(layout: Layout, seconds: float, shares: Floats) -> Windows:
     heads: list[Head] = []
     longs: list[Long] = []
     for part in layout.once(pool_parts):
-        used = part.mine[shares[part.mine] > _LEAST]
-        if part.scarce and len(used):
-            area = Area.of(data, part.p, part.d, used)
-            heads += [Head(part.p, part.d, at) for at in _heads(area, seconds, shares[used])]
-            longs += [Long(part.p, part.d, *one) for one in _longs(area, seconds, shares[used])]
+        gangs = part.gangs.of(shares[part.gangs.column] > _LEAST)
+        if part.scarce and len(gangs.column):
+            area, used = Area.of(data, part.p, part.d, gangs), shares[gangs.column]
+            heads += [Head(part.p, part.d, at) for at in _heads(area, seconds, used)]
+            longs += [Long(part.p, part.d, *one) for one in _longs(area, seconds, used)]
     return Windows(tuple(heads), tuple(longs), tuple(_tails(layout, seconds, shares)))
 
 

@@ -130,6 +130,7 @@ def _some(data: ModelData, classes: NDArray[np.bool_], keep: NDArray[np.bool_]) 
             for one in data.data_sets
         ),
         whole=whole,
+        also=data.also.where(keep, new_column),
     )
 
 
@@ -141,7 +142,10 @@ def undominated(data: ModelData, scarce: Set[int], most_seconds: float) -> Model
     """
     late = data.finish > most_seconds
     capped = {p for cap in data.caps for p in cap.pools}
-    roomy = ~late & ~np.isin(data.pool, np.array(sorted(scarce | capped), dtype=np.int64)) & (not data.budgets)
+    wide = np.isin(np.arange(len(late)), data.also.column)  # over several sites: never compared
+    roomy = (
+        ~late & ~wide & ~np.isin(data.pool, np.array(sorted(scarce | capped), dtype=np.int64)) & (not data.budgets)
+    )
     best: dict[tuple[int, tuple[MoveAt, ...]], int] = {}
     keep = ~late & ~roomy
     for g in np.lexsort((data.earliest, data.length)).tolist():

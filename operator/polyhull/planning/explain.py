@@ -142,7 +142,12 @@ def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> tupl
     when = format_seconds(slot.start)
     for load in choice.loads:
         if load.link in capped:
-            site = next(place.site for place in choice.column.places if instance.power[place.pool][0] == load.link)
+            lines = {
+                instance.power[place.pool][0]: place.site
+                for place in choice.column.places
+                if place.pool in instance.power
+            }
+            site = lines[load.link]
             return Binding("Power", site, slot.start), (
                 f"Site {site} has no {load.rate:.4g} W left under its power cap until {when} from now."
             )

@@ -208,10 +208,20 @@ class _Checker:
                 yield from self._present(job.key, need, cluster, start, None)
         begin = start + waits + self._startup()
         yield from exchanges(job, a, begin, self.links, self.labels, self.data_sets)
+        devices = [
+            (p.replicas * p.devices_per_replica, self.kinds.get(p.accelerator), self.clusters.get(p.cluster))
+            for p in a.parts
+        ]
+        share = useful(job, devices, self._startup())
         needed = compute_seconds(job, a, self.pools, self.kinds, self.links)
         if isinstance(needed, str):
             yield f"{job.key}: {needed}"
-        elif end - begin < needed - SLACK_SECONDS - needed / 10**9:
+            return
+        if share <= 0:
+            yield f"{job.key}: checkpoints and failures leave it no time on {sum(one[0] for one in devices)} devices"
+            return
+        needed /= share
+        if end - begin < needed - SLACK_SECONDS - needed / 10**9:
             yield f"{job.key}: computes {float(end - begin)} s in the plan but needs {float(needed)} s at its rates"
 
     def _deadline(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
@@ -259,7 +269,7 @@ class _Checker:
         if rate is None or rate <= 0:
             return None
         kind, cluster = self.kinds.get(pool.accelerator), self.clusters.get(pool.cluster)
-        share = useful(job, option, kind, cluster, self._startup())
+        share = useful(job, [(option.replicas * option.devices_per_replica, kind, cluster)], self._startup())
         if share <= 0:
             return None
         work = Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))

@@ -9,13 +9,13 @@ import pytest
 from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.labels import Selector, labels_of
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Access, Placed, PlacedPart, Promise, Span, SpanMode, TrainingJob
+from polyhull.domain.workloads import Access, Checkpoint, Placed, PlacedPart, Promise, Span, SpanMode, TrainingJob
 from polyhull.optimize.columns import ColumnSet, build_columns
 from polyhull.optimize.spans import MOST_COLUMNS
 from polyhull.planning.decide import decide
 from polyhull.planning.report import document
 from polyhull.planning.validate import validate
-from tests.builders import NOW, data_set, fleet, job, key, link, option, pool, site, snapshot
+from tests.builders import NOW, accelerator, data_set, fleet, job, key, link, option, pool, site, snapshot
 
 PARALLEL = Span(SpanMode.DATA_PARALLEL, gradient_bytes=1e9, synchronize_steps=10)
 PIPELINE = Span(SpanMode.PIPELINE, samples_per_step=4, layers=8, activation_bytes=1e6)
@@ -87,6 +87,17 @@ def test_a_gang_that_may_span_takes_what_is_left_at_two_sites() -> None:
     rare = replace(PARALLEL, synchronize_steps=1000)
     _, big = planned(world(gang(rare, 2), *other))
     assert big.start_seconds == 0.0 and [p.replicas for p in big.parts] == [1, 1]
+
+
+def test_failures_of_all_its_devices_cost_time() -> None:
+    """A checkpoint every 100 s at 1.25e9 byte/s takes 1 s; four devices that fail once in 1e5 s each: what is lost is
+    1/100 + (50 + 1) * 4e-5 of the time, and the start-up is none here."""
+    kinds = [replace(accelerator("v100"), mean_hours_between_failures=1e5 / 3600)]
+    where = fleet([pool(at, "v100", 1, 2) for at in "ab"], both_ways(), kinds=kinds)
+    _, big = planned(snapshot(where, [replace(gang(), checkpoint=Checkpoint(1_250_000_000, 100.0))]))
+    phi = 1 - 1 / 100 - (50 + 1) * 4e-5
+    assert big.end_seconds == pytest.approx(182.0 / phi)
+    assert big.explanation.failure_seconds == pytest.approx(182.0 / phi - 182.0)
 
 
 def test_its_traffic_leaves_transfers_the_rest_of_the_links() -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from polyhull.optimize.data import Floats, Ints, ModelData
+from polyhull.optimize.data import Floats, Gangs, Ints, ModelData
 from polyhull.optimize.programme.commodities import flow_variables
 from polyhull.optimize.programme.matrix import Matrix, Programme
 from polyhull.optimize.programme.windows import NO_WINDOWS, Windows
@@ -128,9 +128,16 @@ def by_class(data: ModelData) -> tuple[Ints, ...]:
     return grouped(data.job_class, len(data.jobs))
 
 
-def by_pool(data: ModelData) -> tuple[Ints, ...]:
-    """[pool] its columns."""
-    return grouped(data.pool, len(data.pools))
+def by_pool(data: ModelData) -> tuple[Gangs, ...]:
+    """[pool] what columns hold there."""
+    first = (
+        Gangs(mine, data.pool[mine], data.replicas[mine], data.pods[mine])
+        for mine in grouped(data.pool, len(data.pools))
+    )
+    if not len(data.also.column):
+        return tuple(first)
+    also = (data.also.of(mine) for mine in grouped(data.also.pool, len(data.pools)))
+    return tuple(one.and_of(other) for one, other in zip(first, also, strict=True))
 
 
 def by_link(data: ModelData) -> tuple[Ints, ...]:

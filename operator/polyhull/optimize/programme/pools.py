@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polyhull.optimize.data import DIMENSIONS, Floats, Ints, ModelData, PoolData
+from polyhull.optimize.data import DIMENSIONS, Floats, Gangs, Ints, ModelData, PoolData
 from polyhull.optimize.programme.dual_feasible import STEPS, dual_feasible, dual_feasible_least, thresholds
 from polyhull.optimize.programme.frame import Frame, by_pool
 from polyhull.optimize.programme.windows import Long
@@ -34,10 +34,10 @@ class Area:
     """A replica may be on a growth node, which is not there before."""
 
     @classmethod
-    def of(cls, data: ModelData, p: int, d: int, mine: Ints) -> "Area":
-        pool = data.pools[p]
+    def of(cls, data: ModelData, p: int, d: int, gangs: Gangs) -> "Area":
+        pool, mine = data.pools[p], gangs.column
         return cls(
-            data.replicas[mine] * data.pods[mine, d] * data.multiplicity[data.job_class[mine]],
+            gangs.replicas * gangs.pods[:, d] * data.multiplicity[data.job_class[mine]],
             data.length[mine],
             data.earliest[mine],
             pool.fixed_pods[:, d],
@@ -79,7 +79,7 @@ class PoolPart:
 
     p: int
     d: int
-    mine: Ints
+    gangs: Gangs
     serving: Ints
     served: Floats
     """[serving option] what one replica asks for."""
@@ -89,15 +89,15 @@ class PoolPart:
 
 def pool_parts(data: ModelData) -> tuple[PoolPart, ...]:
     parts = []
-    for p, mine in enumerate(by_pool(data)):
+    for p, gangs in enumerate(by_pool(data)):
         pool = data.pools[p]
         serving, served = serving_at(data, p)
-        for d in binding_dimensions(pool, data.pods[mine], served):
-            area = Area.of(data, p, d, mine)
+        for d in binding_dimensions(pool, gangs.pods, served):
+            area = Area.of(data, p, d, gangs)
             most = np.zeros(len(data.jobs))
-            np.maximum.at(most, data.job_class[mine], area.use)
+            np.maximum.at(most, data.job_class[gangs.column], area.use)
             scarce = bool(len(serving)) or float(most.sum() + area.held.sum()) > area.capacity
-            parts.append(PoolPart(p, d, mine, serving, served[:, d], area, scarce))
+            parts.append(PoolPart(p, d, gangs, serving, served[:, d], area, scarce))
     return tuple(parts)
 
 
@@ -136,7 +136,10 @@ def _rows(frame: Frame, part: PoolPart) -> None:
         if room <= 0.0:
             frame.matrix.add((kind, p), 1.0)
             return
-        parts = [(frame.Y[part.mine], columns / room), (frame.n[part.serving], part.served * per_replica / room)]
+        parts = [
+            (frame.Y[part.gangs.column], columns / room),
+            (frame.n[part.serving], part.served * per_replica / room),
+        ]
         if frame.strengthened:
             frame.matrix.add((kind, p), max(0.0, 1.0 - fixed / room), *parts)
         else:

@@ -28,8 +28,8 @@ def _row(frame: Frame, kind: tuple[str, int], cap: PowerCap, step: int | None) -
     data, T = frame.data, frame.T
     parts = []
     for p in cap.pools:
-        mine, each = frame.once(by_pool)[p], data.pools[p].watts
-        drawn = worth(data.replicas[mine] * data.pods[mine, 0] * each)
+        gangs, each = frame.once(by_pool)[p], data.pools[p].watts
+        mine, drawn = gangs.column, worth(gangs.replicas * gangs.pods[:, 0] * each)
         parts.append((frame.Y[mine], drawn * data.multiplicity[data.job_class[mine]] * data.length[mine] / T))
         serving, served = serving_at(data, p)
         parts.append((frame.n[serving], worth(served[:, 0] * each)))

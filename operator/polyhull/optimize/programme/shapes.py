@@ -57,11 +57,11 @@ def _parts(data: ModelData) -> tuple[_Part, ...]:
 
 def _part(data: ModelData, of: PoolPart, step: int) -> _Part | None:
     """None where it says no more than devices do."""
-    pool, mine, d = data.pools[of.p], of.mine, of.d
+    pool, mine, d = data.pools[of.p], of.gangs.column, of.d
     whole = float(pool.largest[d])
     if not 0.0 < whole < 2.0**50:
         return None
-    pods = data.pods[mine, d]
+    pods = of.gangs.pods[:, d]
     each, of_service = dual_feasible_whole(pods, whole, step), dual_feasible_whole(of.served, whole, step)
     nodes = float(dual_feasible_whole(pool.nodes[:, d], whole, step).sum()) * (1.0 + 1e-12)
     growing = pool.growth_nodes * float(dual_feasible_whole(pool.growth_shape[d : d + 1], whole, step)[0])
@@ -70,7 +70,7 @@ def _part(data: ModelData, of: PoolPart, step: int) -> _Part | None:
         return None
     per_pod = pool.fixed_pods[:, d] / np.maximum(pool.fixed_counts, 1.0)
     busy = pool.fixed_counts * dual_feasible_whole(per_pod, whole, step)
-    all_pods = each * data.replicas[mine] * data.multiplicity[data.job_class[mine]]
+    all_pods = each * of.gangs.replicas * data.multiplicity[data.job_class[mine]]
     return _Part(of.p, mine, of.serving, all_pods, of_service, busy, of.area, nodes, growing)
 
 
