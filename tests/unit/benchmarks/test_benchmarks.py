@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks import executed, instances
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.figures import Figure, SkipBenchmark, alternately, at_most, percentile, report
-from benchmarks.live import WRITES, requests_by_kind
+from benchmarks.ground import WRITES, requests_by_kind
 from polyhull.optimize.columns import build_columns
 
 KEYS = ["figure", "value", "unit", "anchor", "anchor_source", "target", "holds", "instance"]
