@@ -1,16 +1,19 @@
 """`python -m benchmarks NAME... [--data DIR]`: one JSON line per figure on standard output; `all` runs everything.
 
+The first line is the machine; how long each benchmark took goes to standard error.
+
 Exit code 0: every figure was printed or skipped with a reason; 1: a benchmark failed. A figure that does not hold
 is no failure: its line says so.
 """
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import bounds, dtfm, executed, gavel, helix, large, live, melange, planning, roofline, stream
-from benchmarks.figures import Figure, SkipBenchmark
+from benchmarks.figures import Figure, SkipBenchmark, machine
 
 Benchmark = Callable[[Path | None], Iterator[Figure]]
 
@@ -49,7 +52,9 @@ def main(arguments: list[str] | None = None, benchmarks: Mapping[str, Benchmark]
     asked = list(benchmarks) if "all" in options.names else options.names
     names = list({benchmarks[name]: name for name in asked}.values())
     failed = False
+    print(machine().line(), flush=True)
     for name in names:
+        began = time.monotonic()
         try:
             for figure in benchmarks[name](options.data):
                 print(figure.line(), flush=True)
@@ -58,6 +63,7 @@ def main(arguments: list[str] | None = None, benchmarks: Mapping[str, Benchmark]
         except Exception as error:  # the others still run
             failed = True
             print(f"{name}: failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return 1 if failed else 0
 
 

@@ -1,10 +1,15 @@
 """One measured figure as one JSON line, and the few statistics that figures need."""
 
 import json
+import os
+import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 
@@ -49,6 +54,21 @@ def at_most(
 def report(figure: str, value: float, unit: str, instance: str) -> Figure:
     """A figure that is shown beside others and has no target."""
     return Figure(figure, value, unit, None, "none", None, True, instance)
+
+
+MACHINE = "machine"
+"""The figure that begins every run: what the ones after it were measured on."""
+
+
+def machine() -> Figure:
+    """Processors, and in words: system, versions, commit, load when the run began."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    words = (
+        f"{platform.system()}, Python {platform.python_version()}, HiGHS {version('highspy')}, commit "
+        f"{commit}, load average {os.getloadavg()[0]:.1f} when the run began"
+    )
+    return report(MACHINE, float(os.cpu_count() or 1), "cores", words)
 
 
 def _rounded(value: Any) -> Any:

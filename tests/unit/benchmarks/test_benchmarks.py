@@ -165,7 +165,7 @@ def test_the_command_prints_lines_skips_with_a_reason_and_goes_on(capsys: pytest
     known = {"broken": broken, "missing": missing, "good": good}
     assert main(["all"], known) == 1
     printed = capsys.readouterr()
-    assert [json.loads(line)["figure"] for line in printed.out.splitlines()] == ["good"]
+    assert [json.loads(line)["figure"] for line in printed.out.splitlines()] == ["machine", "good"]
     assert "missing: skipped: needs the moon" in printed.err
     assert "broken: failed: ValueError: no" in printed.err
     assert main(["missing", "good"], known) == 0
@@ -176,7 +176,7 @@ def test_a_benchmark_with_two_names_runs_once(capsys: pytest.CaptureFixture[str]
         yield report("latency", 1.0, "s", "i")
 
     assert main(["all"], {"one": both, "other": both}) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2, "the machine, and the figure once"
 
 
 def test_only_the_operator_s_own_completed_requests_count() -> None:
