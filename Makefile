@@ -70,7 +70,7 @@ image: setup ## The operator's image by buildah, no engine needed (root on Debia
 image-test: setup ## Start that image against a proving ground: its user, a read-only root, a job
 	@$(BIN)/python -m hack.image test
 
-bench: setup ## Every figure as a JSON line (DATA=folder with the real data)
+bench: setup ## Every figure as a JSON line, half an hour on two idle cores (DATA=folder with the real data)
 	@$(BIN)/python -m benchmarks all --data $(DATA)
 
 fuzz: setup ## The properties on ten thousand instances, ten thousand fast answers beside their definition

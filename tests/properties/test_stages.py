@@ -11,8 +11,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from polyhull.optimize.data import Ints
+from polyhull.optimize.large import stages as compiled
+from polyhull.optimize.large.kernel import library
 from polyhull.optimize.layers import Machines, compute_bound, flow
-from polyhull.optimize.stages import place_layers
+from polyhull.optimize.stages import pair_of_stages, place_layers
 from tests.properties.amount import examples
 
 SEEDS = st.integers(0, 10**6)
@@ -151,3 +153,31 @@ def test_a_model_that_does_not_fit_flows_at_nothing() -> None:
     found = place_layers(cluster(1, 2, 2), 50)
     assert found.tokens_per_second == 0.0 and found.stages == ()
     assert not found.layers.any()
+
+
+@pytest.mark.skipif(library() is None, reason="needs a C compiler")
+@examples(25, 0.3)
+@given(SEEDS)
+def test_the_compiled_choice_of_a_pair_is_that_of_python_bit_by_bit(seed: int) -> None:
+    dice, kernel = Random(seed), library()
+    assert kernel is not None
+    many, kinds = dice.randint(2, 12), dice.randint(1, 3)
+    kind = np.array([dice.randrange(kinds) for _ in range(many)])
+    link = np.array([[dice.choice([0.0, 1.0, dice.random()]) for _ in range(many)] for _ in range(many)])
+    order = dice.sample(range(many), many)
+    cut = dice.randint(1, many - 1)
+    sides = []
+    for nodes in (sorted(order[:cut]), sorted(order[cut:])):
+        have = np.bincount(kind[nodes], minlength=kinds)
+        wanted = np.array([dice.randint(0, int(count)) for count in have])
+        wanted[kind[nodes[0]]] = max(1, wanted[kind[nodes[0]]])
+        passes = np.array([dice.choice([0.5, dice.uniform(0.0, 4.0)]) for _ in range(many)])
+        sides.append((np.array(nodes), wanted, passes))
+    found = compiled.best_pair(kind, link, (compiled.End(*sides[0]), compiled.End(*sides[1])), kernel)
+    assert found == pair_of_stages(kind, link, sides[0], sides[1])
+
+
+def test_a_pair_too_large_for_the_compiled_choice_is_refused_there() -> None:
+    end = compiled.End(np.arange(40), np.array([40]), np.ones(40))
+    with pytest.raises(ValueError, match="40 in a stage"):
+        compiled.best_pair(np.zeros(40, dtype=np.int64), np.ones((40, 40)), (end, end), library())  # type: ignore[arg-type]

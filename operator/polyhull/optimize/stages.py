@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhull.optimize.data import Floats, Ints
+from polyhull.optimize.large import stages as compiled
+from polyhull.optimize.large.kernel import library
 from polyhull.optimize.layers import Machines, compute_bound, flow
 from polyhull.optimize.stage_programme import WHOLE, Columns, Stage, StageProgramme
 
@@ -62,6 +64,8 @@ class _Search:
         _, first, kind = np.unique(machines.throughput, axis=0, return_index=True, return_inverse=True)
         self.kind: Ints = kind.ravel().astype(np.int64)
         self.rates = machines.throughput[first]
+        self.link = np.ascontiguousarray(machines.link, dtype=np.float64)
+        self.throughput = np.ascontiguousarray(machines.throughput.T, dtype=np.float64)
         kinds = range(len(first))
         sizes = range(1, group + 1)
         combos = [c for r in sizes for c in itertools.combinations_with_replacement(kinds, r)]
@@ -70,6 +74,7 @@ class _Search:
         # A stage needs every one of its machines to hold its layers.
         able = np.all((self.combos[:, :, None] == 0) | (self.rates[None, :, :] > 0.0), axis=1)
         self.together[~able] = 0.0
+        self.small = len(kind) <= compiled.MOST_MACHINES and group <= compiled.MOST_OF_A_STAGE
         self.bound = compute_bound(machines, layers)
         self.best = Layout(np.zeros(len(kind), np.int64), np.zeros(len(kind), np.int64), 0.0, self.bound, (), 0)
         self.spare = np.zeros(len(kind), dtype=np.bool_)
@@ -193,24 +198,13 @@ class _Search:
         return self.cuts[key]
 
     def _pair(self, ends: Ints, a: Stage, begins: Ints, b: Stage) -> tuple[float, list[int], list[int]]:
-        """(tokens/s, machines of `ends` for stage a, of `begins` for stage b) with about the most between them.
-
-        From each machine of `begins` in turn: the best partners, their best partners, and once more. What a machine
-        adds is what its links to the other side carry, and never more than it passes.
-        """
-        link = self.machines.link
-        gives, takes = (self.machines.throughput[:, stage.layers - 1] for stage in (a, b))
-        other = begins[None, :]
-        for _ in range(2):
-            one = _richest(ends, np.minimum(link[:, other].sum(axis=1), gives[:, None]), a.counts, self.kind)
-            other = _richest(begins, np.minimum(link[one].sum(axis=0).T, takes[:, None]), b.counts, self.kind)
-        between = link[one[:, None, :], other[None, :, :]]
-        carried = np.minimum(
-            np.minimum(between.sum(axis=1), gives[one]).sum(axis=0),
-            np.minimum(between.sum(axis=0), takes[other]).sum(axis=0),
-        )
-        seed = int(np.argmax(carried))
-        return float(carried[seed]), one[:, seed].tolist(), other[:, seed].tolist()
+        """(tokens/s, machines of `ends` for stage a, of `begins` for stage b) with about the most between them."""
+        gives, takes = (self.throughput[stage.layers - 1] for stage in (a, b))
+        kernel = library()
+        if kernel is not None and self.small:
+            sides = compiled.End(ends, a.counts, gives), compiled.End(begins, b.counts, takes)
+            return compiled.best_pair(self.kind, self.link, sides, kernel)
+        return pair_of_stages(self.kind, self.link, (ends, a.counts, gives), (begins, b.counts, takes))
 
     def _choose(
         self, target: float, columns: list[Stage], cluster: Ints, order: tuple[int, ...]
@@ -285,6 +279,30 @@ class _Search:
                 held[s] -= 1
             elif surplus > 0:
                 del held[s], groups[s]
+
+
+Side = tuple[Ints, Ints, Floats]
+"""Machines of a cluster, how many of each kind are wanted, tokens/s by machine (of all)."""
+
+
+def pair_of_stages(kind: Ints, link: Floats, one: Side, other: Side) -> tuple[float, list[int], list[int]]:
+    """(tokens/s, machines of one side, of the other) with about the most over `link` between them.
+
+    From each machine of the other side in turn: the best partners, their best partners, and once more. What a machine
+    adds is what its links to the other side carry, and never more than it passes. stages.c has the same steps.
+    """
+    (ends, many, gives), (begins, more, takes) = one, other
+    last = begins[None, :]
+    for _ in range(2):
+        first = _richest(ends, np.minimum(link[:, last].sum(axis=1), gives[:, None]), many, kind)
+        last = _richest(begins, np.minimum(link[first].sum(axis=0).T, takes[:, None]), more, kind)
+    between = link[first[:, None, :], last[None, :, :]]
+    carried = np.minimum(
+        np.minimum(between.sum(axis=1), gives[first]).sum(axis=0),
+        np.minimum(between.sum(axis=0), takes[last]).sum(axis=0),
+    )
+    seed = int(np.argmax(carried))
+    return float(carried[seed]), first[:, seed].tolist(), last[:, seed].tolist()
 
 
 def _richest(nodes: Ints, worth: Floats, counts: Ints, kind: Ints) -> Ints:

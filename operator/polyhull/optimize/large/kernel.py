@@ -148,6 +148,7 @@ def library() -> ctypes.CDLL | None:
     found.ph_groups_bottlenecks.argtypes = (_LONG, _LONG, _POINTER, _POINTER, _POINTER)
     found.ph_groups_order.argtypes = (_LONG, _POINTER, _POINTER)
     found.ph_groups_bottlenecks.restype = found.ph_groups_order.restype = None
+    found.ph_stages_pair.argtypes, found.ph_stages_pair.restype = (_LONG, _LONG, *[_POINTER] * 6), _DOUBLE
     found.ph_counts_begin.argtypes, found.ph_counts_begin.restype = (_POINTER,), None
     found.ph_counts_solve.argtypes, found.ph_counts_solve.restype = (_POINTER,), _LONG
     return found

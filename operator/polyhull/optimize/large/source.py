@@ -5,7 +5,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE / "_kernel.so"
-SOURCES = tuple(HERE / f"{name}.c" for name in ("descent", "counts", "groups"))
+SOURCES = tuple(HERE / f"{name}.c" for name in ("descent", "counts", "groups", "stages"))
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=default")
 """No fused multiply-add, no -march, no libm but floor, frexp, fabs, fmin and fmax: the same bits on every machine."""
 
