@@ -230,6 +230,7 @@ def online_service(
             latency_seconds=latency_seconds,
             percentile=spec.objective.percentile / 100,
             min_replicas=spec.min_replicas,
+            cost_per_hour=found.maybe_decimal(spec.objective.cost_per_hour),
             fixed_replicas=spec.replicas if spec.scaling == "External" else None,
             priority=default_priority if spec.priority is None else spec.priority,
             site_selector=_sites(spec.placement),

@@ -279,8 +279,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Answerer:
+    """A place that answers requests: how much quality its answers miss of the best variant's, and what its capacity
+    is worth in the same unit. A router sends a request where loss + price is least."""
+
+    pool: str
+    variant: str
+    loss: float
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePlan:
-    """Replica counts and routing weights of one online service."""
+    """Replica counts and routing weights of one online service. `rule`: where its places differ in quality."""
 
     service: Key
     replicas: tuple["ServingPlan", ...]
@@ -288,6 +299,7 @@ class ServicePlan:
     served_per_second: float
     demanded_per_second: float
     explanation: Explanation = field(default_factory=lambda: Explanation(""))
+    rule: tuple[Answerer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,6 +293,8 @@ class InferenceService:
     latency_seconds: float
     percentile: float = 0.99
     min_replicas: int = 1
+    cost_per_hour: float | None = None
+    """The most that its replicas may cost in an hour; None: no limit."""
     fixed_replicas: int | None = None
     priority: int = 0
     site_selector: Selector = Selector()

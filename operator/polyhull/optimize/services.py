@@ -7,38 +7,26 @@ hold beside running jobs and earlier services; which node takes which replica is
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from polyhull.domain.decision import Explanation, Route, ServicePlan, ServingPlan, Unplaced
-from polyhull.domain.fleet import Evidence, Node
-from polyhull.domain.resources import Resources
+from polyhull.domain.fleet import Evidence
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.units import format_seconds
-from polyhull.domain.workloads import InferenceService, Key, Variant
+from polyhull.domain.workloads import InferenceService, Key
 from polyhull.optimize.admission import Admission
+from polyhull.optimize.answers import best_answers, losses, routing_rule
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.costs import Tariffs
-from polyhull.optimize.data import DIMENSIONS, DemandData, ServiceData, ServingOption
+from polyhull.optimize.data import DemandData, ServiceData, ServingOption
 from polyhull.optimize.erlang import least_replicas, most_arrivals, replicas_per_request
 from polyhull.optimize.paths import Network
 from polyhull.optimize.service_costs import Counts, cheapest_counts
+from polyhull.optimize.service_rooms import Candidate, Purse, Room
 
 _SERVED = 1e-9
 """Requests/s below this share of the demand count as none."""
 
 Model = tuple[tuple[ServiceData, ...], tuple[DemandData, ...], tuple[ServingOption, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One admissible (variant, pool) of a service; `slack` is what queueing may take, by origin."""
-
-    variant: Variant
-    pool: str
-    cluster: str
-    site: str
-    slack: tuple[tuple[str, float], ...]
-    ready_seconds: float
 
 
 class Serving:
@@ -179,22 +167,43 @@ class Serving:
         variant, pool); more is tried earlier. Where Cost is the first objective, services that run nowhere yet go
         where they are cheapest, if that serves no less."""
         plans, unplaced = self._placed(preference, {})
+        limited = {one.key for one in self.services if one.cost_per_hour is not None}
+        if limited:
+            counts = {at: n for at, n in best_answers(self, Room(self).left()).items() if at[0] in limited}
+            paid, missing = self._placed(preference, counts)
+            if counts and len(missing) <= len(unplaced) and _serves_no_less(paid, plans):
+                plans, unplaced = paid, missing
         if self.snapshot.policy.objective[:1] != ("Cost",):
             return plans, unplaced
-        counts = cheapest_counts(self, _Room(self).left())
-        if not counts:
+        least = cheapest_counts(self, Room(self).left())
+        if not least:
             return plans, unplaced
-        cheap, missing = self._placed(dict.fromkeys(preference, 0.0) | dict(counts), counts)
+        cheap, missing = self._placed(dict.fromkeys(preference, 0.0) | dict(least), least)
         if len(missing) <= len(unplaced) and self._cheaper(cheap, plans):
             return cheap, missing
         return plans, unplaced
 
+    def best(self) -> tuple[ServicePlan, ...]:
+        """By quality: what loses least over all services together, or service after service by its best variants
+        where the exact queue then answers fewer."""
+        plans, _ = self._placed({}, {})
+        counts = best_answers(self, Room(self).left())
+        together = self._placed({}, counts)[0] if counts else plans
+        better = _serves_no_less(together, plans) and self._answers(together) < self._answers(plans)
+        return together if better else plans
+
+    def _answers(self, plans: tuple[ServicePlan, ...]) -> tuple[float, float]:
+        """How little, and how badly: requests per second not answered, those answered times the quality they miss."""
+        missed = {one.key: losses(one) for one in self.services}
+        unanswered = math.fsum(one.demanded_per_second - one.served_per_second for one in plans)
+        lost = math.fsum(
+            route.requests_per_second * missed[one.service][route.variant] for one in plans for route in one.routes
+        )
+        return round(unanswered, 6), round(lost, 6)
+
     def _cheaper(self, cheap: tuple[ServicePlan, ...], plans: tuple[ServicePlan, ...]) -> bool:
         """No service gets fewer requests served, and together they cost less by the hour."""
-        served = {one.service: one.served_per_second for one in plans}
-        if {one.service for one in cheap} != set(served):
-            return False
-        if any(one.served_per_second < served[one.service] * (1.0 - _SERVED) for one in cheap):
+        if not _serves_no_less(cheap, plans):
             return False
         tariffs = Tariffs(self.snapshot.fleet)
         bills = [
@@ -211,7 +220,7 @@ class Serving:
         self, preference: Mapping[tuple[Key, str, str], float], caps: Counts
     ) -> tuple[tuple[ServicePlan, ...], tuple[Unplaced, ...]]:
         """`caps`: a service named here takes so many replicas of each candidate first, more only for what is left."""
-        room = _Room(self)
+        room = Room(self)
         plans, unplaced = [], []
         for service, candidates in zip(self.services, self.candidates, strict=True):
             running = {(one.variant, one.pool): one.replicas for one in service.serving}
@@ -234,22 +243,25 @@ class Serving:
         return tuple(plans), tuple(unplaced)
 
     def _one(
-        self, service: InferenceService, candidates: list[Candidate], room: "_Room", caps: list[int]
+        self, service: InferenceService, candidates: list[Candidate], room: Room, caps: list[int]
     ) -> ServicePlan:
         left = self.demands(service)
         asked = sum(left.values())
         chosen: dict[int, int] = {}
         answered: dict[tuple[str, int], float] = {}
         budget = service.fixed_replicas if service.fixed_replicas is not None else None
+        purse = Purse(self, service)
         # Capped first, where caps were given, then as much as is still missing.
         rounds = [(c, cap) for c, cap in enumerate(caps) if cap > 0]
         for c, cap in [*rounds, *((c, None) for c in range(len(candidates)))]:
             one = candidates[c]
-            can = room.count(one) if budget is None else min(room.count(one), budget - sum(chosen.values()))
+            can = purse.count(one, room.count(one))
+            can = can if budget is None else min(can, budget - sum(chosen.values()))
             taken, count = self._take(service, one, left, can if cap is None else min(can, cap))
             if count:
                 chosen[c] = chosen.get(c, 0) + count
                 room.take(one, count)
+                purse.take(one, count)
             for origin, rate in taken.items():
                 left[origin] -= rate
                 if left[origin] <= _SERVED * asked:
@@ -261,11 +273,12 @@ class Serving:
         ]
         target = max(0, service.min_replicas) if budget is None else budget
         for c, one in sorted(enumerate(candidates), key=lambda pair: (pair[0] not in chosen, pair[0])):
-            more = min(target - sum(chosen.values()), room.count(one))
+            more = min(target - sum(chosen.values()), purse.count(one, room.count(one)))
             # A replica that nobody reaches in time helps nobody.
             if more > 0 and (asked <= 0.0 or any(slack >= 0.0 for _, slack in one.slack)):
                 chosen[c] = chosen.get(c, 0) + more
                 room.take(one, more)
+                purse.take(one, more)
         replicas = tuple(
             ServingPlan(
                 cluster=candidates[c].cluster,
@@ -286,12 +299,16 @@ class Serving:
         binds = "every origin is served within its latency objective"
         if missing:
             where = ", ".join(f"{origin} {rate:.3g}/s" for origin, rate in missing.items())
-            binds = f"{served:.3g} of {asked:.3g} requests/s are served; not: {where} (no further replica fits)"
+            why = f"no further replica fits{purse.limit}"
+            binds = f"{served:.3g} of {asked:.3g} requests/s are served; not: {where} ({why})"
         routes.sort(key=lambda one: (one.origin, one.pool, one.variant))
         names = {part.variant for part in replicas}
         told = [one.rate_evidence for one in service.variants if one.name in names]
         evidence = max(told, key=list(Evidence).index, default=Evidence.MEASURED)
-        return ServicePlan(service.key, replicas, tuple(routes), served, asked, Explanation(binds, evidence=evidence))
+        because = Explanation(binds, evidence=evidence)
+        counts = {(part.pool, part.variant): part.replicas for part in replicas}
+        rule = routing_rule(service, candidates, counts) if _differ(service, replicas) else ()
+        return ServicePlan(service.key, replicas, tuple(routes), served, asked, because, rule)
 
     def _take(
         self, service: InferenceService, one: Candidate, left: dict[str, float], can: int
@@ -351,65 +368,15 @@ class Serving:
         return "NoCapacity", f"no replica fits beside running jobs and earlier services ({asked}); add nodes"
 
 
-class _Room:
-    """What nodes, those that growth may add behind them, still hold while services are placed one after another
-    (best fit, as planning packs)."""
+def _serves_no_less(plans: tuple[ServicePlan, ...], than: tuple[ServicePlan, ...]) -> bool:
+    """The same services, none with fewer requests served."""
+    served = {one.service: one.served_per_second for one in than}
+    return {one.service for one in plans} == set(served) and all(
+        one.served_per_second >= served[one.service] * (1.0 - _SERVED) for one in plans
+    )
 
-    def __init__(self, serving: Serving) -> None:
-        self.serving = serving
-        self.kinds = {kind.name: kind.device_class for kind in serving.snapshot.fleet.accelerators}
-        used: dict[tuple[str, str], Resources] = {}
-        for job in serving.snapshot.jobs:
-            placed = job.placed
-            if placed is None or not job.options:
-                continue
-            option = next((one for one in job.options if one.name == placed.option), job.options[0])
-            for node, count in placed.nodes:
-                at = (placed.pool, node)
-                used[at] = used.get(at, Resources()) + option.pod.times(count)
-        tariffs, sites = serving.admission.tariffs, {pool.name: pool.site for pool in serving.pools}
-        caps = {site: tariffs.cap(site) for site in sites.values()}
-        self.watts: dict[str, float] = {site: cap for site, cap in caps.items() if cap is not None}
-        """Left at sites whose power is capped."""
-        for (pool_name, _), held in used.items():
-            if sites.get(pool_name) in self.watts:
-                self.watts[sites[pool_name]] -= held.devices * (tariffs.of(pool_name).peak_watts or 0.0)
-        self.free: dict[str, list[Resources]] = {}
-        for pool in serving.pools:
-            nodes: tuple[Node, ...] = serving.admission.usable_nodes(pool)
-            self.free[pool.name] = [node.free - used.get((pool.name, node.name), Resources()) for node in nodes]
-            if pool.growth is not None:
-                self.free[pool.name] += [pool.growth.shape] * max(0, pool.growth.nodes)
 
-    def device_class(self, accelerator: str) -> str:
-        return self.kinds.get(accelerator, "")
-
-    def left(self) -> dict[str, tuple[int, ...]]:
-        """[pool] what its nodes hold together, by dimension."""
-        return {
-            name: tuple(sum(node.as_tuple()[d] for node in nodes) for d in range(DIMENSIONS))
-            for name, nodes in self.free.items()
-        }
-
-    def count(self, one: Candidate) -> int:
-        pod = one.variant.pod
-        fit = sum(pod.copies_in(free) for free in self.free[one.pool])
-        each = self._watts(one)
-        if one.site not in self.watts or each <= 0.0:
-            return fit
-        return max(0, min(fit, int(self.watts[one.site] / each + 1e-9)))
-
-    def _watts(self, one: Candidate) -> float:
-        """Of one replica at its peak."""
-        return one.variant.devices_per_replica * (self.serving.admission.tariffs.of(one.pool).peak_watts or 0.0)
-
-    def take(self, one: Candidate, count: int) -> None:
-        pod, free = one.variant.pod, self.free[one.pool]
-        if one.site in self.watts:
-            self.watts[one.site] -= count * self._watts(one)
-        for at in sorted(range(len(free)), key=lambda n: (pod.copies_in(free[n]), n)):
-            here = min(count, pod.copies_in(free[at]))
-            free[at] = free[at] - pod.times(here)
-            count -= here
-            if count == 0:
-                return
+def _differ(service: InferenceService, replicas: tuple[ServingPlan, ...]) -> bool:
+    """Do the places that answer differ in quality?"""
+    missed = losses(service)
+    return len({missed[part.variant] for part in replicas}) > 1

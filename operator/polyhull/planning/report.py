@@ -291,6 +291,10 @@ def _service(plan: ServicePlan) -> Document:
             }
             for route in plan.routes
         ],
+        "routingRule": [
+            {"pool": one.pool, "variant": one.variant, "loss": round(one.loss, 6), "price": round(one.price, 6)}
+            for one in plan.rule
+        ],
         "explanation": explanation(plan.explanation),
     }
 

@@ -269,6 +269,7 @@ def _cut(
         replicas=replicas,
         routes=tuple(routes),
         served_per_second=served,
+        rule=(),
         explanation=Explanation(f"{words}: {served:.3g} of {plan.demanded_per_second:.3g} requests/s are served."),
     )
 

@@ -74,8 +74,8 @@ def best_quality(
 
 
 def by_quality(snapshot: Snapshot, columns: ColumnSet) -> Plans:
-    """Every service by its best variants, whatever they cost the jobs."""
-    return Serving(snapshot, columns).plan({})[0] if snapshot.services else ()
+    """The best answers that the fleet gives beside what runs, whatever they cost the jobs."""
+    return Serving(snapshot, columns).best() if snapshot.services else ()
 
 
 def quality(service: InferenceService, plan: ServicePlan) -> float:

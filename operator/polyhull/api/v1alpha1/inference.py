@@ -47,6 +47,9 @@ class ServiceObjective(Model):
 
     latency_milliseconds: Annotated[int, Field(ge=1, le=3_600_000)]
     percentile: Annotated[int, Field(ge=1, le=99)] = 99
+    cost_per_hour: PositiveDecimal | None = None
+    """The most that its replicas may cost in an hour; as many requests as that pays for are answered, as well as it
+    pays for."""
 
 
 class TokenEstimate(Model):
@@ -79,6 +82,7 @@ class VariantSpec(Model):
     service_milliseconds: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     """Time to serve one request without waiting; needed when mode is Online, unless there is an estimate."""
     quality: Decimal | None = None
+    """Of its answers, such as its accuracy; among variants, more is better."""
     model: DataRef | None = None
     template: PodTemplate | None = None
     """Replaces the job's template field by field, lists whole."""
