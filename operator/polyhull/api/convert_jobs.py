@@ -1,8 +1,10 @@
 """Jobs and data sets to domain values. What is not acted on yet is refused here, by field."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
+from polyhull.api.convert_span import refuse_span, span_of
 from polyhull.api.estimate import Served, served, with_rates
 from polyhull.api.parse import parse, where_of
 from polyhull.api.podtemplate import pod_requests, service_account
@@ -116,7 +118,8 @@ def training_job(
     )
     _check_lengths("options", options, quantity, found)
     _check_mounts(spec.template, [entry.mount_path for entry in spec.data or ()], found)
-    return found.done(_finite(job, key, quantity, options, inputs, default_priority, found))
+    value = _finite(job, key, quantity, options, inputs, default_priority, found)
+    return found.done(replace(value, span=span_of(spec, found)))
 
 
 def batch_job(
@@ -138,6 +141,7 @@ def batch_job(
         found.invalid("spec.mode", "is Online", "convert it with online_service")
     quantity = found.decimal(spec.requests)
     _refuse_not_built(spec, found)
+    refuse_span(spec.placement, found)
     _refuse_differing_models(spec.variants, found)
     kinds = {kind.name: kind for kind in accelerators}
     options = with_rates(
@@ -205,6 +209,7 @@ def online_service(
     if spec.deadline is not None:
         found.refuse("spec.deadline", "a service does not end; leave it out, its objective is the latency")
     _refuse_not_built(spec, found)
+    refuse_span(spec.placement, found)
     demand = tuple(
         Demand(
             entry.site,
@@ -290,11 +295,6 @@ def _confidential(placement: Placement | None) -> bool:
 
 def _refuse_not_built(spec: Any, found: Findings) -> None:
     """Fields of both kinds of job that nothing acts on yet. docs say when they come."""
-    crossing = spec.placement.cross_site if spec.placement else None
-    if crossing is not None and (crossing.mode != "Never" or crossing.max_sites or crossing.synchronize_steps):
-        found.refuse(
-            "spec.placement.crossSite", "one job runs at one site so far; write mode: Never, or leave it out"
-        )
     if getattr(spec, "output", None) is not None:
         remedy = "let the container write to a volume of its own (template.volumes) or a bucket, and leave it out"
         found.refuse("spec.output", f"outputs are not handled yet; {remedy}")

@@ -95,7 +95,6 @@ def test_the_policy_gives_the_default_priority() -> None:
 NOT_ACTED_ON: list[tuple[str, dict[str, Any]]] = [
     ("spec.output", {"output": {"size": "1Gi"}}),
     ("spec.checkpoint.mountPath", {"checkpoint": {"size": "1Gi", "mountPath": "/ckpt"}}),
-    ("spec.placement.crossSite", {"placement": {"crossSite": {"mode": "Pipeline"}}}),
     (
         "spec.data[0].mountPath",
         {"data": [{"name": "a", "dataSetRef": {"name": "b"}, "access": "Stream", "mountPath": "/data"}]},
