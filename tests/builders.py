@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 
 from polyhull.domain.fleet import (
+    CLUSTERSET_DOMAIN,
     AcceleratorType,
     Cluster,
     Fleet,
@@ -50,7 +51,8 @@ def site(name: str, tier: str = "Cloud", **labels: str) -> Site:
 
 
 def cluster(name: str, at: str = "", **changes: object) -> Cluster:
-    values: dict[str, object] = {"storage": Storage(StorageKind.VOLUME, storage_class_name="standard")}
+    storage = Storage(StorageKind.VOLUME, storage_class_name="standard")
+    values: dict[str, object] = {"storage": storage, "service_domain": CLUSTERSET_DOMAIN}
     return Cluster(name, at or name, **{**values, **changes})  # type: ignore[arg-type]
 
 

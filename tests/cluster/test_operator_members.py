@@ -54,6 +54,27 @@ clusters:
         labels: {polyhull.io/accelerator: nvidia-v100}
       - {name: cloud-cpu, count: 1, cpu: 32, memory: 128Gi}
 """
+SERVICE_EXPORTS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {
+        "name": "serviceexports.multicluster.x-k8s.io",
+        "annotations": {"api-approved.kubernetes.io": "https://github.com/kubernetes/enhancements/pull/1748"},
+    },
+    "spec": {
+        "group": "multicluster.x-k8s.io",
+        "names": {"kind": "ServiceExport", "plural": "serviceexports"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }
+        ],
+    },
+}
 PATIENCE = "Patience(unbound=10.0, stuck=4.0, podless=2.0, back_off=20.0, tombstone=3.0)"
 TEMPO = "Tempo(probe=0.5, silence=5.0, discovery=60.0)"
 VOLUME = {"volume": {"storageClassName": "ground", "capacity": "10Gi"}}
@@ -69,6 +90,8 @@ def fleet(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
         hub = started.clusters["hub"]
         install_crds(hub)
         hub.kubectl("create", "namespace", "polyhull-system")
+        for name in ("edge", "cloud"):  # before the operator asks what they serve
+            started.clusters[name].kubectl("apply", "-f", "-", stdin=SERVICE_EXPORTS)
         objects = [site("edge"), site("cloud"), link("edge", "cloud", "1G"), link("cloud", "edge", "1G")]
         objects += member(started, "edge", "edge", storage=VOLUME) + member(started, "cloud", "cloud", storage=BUCKET)
         hub.kubectl("apply", "-f", "-", stdin=objects)
@@ -156,6 +179,64 @@ def test_data_moves_first_and_then_the_job_starts(
     wait_for("the copy's Job is removed", lambda: len(listed(cloud, "jobs", name)) == 1)
     finish_pods(cloud, name)
     wait_for("succeeded", lambda: condition(get(hub, "trainingjob", name, "learn"), "Succeeded")[0] == "True")
+
+
+def test_one_job_over_two_clusters_runs_with_all_its_parts_or_none(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
+) -> None:
+    """Three pods of twelve cores: one fits the edge, two the cloud."""
+    name = space("spans")
+    members = {at: fleet.clusters[at] for at in ("cloud", "edge")}
+    crossing = {"crossSite": {"mode": "DataParallel", "model": {"gradientBytes": "1000"}}}
+
+    def large(entry: str) -> dict[str, Any]:
+        return job(name, entry, option("cpu", devices=12, replicas=3), placement=crossing)
+
+    def jobs() -> list[tuple[str, int]]:
+        held = [(at, body) for at, cluster in members.items() for body in listed(cluster, "jobs", name)]
+        return [(at, body["spec"]["completions"]) for at, body in held]
+
+    def status(entry: str) -> dict[str, Any]:
+        return (get(hub, "trainingjob", name, entry) or {}).get("status") or {}
+
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": name},
+        "spec": {"hard": {"count/jobs.batch": "0"}},
+    }
+    members["edge"].kubectl("apply", "-f", "-", stdin=quota)
+    wait_for("the quota holds", lambda: (get(members["edge"], "resourcequota", name, "none") or {}).get("status"))
+    hub.kubectl("apply", "-f", "-", stdin=large("refused"))
+    (why,) = wait_for("one member says no", lambda: _exclusions(hub, "trainingjob", name, "refused"))
+    assert (why["cluster"], why["reason"]) == ("edge", "QuotaExceeded")
+    wait_for("then the other's part is taken back", lambda: not jobs() and "assignment" not in status("refused"))
+    assert not listed(members["cloud"], "pods", name), "it was held there and never ran"
+    hub.kubectl("delete", "trainingjob", "refused", "-n", name)
+    members["edge"].kubectl("delete", "resourcequota", "none", "-n", name)
+
+    hub.kubectl("apply", "-f", "-", stdin=large("trains"))
+    wait_for("both parts are bound", lambda: _placed(hub, name, "trains"))
+    told = status("trains")["assignment"]
+    assert [(part["cluster"], part["replicas"], part["firstRank"]) for part in told["parts"]] == [
+        ("cloud", 2, 0),
+        ("edge", 1, 2),
+    ]
+    assert (told["spans"], jobs()) == ("cloud,edge", [("cloud", 2), ("edge", 1)])
+    (pod,) = listed(members["edge"], "pods", name)
+    (export,) = listed(members["cloud"], "serviceexports", name)
+    environment = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
+    assert environment["MASTER_ADDR"] == f"{export['metadata']['name']}.{name}.svc.clusterset.local"
+    assert [environment[one] for one in ("NODE_RANK", "NNODES", "WORLD_SIZE")] == ["2", "3", "36"]
+    for cluster in members.values():
+        finish_pods(cluster, name)
+    wait_for("both parts ended", lambda: condition(get(hub, "trainingjob", name, "trains"), "Succeeded")[0] == "True")
+    wait_for("nothing of it is left", lambda: not jobs() and not listed(members["cloud"], "serviceexports", name))
+
+    hub.kubectl("apply", "-f", "-", stdin=large("leaves"))
+    wait_for("placed", lambda: _placed(hub, name, "leaves"))
+    hub.kubectl("delete", "trainingjob", "leaves", "-n", name)
+    wait_for("deleted in both", lambda: not jobs() and get(hub, "trainingjob", name, "leaves") is None)
 
 
 def test_a_streamed_data_set_is_read_from_where_it_is(

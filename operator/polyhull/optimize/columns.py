@@ -407,7 +407,8 @@ class _Builder:
         allowed = self._allowed(job)
         found: list[tuple[float, Column]] = []
         for chosen in combinations(candidates, span.max_sites):
-            answer = self._power_of(chosen) or spanned(
+            against = self._power_of(chosen) or self._nameless(chosen)
+            answer = against or spanned(
                 span, job.work_quantity, chosen, self.admission.network, allowed, self._recovery(job, chosen)
             )
             if isinstance(answer, Spanned) and not answer.compute_seconds <= LONGEST_SECONDS:
@@ -448,6 +449,15 @@ class _Builder:
         pools = self.admission.pools
         refusals = (self.admission.power(pools[one.pool], pods * one.devices_per_replica) for one, pods in chosen)
         return next((refusal for refusal in refusals if refusal is not None), None)
+
+    def _nameless(self, chosen: Sequence[tuple[Candidate, int]]) -> Refusal | None:
+        """Any part may hold rank 0, which pods of other clusters must find by name."""
+        names = sorted({one.cluster for one, _ in chosen})
+        without = [name for name in names if not self.admission.clusters[name].service_domain]
+        if len(names) < 2 or not without:
+            return None
+        remedy = f"let {without[0]} serve ServiceExports (Multi-Cluster Services API), or set its spec.serviceDomain"
+        return Refusal("NoServiceDomain", f"pods of other clusters have no name for those of {without[0]}; {remedy}")
 
     def _allowed(self, job: TrainingJob) -> Allowed:
         """Sites that what a job sends between its parts may pass: those where all its data may be."""

@@ -68,6 +68,14 @@ def test_a_pipeline_over_two_sites_by_hand() -> None:
     assert big.end_seconds == pytest.approx(100 * (1.5 + 2 * (2e6 / rate + 0.1)))
 
 
+def test_parts_in_clusters_that_cannot_find_each_other_by_name_are_no_column() -> None:
+    case = world()
+    nameless = [replace(one, service_domain="") if one.name == "b" else one for one in case.fleet.clusters]
+    found = build_columns(replace(case, fleet=replace(case.fleet, clusters=tuple(nameless))))
+    (why,) = [one for one in found.inadmissible if one.reason == "NoServiceDomain"]
+    assert not found.columns and "set its spec.serviceDomain" in why.message
+
+
 def test_a_gang_that_fits_one_site_stays_there_where_links_are_slow() -> None:
     _, big = planned(world(gang(replicas=2), links=both_ways(0.01)))
     assert big.parts == () and big.places[0].pool == big.pool and big.end_seconds == pytest.approx(100.0)
