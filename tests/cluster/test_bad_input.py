@@ -199,10 +199,10 @@ CONDITIONS: list[tuple[Raw, str, str, tuple[str, ...]]] = [
     ),
     (_train("chunks", data=_reads("good", chunks=4)), "Accepted", "InvalidSpec", ("spec.data[0].chunks",)),
     (
-        _train("split", placement={"crossSite": {"mode": "Pipeline"}}),
+        _train("split", placement={"crossSite": {"mode": "DataParallel", "model": {"gradientBytes": "1k"}}}),
         "Accepted",
-        "NotSupported",
-        ("spec.placement.crossSite",),
+        "InvalidSpec",
+        ("spec.placement.crossSite", "more replicas"),
     ),
     (
         _train("writes", output={"size": "1Gi", "mountPath": "/out", "dataSetRef": {"name": "good"}}),

@@ -174,6 +174,15 @@ UNIONS: list[tuple[str, str, tuple[int | str, ...], Any, str]] = [
     ("InferenceJob", "online", ("spec", "mode"), "Batch", "mode Batch needs requests"),
     ("InferenceJob", "batch", ("spec", "mode"), "Online", "mode Online needs"),
     ("Site", "edge-a", ("metadata", "name"), "x" * 64, "at most 63"),
+    *(
+        ("TrainingJob", "probes", ("spec", "placement"), {"crossSite": told}, message)
+        for told, message in (
+            ({"maxSites": 2}, "mode Never takes no other field"),
+            ({"mode": "Pipeline", "model": {"layers": 2}}, "mode Pipeline needs model.layers"),
+            ({"mode": "DataParallel", "model": {"layers": 2}}, "mode DataParallel needs model.gradientBytes"),
+            ({"mode": "Pipeline", "synchronizeSteps": 2}, "how often gradients are exchanged"),
+        )
+    ),
 ]
 
 

@@ -39,7 +39,7 @@ def snapshot() -> Snapshot:
     return found
 
 
-@pytest.mark.parametrize("name", ["edge-to-cloud", "first-job", "two-clusters"])
+@pytest.mark.parametrize("name", ["across-sites", "edge-to-cloud", "first-job", "two-clusters"])
 def test_every_example_loads_without_findings(name: str) -> None:
     _, findings = snapshot_from_files([ROOT / "examples" / name], 0.0)
     assert findings == ()

@@ -87,6 +87,8 @@ def _split(why: dict[str, Any]) -> Table:
         "start-up": "startupSeconds",
         "compute": "computeSeconds",
     }
+    if "exchangeSeconds" in why:
+        fields["exchange"] = "exchangeSeconds"
     if "failureSeconds" in why:
         fields["failure overhead"] = "failureSeconds"
     for name in fields:

@@ -136,6 +136,11 @@ def level_words(level: LevelReport) -> str:
     return f"{level.name}: {amount(level.value)}, no plan can do it under {amount(level.bound)}, gap {level.gap:.1%}"
 
 
+def _joined(names: Iterable[str]) -> str:
+    """Without repetition: those of a job over several sites."""
+    return "+".join(dict.fromkeys(names))
+
+
 def jobs(assignments: tuple[Assignment, ...], *, wide: bool = False) -> Table:
     table = Table(
         title="Jobs", title_justify="left", title_style="bold", pad_edge=False, box=None, padding=(0, 2, 0, 0)
@@ -149,11 +154,11 @@ def jobs(assignments: tuple[Assignment, ...], *, wide: bool = False) -> Table:
         marks = "" if item.explanation.evidence is Evidence.MEASURED else f" ({item.explanation.evidence.value})"
         table.add_row(
             f"{item.job.namespace}/{item.job.name}",
-            item.cluster,
-            item.pool.partition("/")[2] or item.pool,
+            _joined(place.cluster for place in item.places),
+            _joined(place.pool.partition("/")[2] or place.pool for place in item.places),
             Text(item.device_class, style=CLASS_STYLE.get(item.device_class, "")),
             f"{item.option}{marks}",
-            str(item.replicas * item.devices_per_replica),
+            str(sum(place.replicas * place.devices_per_replica for place in item.places)),
             "running" if item.fixed else format_seconds(item.start_seconds),
             format_seconds(item.end_seconds),
             Text(item.explanation.binds, style="dim"),
@@ -282,9 +287,12 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
     reason = item.explanation
     head = Text()
     head.append(f"{item.job.kind} {item.job.namespace}/{item.job.name}\n", style="bold")
-    head.append(f"  runs as {item.option} on {item.replicas} x {item.devices_per_replica} {item.accelerator} ")
-    head.append(f"({item.device_class})", style=CLASS_STYLE.get(item.device_class, ""))
-    head.append(f" in pool {item.pool}, cluster {item.cluster}, site {item.site}\n")
+    for index, place in enumerate(item.places):
+        words = "and" if index else "runs"
+        head.append(f"  {words} as {place.option} on {place.replicas} x {place.devices_per_replica} ")
+        head.append(f"{place.accelerator} ")
+        head.append(f"({place.device_class})", style=CLASS_STYLE.get(place.device_class, ""))
+        head.append(f" in pool {place.pool}, cluster {place.cluster}, site {place.site}\n")
     begins = "is running" if item.fixed else f"starts in {format_seconds(item.start_seconds)}"
     head.append(f"  {begins}, finishes in {format_seconds(item.end_seconds)}\n")
     if item.end_p90_seconds is not None:
@@ -306,6 +314,8 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
         "start-up": reason.startup_seconds,
         "compute": reason.compute_seconds,
     }
+    if reason.exchange_seconds > 0.0:
+        seconds["exchange"] = reason.exchange_seconds
     if reason.failure_seconds > 0.0:
         seconds["failure overhead"] = reason.failure_seconds
     for name in seconds:

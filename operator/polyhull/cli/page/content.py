@@ -1,12 +1,22 @@
 """What the page shows, as plain JSON values: seconds from the snapshot, bits per second, devices. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from polyhull.cli.show import BOUND_WORDS, nothing_placed, spending
-from polyhull.domain.decision import Assignment, BoundKind, Decision, Price, ServicePlan, StreamedRead, Transfer
+from polyhull.domain.decision import (
+    Assignment,
+    BoundKind,
+    Decision,
+    Exchange,
+    Part,
+    Price,
+    ServicePlan,
+    StreamedRead,
+    Transfer,
+)
 from polyhull.domain.fleet import Evidence, Link, Pool
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CopyPart
@@ -16,12 +26,16 @@ Held = tuple[float, float, float]
 """(from, until, how much)."""
 Flow = tuple[Transfer | StreamedRead, Assignment | None]
 """Bytes on links; the job that reads them while computing, None for a transfer ahead of its readers."""
+Steady = Transfer | StreamedRead | Exchange
+"""What takes a rate of links from one instant to another."""
 LEAST_SECONDS = 1e-6
 
 
 def content(snapshot: Snapshot, decision: Decision, title: str) -> Raw:
     """Everything of one decision. Lists are sorted by name, so that the same decision gives the same page."""
     flows = _flows(decision)
+    loads: list[Steady] = [flow for flow, _ in flows]
+    loads += [exchange for one in decision.assignments for exchange in one.exchanges]
     horizon = max([decision.makespan_seconds, *(flow.end_seconds for flow, _ in flows), 1.0])
     return {
         "title": title,
@@ -30,7 +44,7 @@ def content(snapshot: Snapshot, decision: Decision, title: str) -> Raw:
         "horizon": horizon,
         "summary": _summary(decision),
         "pools": [_pool(pool, snapshot, decision, horizon) for pool in _used_first(snapshot, decision)],
-        "links": [_link(link, snapshot, decision.link_prices, flows, horizon) for link in _carrying(snapshot, flows)],
+        "links": [_link(link, snapshot, decision.link_prices, loads, horizon) for link in _carrying(snapshot, loads)],
         "jobs": [_job(one, flows) for one in sorted(decision.assignments, key=lambda one: one.job)],
         "moves": [_move(flow, reader) for flow, reader in flows],
         "services": [_service(plan) for plan in decision.services],
@@ -86,7 +100,7 @@ def _summary(decision: Decision) -> Raw:
 
 def _used_first(snapshot: Snapshot, decision: Decision) -> list[Pool]:
     """Pools that run something, by site and name, then those that do not."""
-    used = {one.pool for one in decision.assignments}
+    used = {place.pool for one in decision.assignments for place in one.places}
     used |= {part.pool for plan in decision.services for part in plan.replicas}
     return sorted(snapshot.fleet.pools, key=lambda pool: (pool.name not in used, pool.site, pool.name))
 
@@ -94,9 +108,10 @@ def _used_first(snapshot: Snapshot, decision: Decision) -> list[Pool]:
 def _pool(pool: Pool, snapshot: Snapshot, decision: Decision, horizon: float) -> Raw:
     kind = snapshot.fleet.accelerator(pool.accelerator)
     held: list[Held] = [
-        (one.start_seconds, one.end_seconds, one.replicas * one.devices_per_replica)
+        (one.start_seconds, one.end_seconds, place.replicas * place.devices_per_replica)
         for one in decision.assignments
-        if one.pool == pool.name
+        for place in one.places
+        if place.pool == pool.name
     ]
     serving = sum(
         part.replicas * part.devices_per_replica
@@ -119,15 +134,15 @@ def _pool(pool: Pool, snapshot: Snapshot, decision: Decision, horizon: float) ->
     }
 
 
-def _carrying(snapshot: Snapshot, flows: list[Flow]) -> list[Link]:
-    used = {name for flow, _ in flows for name in flow.links}
+def _carrying(snapshot: Snapshot, flows: Sequence[Steady]) -> list[Link]:
+    used = {name for flow in flows for name in flow.links}
     return sorted(snapshot.fleet.links, key=lambda link: (link.name not in used, link.name))
 
 
-def _link(link: Link, snapshot: Snapshot, prices: Iterable[Price], flows: list[Flow], horizon: float) -> Raw:
+def _link(link: Link, snapshot: Snapshot, prices: Iterable[Price], flows: Sequence[Steady], horizon: float) -> Raw:
     held: list[Held] = [
         (flow.start_seconds, flow.end_seconds, flow.rate_bytes_per_second * 8.0)
-        for flow, _ in flows
+        for flow in flows
         if link.name in flow.links
     ]
     return {
@@ -158,6 +173,18 @@ def _steps(held: Iterable[Held]) -> list[list[float]]:
     return out
 
 
+def _place(place: Part) -> Raw:
+    return {
+        "pool": place.pool,
+        "site": place.site,
+        "option": place.option,
+        "accelerator": place.accelerator,
+        "replicas": place.replicas,
+        "perReplica": place.devices_per_replica,
+        "nodes": [[name, pods] for name, pods in place.nodes],
+    }
+
+
 def _job(one: Assignment, flows: list[Flow]) -> Raw:
     why, reads = one.explanation, set(one.data)
     brings = [
@@ -169,15 +196,12 @@ def _job(one: Assignment, flows: list[Flow]) -> Raw:
         "namespace": one.job.namespace,
         "name": one.job.name,
         "kind": one.job.kind,
-        "pool": one.pool,
-        "site": one.site,
-        "option": one.option,
-        "accelerator": one.accelerator,
+        "pool": " + ".join(place.pool for place in one.places),
+        "option": " + ".join(dict.fromkeys(place.option for place in one.places)),
+        "accelerator": " + ".join(dict.fromkeys(place.accelerator for place in one.places)),
         "class": one.device_class,
-        "replicas": one.replicas,
-        "devices": one.replicas * one.devices_per_replica,
-        "perReplica": one.devices_per_replica,
-        "nodes": [[name, pods] for name, pods in one.nodes],
+        "devices": sum(place.replicas * place.devices_per_replica for place in one.places),
+        "places": [_place(place) for place in one.places],
         "start": one.start_seconds,
         "end": one.end_seconds,
         "running": one.fixed,
@@ -191,6 +215,7 @@ def _job(one: Assignment, flows: list[Flow]) -> Raw:
             ["transfer", why.transfer_seconds],
             ["start-up", why.startup_seconds],
             ["compute", why.compute_seconds],
+            *([["exchange", why.exchange_seconds]] if why.exchange_seconds > 0.0 else []),
             *([["failures", why.failure_seconds]] if why.failure_seconds > 0.0 else []),
         ],
         "startup": why.startup_seconds,

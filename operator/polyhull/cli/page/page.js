@@ -192,10 +192,10 @@ function row(name, facts, load, most, items, more) {
 }
 
 function poolRow(pool) {
-  const mine = plan.jobs.map((thing, i) => ({ key: `job:${i}`, thing, kind: thing.class, start: thing.start, end: thing.end })).filter((item) => item.thing.pool === pool.name);
+  const mine = plan.jobs.map((thing, i) => ({ key: `job:${i}`, thing, place: thing.places.find((place) => place.pool === pool.name), kind: thing.class, start: thing.start, end: thing.end })).filter((item) => item.place);
   const most = pool.devices + pool.growth;
   const facts = `${most} ${pool.accelerator}, ${percent(used(pool.load, most))} in use${pool.serving ? `, ${pool.serving} serve` : ""}`;
-  const byNode = mine.some((item) => item.thing.nodes.length) && make("button", { type: "button", class: "link", text: "nodes", "aria-expanded": "false", title: "Show each node" });
+  const byNode = mine.some((item) => item.place.nodes.length) && make("button", { type: "button", class: "link", text: "nodes", "aria-expanded": "false", title: "Show each node" });
   const element = row(pool.name, facts, pool.load, most, mine, byNode || null);
   if (byNode) byNode.addEventListener("click", () => nodes(element, pool, mine, byNode));
   return element;
@@ -212,15 +212,15 @@ function nodes(element, pool, mine, button) {
   });
   if (!open) return;
   const byNode = new Map();
-  for (const item of mine) for (const [name, pods] of item.thing.nodes) {
+  for (const item of mine) for (const [name, pods] of item.place.nodes) {
     if (!byNode.has(name)) byNode.set(name, []);
     byNode.get(name).push({ ...item, pods });
   }
   let after = element;
   for (const name of [...byNode.keys()].sort()) {
     const items = byNode.get(name);
-    const changes = items.flatMap((item) => [[item.start, item.pods * item.thing.perReplica], [item.end, -item.pods * item.thing.perReplica]]);
-    const most = Math.max(...items.map((item) => item.pods * item.thing.perReplica), pool.devices / Math.max(1, byNode.size));
+    const changes = items.flatMap((item) => [[item.start, item.pods * item.place.perReplica], [item.end, -item.pods * item.place.perReplica]]);
+    const most = Math.max(...items.map((item) => item.pods * item.place.perReplica), pool.devices / Math.max(1, byNode.size));
     const line = row(name, `${count(items.length, "job")}`, steps(changes), most, items, null);
     line.classList.add("node");
     line.dataset.pool = pool.name;
@@ -474,8 +474,10 @@ function ofJob(job) {
   return [
     make("h2", { text: title(job) }),
     facts([
-      ["runs", `${job.option} on ${job.replicas} x ${job.perReplica} ${job.accelerator}`],
-      ["where", `${job.pool}, site ${job.site}`],
+      ...job.places.flatMap((place) => [
+        ["runs", `${place.option} on ${place.replicas} x ${place.perReplica} ${place.accelerator}`],
+        ["where", `${place.pool}, site ${place.site}`],
+      ]),
       ["when", span(job)],
       ["deadline", job.deadline === null ? "" : `${duration(job.deadline)}${job.late > 0 ? `, missed by ${duration(job.late)}` : ""}`],
       ["rate", job.evidence ? `${job.evidence}, not measured` : ""],
@@ -486,7 +488,7 @@ function ofJob(job) {
     ...listed("Next best", job.alternatives.map((one) => [`${one.option} in ${one.pool}`, one.later < 0.05 ? "no later" : `${duration(one.later)} later`])),
     ...listed("What would help", job.helps.map((one) => [one.change, one.sooner === null ? "it finds a place" : `${duration(one.sooner)} sooner`])),
     ...listed("Its data", job.moves.map((i) => [`${plan.moves[i].name}, ${bytes(plan.moves[i].bytes)}`, plan.moves[i].streamed ? "read while computing" : `there at ${duration(plan.moves[i].end)}`])),
-    ...listed("Nodes", job.nodes.map(([name, pods]) => [name, count(pods, "pod")])),
+    ...listed("Nodes", job.places.flatMap((place) => place.nodes).map(([name, pods]) => [name, count(pods, "pod")])),
   ].filter(Boolean);
 }
 
@@ -581,7 +583,7 @@ function services() {
 function words(key) {
   const thing = found(key);
   const more = key.startsWith("job")
-    ? [thing.pool, thing.option, thing.accelerator, thing.class, thing.site, ...thing.moves.map((i) => plan.moves[i].name)]
+    ? [thing.pool, thing.option, thing.accelerator, thing.class, ...thing.places.map((place) => place.site), ...thing.moves.map((i) => plan.moves[i].name)]
     : [thing.from, thing.to, ...thing.links];
   return [title(thing), ...more].join(" ").toLowerCase();
 }
