@@ -67,7 +67,13 @@ def _deleting(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict
 
 
 def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | None:
-    """Deletes of children where the job is not assigned (a fenced member that came back); None without any."""
-    homes = {child.cluster for child in job.children} if job.released else set()
-    found = leftovers(job.uid, {name: member for name, member in members.items() if name not in homes})
+    """Deletes of children that are not of its assignment (a fenced member that came back); None without any."""
+    assigned = {(child.cluster, child.ref.name) for child in job.children} if job.released else set()
+    homes = {cluster for cluster, _ in assigned}
+    found = [
+        (cluster, body)
+        for cluster, body in leftovers(job.uid, members)
+        if cluster not in homes
+        or (children.component(body) == "workers" and (cluster, body["metadata"]["name"]) not in assigned)
+    ]
     return deletes(found) if found else None

@@ -73,7 +73,7 @@ class AssignmentStatus(Model):
     devices_per_replica: Count
     order: Count
     nodes: Annotated[list[NodeShare], Field(max_length=256)] | None = None
-    data: Annotated[list[DataSource], Field(max_length=16)] | None = None
+    data: Annotated[list[DataSource], Field(max_length=48)] | None = None
     released_time: Instant | None = None
     """Set before the child is made; from here on the job is never placed elsewhere until that child is gone."""
     started_time: Instant | None = None
