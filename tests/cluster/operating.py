@@ -274,6 +274,29 @@ def link(source: str, target: str, bandwidth: str) -> dict[str, Any]:
     }
 
 
+def data_set(namespace: str, name: str, size: str, home: str) -> dict[str, Any]:
+    """With one replica, in a bucket at site `home`."""
+    replica = {"site": home, "url": f"s3://{home}/{name}", "secretName": f"{home}-s3"}
+    return {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "DataSet",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"size": size, "replicas": [replica]},
+    }
+
+
+def allow_no_pods(cluster: Cluster, namespace: str) -> None:
+    """A ResourceQuota named `none`, there when it counts."""
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": namespace},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    cluster.kubectl("apply", "-f", "-", stdin=quota)
+    wait_for("the quota counts", lambda: listed(cluster, "resourcequota", namespace)[0].get("status", {}).get("hard"))
+
+
 def _base64(text: str) -> str:
     import base64
 

@@ -18,6 +18,7 @@ from hack.ground.ground import Cluster, Ground
 from tests.cluster.operating import (
     ROOT,
     Operator,
+    allow_no_pods,
     condition,
     finish_pods,
     get,
@@ -307,14 +308,7 @@ def test_pods_refused_by_quota_say_so_and_are_taken_back(
     hub: Cluster, operator: Operator, namespace: Namespace
 ) -> None:
     space = namespace()
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "none", "namespace": space},
-        "spec": {"hard": {"pods": "0"}},
-    }
-    hub.kubectl("apply", "-f", "-", stdin=quota)
-    wait_for("the quota counts", lambda: listed(hub, "resourcequota", space)[0].get("status", {}).get("hard"))
+    allow_no_pods(hub, space)
     hub.kubectl("apply", "-f", "-", stdin=job(space, "poor"))
     wait_for(
         "said so",

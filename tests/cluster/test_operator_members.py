@@ -11,7 +11,9 @@ from hack.ground.fleet import Pool
 from hack.ground.ground import Cluster, Ground
 from tests.cluster.operating import (
     Operator,
+    allow_no_pods,
     condition,
+    data_set,
     finish_pods,
     get,
     install_crds,
@@ -152,12 +154,7 @@ def test_data_moves_first_and_then_the_job_starts(
 ) -> None:
     name = space("moves")
     cloud = fleet.clusters["cloud"]
-    data = {
-        "apiVersion": "polyhull.io/v1alpha1",
-        "kind": "DataSet",
-        "metadata": {"name": "images", "namespace": name},
-        "spec": {"size": "100M", "replicas": [{"site": "edge", "url": "s3://edge/images", "secretName": "edge-s3"}]},
-    }
+    data = data_set(name, "images", "100M", "edge")
     reads = [{"name": "images", "dataSetRef": {"name": "images"}}]
     hub.kubectl("apply", "-f", "-", stdin=[data, job(name, "learn", option("nvidia-v100", devices=8), data=reads)])
     (copy,) = wait_for("the copy's Job", lambda: listed(cloud, "jobs", name))
@@ -244,13 +241,7 @@ def test_a_streamed_data_set_is_read_from_where_it_is(
 ) -> None:
     name = space("stream")
     cloud = fleet.clusters["cloud"]
-    home = {"site": "edge", "url": "s3://edge/images", "secretName": "edge-s3"}
-    data = {
-        "apiVersion": "polyhull.io/v1alpha1",
-        "kind": "DataSet",
-        "metadata": {"name": "images", "namespace": name},
-        "spec": {"size": "100M", "replicas": [home]},
-    }
+    data = data_set(name, "images", "100M", "edge")
     reads = [{"name": "images", "dataSetRef": {"name": "images"}, "access": "Stream", "chunks": 4}]
     hub.kubectl("apply", "-f", "-", stdin=[data, job(name, "learn", option("nvidia-v100", devices=8), data=reads)])
     wait_for("placed", lambda: _placed(hub, name, "learn"), 60.0)
@@ -268,15 +259,6 @@ def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
     edge = fleet.clusters["edge"]
     request.addfinalizer(lambda: edge.kubectl("uncordon", "edge-broken-0"))
     edge.kubectl("cordon", "edge-broken-0")  # where no pod starts, a copy's neither
-
-    def data(entry: str) -> dict[str, Any]:
-        home = {"site": "cloud", "url": f"s3://cloud/{entry}", "secretName": "cloud-s3"}
-        return {
-            "apiVersion": "polyhull.io/v1alpha1",
-            "kind": "DataSet",
-            "metadata": {"name": entry, "namespace": name},
-            "spec": {"size": "6Gi", "replicas": [home]},
-        }
 
     def stored(entry: str) -> list[str]:
         copies = ((get(hub, "dataset", name, entry) or {}).get("status") or {}).get("copies") or ()
@@ -297,7 +279,7 @@ def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
         reads = [{"name": "input", "dataSetRef": {"name": entry}}]
         learn = job(name, f"reads-{entry}", option("cpu", devices=1), data=reads)
         learn["spec"]["placement"] = {"sites": {"matchLabels": {"place": "edge"}}}
-        hub.kubectl("apply", "-f", "-", stdin=[data(entry), learn])
+        hub.kubectl("apply", "-f", "-", stdin=[data_set(name, entry, "6Gi", "cloud"), learn])
         done = f"reads-{entry}"
         wait_for(
             "the copy is recorded", lambda entry=entry: finishing(lambda: stored(entry) == ["cluster:edge"]), 60.0
@@ -540,14 +522,7 @@ def test_pods_that_quota_refuses_are_taken_back_and_tried_again_after_the_back_o
 ) -> None:
     name = space("quota")
     cloud = fleet.clusters["cloud"]
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "none", "namespace": name},
-        "spec": {"hard": {"pods": "0"}},
-    }
-    cloud.kubectl("apply", "-f", "-", stdin=quota)
-    wait_for("the quota counts", lambda: listed(cloud, "resourcequota", name)[0].get("status", {}).get("hard"))
+    allow_no_pods(cloud, name)
     objects = [_service(name, "chat", "nvidia-v100"), job(name, "learn", option("nvidia-v100"))]
     hub.kubectl("apply", "-f", "-", stdin=objects)
     wait_for("the service says so", lambda: _ready(hub, name, "chat") == ("False", "QuotaExceeded"))
@@ -610,12 +585,7 @@ def _tombstones(hub: Cluster, name: str) -> list[str]:
 def test_a_data_set_s_copies_end_with_it(fleet: Ground, hub: Cluster, operator: Operator, space: Space) -> None:
     name = space("copies")
     edge = fleet.clusters["edge"]
-    data = {
-        "apiVersion": "polyhull.io/v1alpha1",
-        "kind": "DataSet",
-        "metadata": {"name": "images", "namespace": name},
-        "spec": {"size": "1M", "replicas": [{"site": "cloud", "url": "s3://cloud/images", "secretName": "s3"}]},
-    }
+    data = data_set(name, "images", "1M", "cloud")
     reads = [{"name": "images", "dataSetRef": {"name": "images"}, "mountPath": "/data"}]
     options = (option("cpu", devices=14),)
     hub.kubectl("apply", "-f", "-", stdin=[data, job(name, "learn", *options, data=reads)])
