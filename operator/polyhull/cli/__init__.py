@@ -58,6 +58,7 @@ def plan(
 ) -> None:
     """Plan the objects in YAML files; no cluster is needed."""
     from polyhull.cli import offline, show
+    from polyhull.planning.report import document
 
     with offline.prover(enabled=proof) as prove:
         snapshot = offline.load(files, steps=steps)
@@ -69,7 +70,7 @@ def plan(
     if output is Output.TABLE:
         _print(*show.decision(decision, wide=wide))
     else:
-        _emit(offline.document(decision), output)
+        _emit(document(decision), output)
     if decision.violations:
         raise typer.Exit(1)
     if decision.unplaced:
@@ -190,6 +191,7 @@ def replay(
 ) -> None:
     """Make a recorded decision again and compare the two byte for byte. Exit code 1 if they differ."""
     from polyhull.cli import again, offline, show
+    from polyhull.planning.report import document
     from polyhull.telemetry import record
 
     kept = record.read(path)
@@ -197,7 +199,7 @@ def replay(
     if output is Output.TABLE:
         _print(*show.decision(decision, wide=wide))
     else:
-        _emit(offline.document(decision), output)
+        _emit(document(decision), output)
     if report is not None:
         offline.report(report, kept.snapshot, decision, path.name.removesuffix(record.SUFFIX))
     if again.same(kept, decision):

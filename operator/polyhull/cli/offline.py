@@ -21,9 +21,8 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.planning import decide as deciding
 from polyhull.planning.helping import help_for
 from polyhull.planning.helping import helped as all_helped
-from polyhull.planning.report import document as document
 from polyhull.planning.report import helps as helps_document
-from polyhull.planning.report import subject as _subject
+from polyhull.planning.report import subject as placed_document
 from polyhull.telemetry import record
 
 Subject = Assignment | ServicePlan | Unplaced
@@ -153,7 +152,7 @@ def helped(
 
 def subject_document(item: Subject, decision: Decision, helps: tuple[Help, ...] = ()) -> dict[str, Any]:
     """`helps`: for one that is not placed."""
-    found = _subject(item, decision)
+    found = placed_document(item, decision)
     return found | {"helps": helps_document(helps)} if isinstance(item, Unplaced) else found
 
 

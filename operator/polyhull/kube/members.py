@@ -150,12 +150,6 @@ class Members:
                 self._keepers[name] = keeper
                 keeper.start()
 
-    def refresh(self, name: str) -> None:
-        """Look at a member at once, for example because its Secret or MemberCluster changed."""
-        keeper = self._keepers.get(name)
-        if keeper is not None:
-            keeper.wake.set()
-
     async def stop(self) -> None:
         """Leave all members."""
         await self.reconcile({})
@@ -166,7 +160,6 @@ class _Keeper:
 
     def __init__(self, registry: Members, member: Member) -> None:
         self.member = member
-        self.wake = asyncio.Event()
         self._registry = registry
         self._task: asyncio.Task[None] | None = None
         self._digest = ""
@@ -195,12 +188,7 @@ class _Keeper:
             pause = tempo.probe if self.member.connected else min(tempo.probe, 1.0 + tempo.probe / 5)
             if state is MemberState.CONNECTING:
                 pause = min(pause, 0.2)
-            self.wake.clear()
-            try:
-                async with asyncio.timeout(pause * (0.95 + self._registry._chance.random() / 10)):
-                    await self.wake.wait()
-            except TimeoutError:
-                continue
+            await asyncio.sleep(pause * (0.95 + self._registry._chance.random() / 10))
 
     def _enter(self, state: MemberState, message: str) -> None:
         member = self.member

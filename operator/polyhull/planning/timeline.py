@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from math import inf
 
 Units = int | tuple[int, ...]
-Steps = tuple[list[float], list[int]]
 NodeSteps = tuple[list[float], list[Units]]
 LinkSteps = tuple[list[float], list[float]]
 
@@ -51,8 +50,10 @@ def window(steps: NodeSteps, pod: Units, start: float, length: float) -> tuple[i
     return best, times[last + 1] if last + 1 < n else inf
 
 
-def earliest_one(steps: Steps, need: int, ready: float, length: float, latest: float = inf) -> float:
-    """Earliest start in [ready, latest] with `need` units free for `length` seconds on one node; inf if never."""
+def earliest_one(
+    steps: tuple[list[float], Sequence[float]], need: float, ready: float, length: float, latest: float = inf
+) -> float:
+    """Earliest start in [ready, latest] with `need` of one node or link free for `length` seconds; inf if never."""
     times, free = steps
     n = len(times)
     i = bisect_right(times, ready) - 1
@@ -83,26 +84,9 @@ def earliest_rate(links: list[LinkSteps], rates: Sequence[float], ready: float, 
     count = len(links)
     k = 0
     while settled < count:
-        times, free = links[k]
-        need = rates[k] * (1.0 - RATE_SLACK)
-        n = len(times)
-        i = bisect_right(times, start) - 1
-        t = start
-        while True:
-            while free[i] < need:
-                i += 1
-                if i == n:
-                    return inf
-                t = times[i]
-            end = t + seconds
-            j = i + 1
-            while j < n and times[j] < end:
-                if free[j] < need:
-                    break
-                j += 1
-            else:
-                break
-            i = j
+        t = earliest_one(links[k], rates[k] * (1.0 - RATE_SLACK), start, seconds)
+        if t == inf:
+            return inf
         if t > start:
             start, settled = t, 1
         else:

@@ -1,12 +1,10 @@
 """Changes of a what-if as people say them, with the numbers of the snapshot they are made to."""
 
-from functools import singledispatch
-from typing import Any
-
 from polyhull.domain.scenario import (
     AddCopy,
     AddDevices,
     AddNodes,
+    Change,
     LoseCluster,
     RemoveJob,
     ResizePool,
@@ -18,33 +16,43 @@ from polyhull.domain.scenario import (
 from polyhull.domain.snapshot import Snapshot
 
 
-@singledispatch
-def words(change: Any, snapshot: Snapshot) -> str:
+def words(change: Change, snapshot: Snapshot) -> str:
     """`one more v100 node in pool cloud/v100`."""
-    raise TypeError(f"{type(change).__name__} is no change")
+    match change:
+        case AddNodes():
+            return _more_nodes(change, snapshot)
+        case AddDevices():
+            return f"{change.devices} more {change.accelerator} in cluster {change.cluster}"
+        case ResizePool():
+            pool = snapshot.fleet.pool(change.pool)
+            there = len(pool.nodes) if pool is not None else 0
+            return f"pool {change.pool} with {change.nodes} nodes instead of {there}"
+        case SetLink():
+            return _link(change, snapshot)
+        case LoseCluster():
+            return f"cluster {change.cluster} lost"
+        case SetObjective():
+            return f"objective {', then '.join(change.terms)}"
+        case SubmitJob():
+            return f"job {change.job.key.namespace}/{change.job.key.name} submitted"
+        case RemoveJob():
+            return f"{change.key.namespace}/{change.key.name} removed"
+        case SetPriority():
+            known = {job.key: job.priority for job in snapshot.jobs}
+            known |= {service.key: service.priority for service in snapshot.services}
+            return f"priority {change.priority} instead of {known.get(change.key, 0)}"
+        case AddCopy():
+            return f"a copy of {change.data_set.name} at {change.site}"
 
 
-@words.register
-def _(change: AddNodes, snapshot: Snapshot) -> str:
+def _more_nodes(change: AddNodes, snapshot: Snapshot) -> str:
     pool = snapshot.fleet.pool(change.pool)
     kind = pool.accelerator if pool is not None else ""
     count = "one more" if change.nodes == 1 else f"{change.nodes} more"
     return f"{count} {kind} node{'' if change.nodes == 1 else 's'} in pool {change.pool}"
 
 
-@words.register
-def _(change: AddDevices, snapshot: Snapshot) -> str:
-    return f"{change.devices} more {change.accelerator} in cluster {change.cluster}"
-
-
-@words.register
-def _(change: ResizePool, snapshot: Snapshot) -> str:
-    pool = snapshot.fleet.pool(change.pool)
-    return f"pool {change.pool} with {change.nodes} nodes instead of {len(pool.nodes) if pool is not None else 0}"
-
-
-@words.register
-def _(change: SetLink, snapshot: Snapshot) -> str:
+def _link(change: SetLink, snapshot: Snapshot) -> str:
     ends = (change.source, change.target)
     old = next((link for link in snapshot.fleet.links if (link.source, link.target) == ends), None)
     name = f"the link {change.source} to {change.target}"
@@ -54,39 +62,6 @@ def _(change: SetLink, snapshot: Snapshot) -> str:
     if old is None:
         return f"a new link {change.source} to {change.target} of {speed}"
     return f"{name} at {speed} instead of {_speed(old.bandwidth_bits_per_second)}"
-
-
-@words.register
-def _(change: LoseCluster, snapshot: Snapshot) -> str:
-    return f"cluster {change.cluster} lost"
-
-
-@words.register
-def _(change: SetObjective, snapshot: Snapshot) -> str:
-    return f"objective {', then '.join(change.terms)}"
-
-
-@words.register
-def _(change: SubmitJob, snapshot: Snapshot) -> str:
-    return f"job {change.job.key.namespace}/{change.job.key.name} submitted"
-
-
-@words.register
-def _(change: RemoveJob, snapshot: Snapshot) -> str:
-    return f"{change.key.namespace}/{change.key.name} removed"
-
-
-@words.register
-def _(change: SetPriority, snapshot: Snapshot) -> str:
-    known = [(job.key, job.priority) for job in snapshot.jobs]
-    known += [(service.key, service.priority) for service in snapshot.services]
-    old = dict(known).get(change.key, 0)
-    return f"priority {change.priority} instead of {old}"
-
-
-@words.register
-def _(change: AddCopy, snapshot: Snapshot) -> str:
-    return f"a copy of {change.data_set.name} at {change.site}"
 
 
 def _speed(bits_per_second: float) -> str:

@@ -52,7 +52,6 @@ LINKS = "polyhull.io/links"
 TRANSFER_BYTES = "polyhull.io/transfer-bytes"
 RATE = "polyhull.io/rate-bytes-per-second"
 
-NAME_LIMIT = 63
 STEM_LIMIT = 41
 """Longest readable part of a child's name. With the digest a name has at most 52 characters: an Indexed Job's pods
 get `-<index>` as hostname on top, which must stay a DNS label of 63 for up to ten digits of index."""

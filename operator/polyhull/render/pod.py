@@ -30,7 +30,6 @@ _CONTAINER_FIELDS = (
     "livenessProbe",
     "startupProbe",
 )
-_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 _POD_CONTEXT = ("runAsUser", "runAsGroup", "fsGroup")
 
 
