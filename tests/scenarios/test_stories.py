@@ -15,7 +15,7 @@ from polyhull.planning.decide import decide
 
 HERE = Path(__file__).parent
 STORIES = sorted(path.parent.name for path in HERE.glob("*/snapshot.yaml"))
-KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late"}
+KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves"}
 
 
 def world(folder: Path, expect: Mapping[str, Any]) -> Snapshot:
@@ -47,6 +47,10 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
     assert refused == expect.get("unplaced", {})
     assert [t.data_set.name for t in plan.transfers] == expect.get("transfers", [])
     assert sorted(name for name, one in placed.items() if one.late_seconds > 0.0) == expect.get("late", [])
+    plans = {f"{one.service.namespace}/{one.service.name}": one for one in plan.services}
+    for name, wanted in expect.get("serves", {}).items():
+        assert plans[name].served_per_second == pytest.approx(wanted["requestsPerSecond"]), name
+        assert {part.variant: part.replicas for part in plans[name].replicas} == wanted["replicas"], name
     nodes = {placed[name].nodes for name in expect.get("sameNode", [])}
     assert len(nodes) <= 1
 

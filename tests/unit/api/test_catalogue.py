@@ -74,7 +74,9 @@ def test_a_slice_of_a_device_does_not_have_the_figures_of_the_whole(product: str
 
 
 def test_what_no_label_tells_is_generic_and_has_no_figures() -> None:
-    for name in ("nvidia-gpu", "intel-gpu"):
+    resources = {"nvidia-gpu": "nvidia.com/gpu", "amd-gpu": "amd.com/gpu", "intel-gpu": "gpu.intel.com/i915"}
+    for name, resource in resources.items():
+        assert _kind({}, resource) == name
         kind = KINDS[name]
         assert not kind.peak_flops
         assert not kind.memory_bytes
