@@ -20,6 +20,7 @@ Benchmark = Callable[[Path | None], Iterator[Figure]]
 BENCHMARKS: Mapping[str, Benchmark] = {
     "example-plan": planning.example_plan,
     "plan-1000": planning.plan_1000,
+    "plan-10000": planning.plan_10000,
     "joint-vs-baselines": planning.joint_vs_baselines,
     "executed-schedule": executed.executed_schedule,
     "bound-quality": bounds.bound_quality,

@@ -18,17 +18,14 @@ from typing import Any
 import highspy
 import numpy as np
 
-from benchmarks import fleets, instances
+from benchmarks import fleets
+from benchmarks.arrivals import arrival_live
 from benchmarks.figures import Figure, SkipBenchmark, at_most, percentile, report, seconds
 from benchmarks.fleets import FleetShape, Linear
-from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key, Promise
-from polyhull.optimize.columns import Column, build_columns
 from polyhull.optimize.large.kernel import Descent, library
 from polyhull.optimize.large.plan import Job, Plan, rounded
 from polyhull.optimize.large.problem import LargeProblem
 from polyhull.optimize.large.solve import Answer, even_prices, fill, improve, solve
-from polyhull.planning.decide import quick
 
 GAP = 0.01
 LEAST_LIMIT_SECONDS, FIRST_LIMIT_SECONDS = 30.0, 240.0
@@ -250,32 +247,7 @@ def arrival_decision(data: Path | None) -> Iterator[Figure]:
     p50 = percentile(took, 0.5)
     yield Figure("arrival-decision by prices, p50", p50, "ms", 12.0, karmada, None, True, what)
     yield report("arrival-decision: certified gap after them", plan.top / plan.lower() - 1.0, "1", what)
-    sources = instances.load_sources(data)
-    for jobs in (300, 1_000):
-        shape = replace(instances.PLAN_1000, jobs=jobs)
-        snapshot = _promised(instances.gavel_skyplane(sources, shape))
-        took = [seconds(lambda snapshot=snapshot: quick(snapshot)) for _ in range(3)]  # type: ignore[misc]
-        what = f"one job without a promise among those of {shape}; columns, simulation, reasons and check of all jobs"
-        yield report(f"arrival-decision in the live plan, {jobs} waiting jobs", float(np.median(took)), "s", what)
-
-
-def _promised(snapshot: Snapshot) -> Snapshot:
-    """Every job but the last has a place in the queue and the column that would end soonest, all else empty."""
-    soonest: dict[Key, Column] = {}
-    for column in build_columns(snapshot).columns:
-        best = soonest.get(column.job)
-        if best is None or _end(column) < _end(best):
-            soonest[column.job] = column
-    jobs = [
-        replace(job, promise=Promise(at.cluster, at.pool, at.option, order, 0.0, _end(at)))
-        for order, job in enumerate(snapshot.jobs[:-1])
-        for at in (soonest[job.key],)
-    ]
-    return replace(snapshot, jobs=(*jobs, snapshot.jobs[-1]))
-
-
-def _end(column: Column) -> float:
-    return max(column.head_seconds, column.transfer_seconds) + column.length_seconds
+    yield from arrival_live(data)
 
 
 GROWTH = (

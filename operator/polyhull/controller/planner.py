@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-QUICK_KILL_SECONDS = 30.0
+QUICK_KILL_SECONDS, QUICK_KILL_SECONDS_PER_JOB = 30.0, 0.01
+"""A plan made anew takes a millisecond or two per job on an idle machine."""
 AS_OF_SECONDS = 60.0
 
 
@@ -118,11 +119,12 @@ class Planner:
         """The present plan with arrivals inserted; None when that failed."""
         before, self._asked = self._asked, None
         decision: Decision | None = None
+        limit = QUICK_KILL_SECONDS + QUICK_KILL_SECONDS_PER_JOB * len(snapshot.jobs)
         if before is not None and (come := arrivals(before, snapshot)) is not None:
-            part = await self._ask("quick", self.quick_worker, come, QUICK_KILL_SECONDS)
+            part = await self._ask("quick", self.quick_worker, come, limit)
             decision = None if part is None else grown(before.decision, part)
         if decision is None:
-            decision = await self._ask("quick", self.quick_worker, snapshot, QUICK_KILL_SECONDS)
+            decision = await self._ask("quick", self.quick_worker, snapshot, limit)
         self._asked = None if decision is None else Asked(snapshot, decision)
         return decision
 

@@ -242,6 +242,14 @@ def columns_of(job: TrainingJob, snapshot: Snapshot, admission: Admission) -> Co
     return builder.result()
 
 
+def alike(job: TrainingJob) -> object:
+    """Equal for jobs that differ in nothing that a column is made of but their names."""
+    return (
+        job.key.namespace, job.work_quantity, job.options, job.inputs, job.priority, job.site_selector,
+        job.confidential, job.exclusions, job.checkpoint, job.span,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class _Inputs:
     """What a job's data means at one cluster."""
@@ -263,20 +271,32 @@ class _Builder:
         self.inadmissible: list[Inadmissible] = []
         self.wanted: dict[tuple[Key, str], str] = {}
         """(data set, store) that some column must fill -> site of the store."""
+        self.known: dict[object, tuple[list[Column], list[Inadmissible]]] = {}
+        """By what makes jobs alike."""
+        self.rules: dict[object, Mapping[str, Refusal | None]] = {}
 
     def add_job(self, job: TrainingJob) -> None:
         if job.placed is not None:
             self.columns.append(self._fixed(job, job.placed))
             return
+        if (known := self.known.get(alike(job))) is not None:
+            self.columns += [replace(column, job=job.key) for column in known[0]]
+            self.inadmissible += [replace(one, job=job.key) for one in known[1]]
+            return
+        first, before = len(self.columns), len(self.inadmissible)
+        self._add_new(job)
+        self.known[alike(job)] = self.columns[first:], self.inadmissible[before:]
+
+    def _add_new(self, job: TrainingJob) -> None:
         data: dict[str, _Inputs | Refusal] = {}
         for option in sorted(job.options, key=lambda option: option.name):
             pools = self.pools.get(option.accelerator)
             if not pools:
                 self._refuse(job.key, option.name, "", self._no_pool(option.accelerator, "an option"))
                 continue
+            rules = self._rules(job, option, pools)
             for pool in pools:
-                compute, evidence = compute_seconds(job, option, pool.site)
-                self._candidate(job, option, pool, compute, evidence, data)
+                self._candidate(job, option, pool, rules[pool.name], data)
         if job.span is not None:
             self._spans(job, job.span, data)
 
@@ -324,29 +344,25 @@ class _Builder:
         job: TrainingJob,
         option: Option,
         pool: Pool,
-        compute: float,
-        evidence: Evidence,
+        refusal: Refusal | None,
         data: "dict[str, _Inputs | Refusal]",
     ) -> None:
         admission = self.admission
-        refusal = (
-            admission.member(job.key.namespace, pool.cluster, option.service_account)
-            or admission.place(pool, job.site_selector, job.confidential, job.exclusions)
-            or admission.fits(option.pod, option.replicas, pool)
-            or admission.power(pool, option.replicas * option.devices_per_replica)
-            or (_no_rate(option) if not 0.0 < compute <= LONGEST_SECONDS else None)
-        )
+        compute, evidence = compute_seconds(job, option, pool.site)
+        if refusal is None and not 0.0 < compute <= LONGEST_SECONDS:
+            refusal = _no_rate(option)
         if refusal is not None:
             self._refuse(job.key, option.name, pool.name, refusal)
             return
         # Options of a job differ in nothing that its data sees.
         if pool.cluster not in data:
-            data[pool.cluster] = self._needs(job.inputs, admission.clusters[pool.cluster])
+            found = data[pool.cluster] = self._needs(job.inputs, admission.clusters[pool.cluster])
+            if not isinstance(found, Refusal):
+                self._want(found.needs)
         answer = data[pool.cluster]
         if isinstance(answer, Refusal):
             self._refuse(job.key, option.name, pool.name, answer)
             return
-        self._want(answer.needs)
         kind = self.kinds.get(option.accelerator)
         startup = self.admission.startup_seconds
         useful = self._useful(job, option, pool.accelerator, pool.cluster)
@@ -390,6 +406,23 @@ class _Builder:
                 failure_seconds=compute - work,
             )
         )
+
+    def _rules(self, job: TrainingJob, option: Option, pools: Iterable[Pool]) -> Mapping[str, Refusal | None]:
+        """By pool: may such pods of such a job be put there? Asked once for all jobs of the kind."""
+        kind = (
+            job.key.namespace, option.service_account, job.site_selector, job.confidential, job.exclusions,
+            option.accelerator, option.pod, option.replicas, option.devices_per_replica,
+        )  # fmt: skip
+        if kind not in self.rules:
+            admission = self.admission
+            self.rules[kind] = {
+                pool.name: admission.member(job.key.namespace, pool.cluster, option.service_account)
+                or admission.place(pool, job.site_selector, job.confidential, job.exclusions)
+                or admission.fits(option.pod, option.replicas, pool)
+                or admission.power(pool, option.replicas * option.devices_per_replica)
+                for pool in pools
+            }
+        return self.rules[kind]
 
     def _useful(self, job: TrainingJob, option: Option, accelerator: str, cluster: str) -> float:
         """phi: the share of its time that a job with checkpoints gets on with its work; 1 for others."""

@@ -17,7 +17,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CopyPart, Key, TrainingJob
 from polyhull.optimize.admission import Admission, usable_rate
 from polyhull.optimize.budgets import limits
-from polyhull.optimize.columns import Column, ColumnSet, Need, held
+from polyhull.optimize.columns import Column, ColumnSet, Need, alike, held
 from polyhull.optimize.paths import Network
 
 Floats = NDArray[np.float64]
@@ -352,11 +352,7 @@ def job_classes(jobs: Sequence[TrainingJob]) -> tuple[tuple[Key, ...], ...]:
     """Jobs that differ in nothing but their names, grouped; sorted by their first member."""
     groups: dict[object, list[Key]] = {}
     for job in jobs:
-        alike = (
-            job.key.namespace, job.work_quantity, job.options, job.inputs, job.priority, job.site_selector,
-            job.confidential, job.exclusions, job.checkpoint, job.span,
-        )  # fmt: skip
-        groups.setdefault(alike, []).append(job.key)
+        groups.setdefault(alike(job), []).append(job.key)
     return tuple(sorted(tuple(sorted(members)) for members in groups.values()))
 
 

@@ -32,7 +32,7 @@ _SMALL = 4_000
 """Up to this many columns of critical jobs a programme is solved in tenths of a second: many are affordable."""
 _REACH = 1.5
 """The critical jobs' bound is sought up to this multiple of what is known."""
-_SHARPENED, _NEAR = 150_000, 1.003
+_SHARPENED, _NEAR = 75_000, 1.003
 """Up to this many columns exact programmes follow those by prices, from this multiple of what they proved on: the
 rows that strengthen are found at vertices."""
 _LIGHT, _CLOSE = 4, 5e-3
