@@ -31,6 +31,16 @@ def test_every_figure_is_in_its_section_and_the_headline_first() -> None:
     assert "Helix's layer placement | not measured in these lines" in top
 
 
+def test_the_headline_is_of_the_first_beginning_whatever_came_first() -> None:
+    made = page(
+        lines(
+            at_most("arrival-latency p50", 9.0, "s", 3.0, "i"),
+            at_most("created to bound, sustained", 1.0, "x", 2.0, "i"),
+        )
+    )
+    assert "| sustained: 1 x | 2 x | **1 of 2** |" in made
+
+
 def test_the_machine_is_what_the_lines_say() -> None:
     one = page([machine().line(), *lines(report("stability moves", 0.01, "1", "a day"))])
     assert "Measured on " in one and "Python 3" in one and "load" in one
