@@ -19,6 +19,7 @@ from hack.demo import stage
 from hack.ground.binaries import CONTROL_PLANE, BinariesMissing, obtain
 from hack.ground.client import ApiError, Client
 from hack.ground.ground import Cluster, Ground
+from polyhull.wiring import LOST_LEASE
 
 Object = dict[str, Any]
 ROOT = Path(__file__).parents[1]
@@ -65,7 +66,37 @@ class Bound:
             self.seen.setdefault(pod["metadata"]["labels"][self.label], time.monotonic())
 
 
-def stand_up(stack: contextlib.ExitStack, nodes: int = 0) -> tuple[Ground, Any]:
+@dataclass(slots=True)
+class Operator:
+    """The operator's process; started again when it gave up its Lease, as a Deployment does, and that is counted."""
+
+    hub: Cluster
+    work: Path
+    process: "subprocess.Popen[bytes]" = field(init=False)
+    restarts: int = 0
+
+    def __post_init__(self) -> None:
+        self.process = _operate(self.hub, self.work)
+
+    def check(self) -> None:
+        """Raises RuntimeError if it ended for any other reason."""
+        code = self.process.poll()
+        if code is not None and code != LOST_LEASE:
+            raise RuntimeError(f"the operator ended with code {code}")
+        if code is not None:
+            self.restarts += 1
+            self.process = _operate(self.hub, self.work)
+
+    def end(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def stand_up(stack: contextlib.ExitStack, nodes: int = 0) -> tuple[Ground, Operator]:
     """Ground, CRDs, one member (with so many `nodes` of two cores beside its own), mode Enforce, the operator."""
     try:
         binaries = obtain(CONTROL_PLANE, lambda text: None)
@@ -85,8 +116,8 @@ def stand_up(stack: contextlib.ExitStack, nodes: int = 0) -> tuple[Ground, Any]:
         _ours("MemberCluster", MEMBER, {"siteRef": {"name": MEMBER}, "kubeconfigSecretRef": {"name": "member"}}),
     ]
     hub.kubectl("apply", "--server-side", "-f", "-", stdin=[stage.credentials(fleet[1], member), *fleet])
-    operator = _operate(hub, work)
-    stack.callback(_end, operator)
+    operator = Operator(hub, work)
+    stack.callback(operator.end)
     return ground, operator
 
 
@@ -106,15 +137,6 @@ def _operate(hub: Cluster, work: Path) -> "subprocess.Popen[bytes]":
     command += ["--metrics-port", "0", "--records", str(work / "records")]
     with (work / "operator.log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _ours(kind: str, name: str, spec: Object) -> Object:
@@ -160,14 +182,13 @@ def create(
 def wait_for(
     done: Callable[[], bool],
     what: str,
-    operator: Any,
+    operator: Operator,
     limit_seconds: float = LIMIT_SECONDS,
     every_seconds: float = 0.2,
 ) -> None:
     until = time.monotonic() + limit_seconds
     while not done():
-        if operator.poll() is not None:
-            raise RuntimeError(f"the operator ended with code {operator.returncode}")
+        operator.check()
         if time.monotonic() > until:
             raise TimeoutError(f"not within {limit_seconds:g} s: {what}")
         time.sleep(every_seconds)

@@ -10,9 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from benchmarks.figures import Figure, at_most, percentile, report
 from benchmarks.ground import (
@@ -21,6 +19,7 @@ from benchmarks.ground import (
     NAME,
     SPACE,
     Bound,
+    Operator,
     create,
     direct,
     memory_mebibytes,
@@ -31,7 +30,7 @@ from benchmarks.ground import (
     training,
     wait_for,
     writes_in,
-)  # fmt: skip
+)
 from hack.ground.client import Client
 from hack.ground.ground import Cluster
 
@@ -42,7 +41,7 @@ BURST = 200
 """Objects created as fast as one client can, one after the other."""
 OBJECTS, NODES, RUNNING = 10_000, 1_000, 200
 """What stands still: TrainingJobs, nodes of the member, and how many of the jobs run; the others are suspended."""
-STEADY_LIMIT_SECONDS = 900.0
+RESTING_PER_SECOND, STEADY_LIMIT_SECONDS = 100.0, 900.0
 PROBES = frozenset({"get secrets", "get -"})
 """A member's probe, every ten seconds whatever is placed: its kubeconfig Secret and its version. Shown, like the
 watches and the Lease not counted as requests of a placement."""
@@ -94,7 +93,9 @@ def arrival(data: Path | None) -> Iterator[Figure]:
         yield from _sustained(hub, member, watcher, straight, operator)
 
 
-def _sustained(hub: Cluster, member: Cluster, watcher: Bound, straight: Bound, operator: Any) -> Iterator[Figure]:
+def _sustained(
+    hub: Cluster, member: Cluster, watcher: Bound, straight: Bound, operator: Operator
+) -> Iterator[Figure]:
     """Pods bound a second out of a burst, ours and direct."""
     rates = []
     for client, prefix, make, seen in (
@@ -132,8 +133,7 @@ def steady_state(data: Path | None) -> Iterator[Figure]:
         running = [f"running-{index:04d}" for index in range(RUNNING)]
         resting = [f"resting-{index:05d}" for index in range(OBJECTS - RUNNING)]
         create(hub.client, running, training, 50.0)
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda name: hub.client.post(*suspended(name)), resting))
+        create(hub.client, resting, suspended, RESTING_PER_SECOND)
         wait_for(lambda: set(running) <= set(watcher.seen), f"{RUNNING} pods bound", operator, STEADY_LIMIT_SECONDS)
         wait_for(
             lambda: _told(hub.client, resting), "every suspended job said so", operator, STEADY_LIMIT_SECONDS, 5.0
@@ -142,11 +142,13 @@ def steady_state(data: Path | None) -> Iterator[Figure]:
         calm = writes_in(hub, member, 60.0)
         what = f"{OBJECTS} TrainingJobs, {RUNNING} of them running and the others suspended, {NODES} nodes"
         yield at_most("steady-state writes per minute", calm, "1", 0.0, what)
-        memory = memory_mebibytes(operator.pid)
+        memory = memory_mebibytes(operator.process.pid)
         theirs = "kopf operators take about 300 MB"
         yield at_most(
             "steady-state memory of the operator beside its workers", memory, "MiB", 300.0, what, 300.0, theirs
         )
+        restarts = float(operator.restarts)
+        yield report("steady-state: times the operator gave up its Lease and was started again", restarts, "1", what)
 
 
 def _told(client: Client, names: list[str]) -> bool:
