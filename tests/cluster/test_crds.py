@@ -175,7 +175,7 @@ UNIONS: list[tuple[str, str, tuple[int | str, ...], Any, str]] = [
     ("InferenceJob", "batch", ("spec", "mode"), "Online", "mode Online needs"),
     ("Site", "edge-a", ("metadata", "name"), "x" * 64, "at most 63"),
     *(
-        ("TrainingJob", "probes", ("spec", "placement"), {"crossSite": told}, message)
+        ("TrainingJob", "full", ("spec", "placement", "crossSite"), told, message)
         for told, message in (
             ({"maxSites": 2}, "mode Never takes no other field"),
             ({"mode": "Pipeline", "model": {"layers": 2}}, "mode Pipeline needs model.layers"),

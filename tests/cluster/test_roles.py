@@ -59,12 +59,17 @@ Right = tuple[str, str]
 """(verb, `resource.group/subresource`)."""
 READS = ("get", "list", "watch")
 
+EXPORTS: dict[Right, str] = {
+    (verb, "serviceexports.multicluster.x-k8s.io"): "for jobs over several clusters; none of these serves the API"
+    for verb in ("create", "patch")
+}
 # Granted, and rightly not used by what happens below.
 HUB_UNUSED: dict[Right, str] = {
+    **EXPORTS,
     ("delete", "placementplans.polyhull.io"): "only the last 20 plans are kept, and there are fewer",
     ("patch", "events.events.k8s.io"): "an Event that happens again within minutes becomes a series",
 }
-MEMBER_UNUSED: dict[Right, str] = {}
+MEMBER_UNUSED: dict[Right, str] = EXPORTS
 
 
 # -- the ground, the chart, the operator
