@@ -142,7 +142,7 @@ def promised(case: Snapshot, plan: Decision) -> Snapshot:
     )
 
 
-@PROFILE
+@examples(25, 0.1)
 @given(st.integers(0, 10_000))
 def test_a_promised_plan_is_decided_again(seed: int) -> None:
     case = crowded(seed, jobs=9)
