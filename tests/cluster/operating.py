@@ -198,9 +198,11 @@ def listed(cluster: Cluster, kind: str, namespace: str) -> list[dict[str, Any]]:
     return items
 
 
-def finish_pods(cluster: Cluster, namespace: str, seconds: str = "0.5") -> None:
-    """Tell the ground how long the namespace's pods run, as its truth table would."""
-    for pod in listed(cluster, "pods", namespace):
+def finish_pods(
+    cluster: Cluster, namespace: str, seconds: str = "0.5", only: list[dict[str, Any]] | None = None
+) -> None:
+    """Tell the ground how long the namespace's pods (or some of them) run, as its truth table would."""
+    for pod in listed(cluster, "pods", namespace) if only is None else only:
         if (pod["metadata"].get("annotations") or {}).get(RUN_SECONDS) == seconds:
             continue  # saying it again would start its run anew
         path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}"

@@ -236,6 +236,61 @@ def test_one_job_over_two_clusters_runs_with_all_its_parts_or_none(
     wait_for("deleted in both", lambda: not jobs() and get(hub, "trainingjob", name, "leaves") is None)
 
 
+def test_a_split_copy_is_there_when_all_its_parts_are(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str], request: pytest.FixtureRequest
+) -> None:
+    name = space("split")
+    cloud = fleet.clusters["cloud"]
+    policy = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "PlacementPolicy",
+        "metadata": {"name": "default"},
+        "spec": {"transfers": {"split": "Allowed"}},
+    }
+    homes = [
+        {"site": place, "url": f"s3://{place}/images", "secretName": f"{place}-s3"} for place in ("edge", "shore")
+    ]
+    data = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "DataSet",
+        "metadata": {"name": "images", "namespace": name},
+        "spec": {"size": "900M", "largestFile": "1M", "replicas": homes},
+    }
+    reads = [{"name": "images", "dataSetRef": {"name": "images"}}]
+    request.addfinalizer(lambda: hub.kubectl("delete", "placementpolicy", "default"))
+    hub.kubectl("apply", "-f", "-", stdin=[policy, site("shore"), link("shore", "cloud", "500M"), data])
+    hub.kubectl("apply", "-f", "-", stdin=[job(name, "learn", option("nvidia-v100", devices=8), data=reads)])
+
+    def said() -> dict[str, Any]:
+        return (get(hub, "dataset", name, "images") or {}).get("status") or {}
+
+    def parts() -> dict[str, dict[str, Any]]:
+        return {one["metadata"]["annotations"]["polyhull.io/part"]: one for one in listed(cloud, "jobs", name)}
+
+    def part(entry: str) -> list[dict[str, Any]]:
+        return [
+            pod for pod in listed(cloud, "pods", name) if pod["metadata"]["annotations"]["polyhull.io/part"] == entry
+        ]
+
+    two = wait_for("a Job for each part", lambda: found if len(found := parts()) == 2 else None)
+    arguments = {entry: one["spec"]["template"]["spec"]["containers"][0]["args"] for entry, one in two.items()}
+    assert [arguments[entry][1] for entry in ("1/2", "2/2")] == ["source:edge/images", "source:shore/images"]
+    assert "--bwlimit=112500000B" in arguments["1/2"] and "--bwlimit=56250000B" in arguments["2/2"]
+    (active,) = wait_for("they are recorded", lambda: said().get("transfers"))
+    assert [one["sourceSite"] for one in active["parts"]] == ["edge", "shore"]
+    assert sum(one["transferBytes"] for one in active["parts"]) == 900_000_000
+    # One that disappears is made again while the other goes on.
+    cloud.kubectl("delete", "job", two["2/2"]["metadata"]["name"], "-n", name)
+    wait_for("both run", lambda: all(any(pod["spec"].get("nodeName") for pod in part(k)) for k in ("1/2", "2/2")))
+    finish_pods(cloud, name, only=part("1/2"))
+    wait_for("one part is done", lambda: (parts()["1/2"].get("status") or {}).get("succeeded"))
+    assert not said().get("copies"), "half a copy is none"
+    finish_pods(cloud, name)
+    wait_for("placed", lambda: _placed(hub, name, "learn"))
+    assert [copy["store"] for copy in said()["copies"]] == ["site:cloud"] and not said().get("transfers")
+    wait_for("the parts' Jobs are removed", lambda: len(listed(cloud, "jobs", name)) == 1)
+
+
 def test_a_streamed_data_set_is_read_from_where_it_is(
     fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str]
 ) -> None:

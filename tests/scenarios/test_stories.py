@@ -15,7 +15,7 @@ from polyhull.planning.decide import decide
 
 HERE = Path(__file__).parent
 STORIES = sorted(path.parent.name for path in HERE.glob("*/snapshot.yaml"))
-KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves"}
+KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves", "parts"}
 
 
 def world(folder: Path, expect: Mapping[str, Any]) -> Snapshot:
@@ -51,6 +51,8 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
     for name, wanted in expect.get("serves", {}).items():
         assert plans[name].served_per_second == pytest.approx(wanted["requestsPerSecond"]), name
         assert {part.variant: part.replicas for part in plans[name].replicas} == wanted["replicas"], name
+    parts = {t.data_set.name: [part.source_site for part in t.parts] for t in plan.transfers if t.parts}
+    assert parts == expect.get("parts", {})
     nodes = {placed[name].nodes for name in expect.get("sameNode", [])}
     assert len(nodes) <= 1
 

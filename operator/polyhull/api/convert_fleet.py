@@ -233,6 +233,7 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
             move_budget=calm.move_budget,
             cool_down_seconds=plain.cool_down_seconds if cool_down is None else float(cool_down),
+            split_transfers=spec.transfers is not None and spec.transfers.split == "Allowed",
             solver=_limits(spec.solver),
         )
     )
@@ -281,6 +282,7 @@ _FLEET_FIELDS = (
     "costBudget",
     "energyBudgetKilowattHours",
     "carbonBudgetGrams",
+    "transfers",
 )
 _SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicySpec.model_fields.items()}
 

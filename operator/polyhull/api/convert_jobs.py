@@ -256,6 +256,9 @@ def data_set(raw: Raw | DataSetObject, *, file: str = "", strict: bool = False) 
     size = found.whole("spec.size", spec.size)
     if size == 0 and not found.problems:
         found.invalid("spec.size", "is zero", "write the size of one whole copy, such as 200Mi")
+    largest = found.whole("spec.largestFile", spec.largest_file)
+    if spec.largest_file is not None and largest == 0 and not found.problems:
+        found.invalid("spec.largestFile", "is zero", "write the size of the largest file, or leave it out")
     return found.done(
         DataSet(
             key=Key(entry.namespace, entry.name, "DataSet"),
@@ -269,6 +272,7 @@ def data_set(raw: Raw | DataSetObject, *, file: str = "", strict: bool = False) 
             residency=selector(spec.residency.sites if spec.residency else None),
             max_copies=spec.max_copies,
             copies=read_copies(entry.status),
+            largest_file_bytes=None if spec.largest_file is None else min(size, largest),
         )
     )
 

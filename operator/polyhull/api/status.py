@@ -10,11 +10,21 @@ from typing import Any
 
 from polyhull.api.conditions import Reason, Type, condition_status, get_condition, instant
 from polyhull.api.results import parse_instant
-from polyhull.api.v1alpha1.dataset import DataSetStatus
+from polyhull.api.v1alpha1.dataset import ActiveTransferStatus, DataSetStatus
 from polyhull.api.v1alpha1.inference import InferenceJobStatus
 from polyhull.api.v1alpha1.jobstatus import AssignmentStatus, JobStatus, NodeShare
 from polyhull.domain.decision import Assignment, Explanation, Part, ServicePlan, Transfer
-from polyhull.domain.workloads import ActiveTransfer, Copy, Exclusion, Key, Placed, PlacedPart, Promise, Serving
+from polyhull.domain.workloads import (
+    ActiveTransfer,
+    Copy,
+    CopyPart,
+    Exclusion,
+    Key,
+    Placed,
+    PlacedPart,
+    Promise,
+    Serving,
+)
 
 Raw = Mapping[str, Any]
 EXPLANATION_BYTES = 4096
@@ -93,9 +103,23 @@ def transfer_status(transfer: Transfer, taken_at: float) -> dict[str, Any]:
         "completionTime": instant(taken_at + transfer.end_seconds),
         "phase": "Running" if transfer.active else "Planned",
     }
-    if transfer.links:
-        out["links"] = list(transfer.links)
-    return out
+    return out | _paths(transfer)
+
+
+def _paths(transfer: Transfer | ActiveTransfer) -> dict[str, Any]:
+    """The links of a whole copy, or the parts of a split one."""
+    if not transfer.parts:
+        return {"links": list(transfer.links)} if transfer.links else {}
+    return {"parts": [_part(part) for part in transfer.parts]}
+
+
+def _part(part: CopyPart) -> dict[str, Any]:
+    return {
+        "sourceSite": part.source_site,
+        "links": list(part.links),
+        "transferBytes": part.transfer_bytes,
+        "bytesPerSecond": int(part.rate_bytes_per_second),
+    }
 
 
 def explanation_status(explanation: Explanation) -> dict[str, Any]:
@@ -285,7 +309,7 @@ def copy_status(
     out: dict[str, Any] = {"store": copy.store, "site": copy.site, "cluster": cluster}
     if completed_at is not None:
         out["completionTime"] = instant(completed_at)
-    if made_by is not None and made_by.links:
+    if made_by is not None and made_by.links and not made_by.parts:
         out["startTime"] = instant(made_by.started_at)
         out["bytesPerSecond"] = int(made_by.rate_bytes_per_second)
         out["links"] = list(made_by.links)
@@ -302,7 +326,7 @@ def active_transfer_status(transfer: ActiveTransfer) -> dict[str, Any]:
         "bytesPerSecond": int(transfer.rate_bytes_per_second),
         "startTime": instant(transfer.started_at),
     }
-    return out | {"links": list(transfer.links)} if transfer.links else out
+    return out | _paths(transfer)
 
 
 def read_placed(status: JobStatus | None) -> Placed | None:
@@ -380,18 +404,25 @@ def read_copies(status: DataSetStatus | None) -> tuple[Copy, ...]:
 def read_active_transfers(key: Key, status: DataSetStatus | None) -> tuple[ActiveTransfer, ...]:
     """Copies under way, by store."""
     entries = (status.transfers if status else None) or ()
-    return tuple(
-        ActiveTransfer(
-            data_set=key,
-            source_site=entry.source_site,
-            store=entry.store,
-            site=entry.site,
-            cluster=entry.cluster,
-            links=tuple(entry.links or ()),
-            rate_bytes_per_second=float(entry.bytes_per_second),
-            started_at=parse_instant(entry.start_time),
-        )
-        for entry in sorted(entries, key=lambda entry: entry.store)
+    return tuple(_active_transfer(key, entry) for entry in sorted(entries, key=lambda entry: entry.store))
+
+
+def _active_transfer(key: Key, entry: ActiveTransferStatus) -> ActiveTransfer:
+    parts = tuple(
+        CopyPart(one.source_site, "", tuple(one.links or ()), one.transfer_bytes, float(max(1, one.bytes_per_second)))
+        for one in entry.parts or ()
+    )
+    links = tuple(dict.fromkeys(link for part in parts for link in part.links)) or tuple(entry.links or ())
+    return ActiveTransfer(
+        data_set=key,
+        source_site=entry.source_site,
+        store=entry.store,
+        site=entry.site,
+        cluster=entry.cluster,
+        links=links,
+        rate_bytes_per_second=float(entry.bytes_per_second),
+        started_at=parse_instant(entry.start_time),
+        parts=parts,
     )
 
 

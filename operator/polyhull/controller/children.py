@@ -186,6 +186,17 @@ def progress(job: Manifest, member: Member, owner_uid: str, now: float, pool: st
     )
 
 
+def last_words(member: Member, owner_uid: str, job_uid: str) -> tuple[str, ...]:
+    """What the containers of a Job's pods that ended well left as their termination message."""
+    pods = [pod for pod in member.pods.get(owner_uid, ()) if _owned_by(pod, job_uid) and _phase(pod) == "Succeeded"]
+    states = [
+        (one.get("state") or {}).get("terminated") or {}
+        for pod in pods
+        for one in (pod.get("status") or {}).get("containerStatuses") or ()
+    ]
+    return tuple(str(state["message"]).strip() for state in states if state.get("message"))
+
+
 def _owned_by(pod: Manifest, uid: str) -> bool:
     return any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or ())
 

@@ -136,20 +136,26 @@ class Renderer:
         owner = Owner.of(key, str(raw["metadata"]["uid"]), self.hub)
         return inference.service(owner, [pod_template(raw, variant) for variant in variants])
 
-    def copying(self, moved: Transfer, plan_hash: str) -> transfer.Copying:
-        """What a transfer's Job is rendered from. Raises InvalidInput when data set or cluster are gone."""
+    def copying(self, moved: Transfer, plan_hash: str) -> tuple[transfer.Copying, ...]:
+        """What a transfer's Jobs are rendered from, one for each part.
+
+        Raises InvalidInput when data set or cluster are gone.
+        """
         held = self.data_sets.get(moved.data_set)
         if held is None:
             raise InvalidInput(str(moved.data_set), "", "does not exist any more", "create it, or change the job")
         secrets = {replica.site: replica.secret_name for replica in held.value.replicas}
-        source = secrets.get(moved.source_site, "")
-        return transfer.Copying(
-            owner=Owner.of(moved.data_set, held.uid, self.hub),
-            transfer=moved,
-            storage=self._cluster(moved.cluster).storage,
-            source_secret=source,
-            image=self.rclone_image,
-            plan_hash=plan_hash[:63],
+        return tuple(
+            transfer.Copying(
+                owner=Owner.of(moved.data_set, held.uid, self.hub),
+                transfer=moved,
+                storage=self._cluster(moved.cluster).storage,
+                source_secret=secrets.get(flow.source_site, ""),
+                image=self.rclone_image,
+                plan_hash=plan_hash[:63],
+                part=part,
+            )
+            for part, flow in enumerate(moved.flows)
         )
 
     def _cluster(self, name: str) -> Cluster:

@@ -194,9 +194,9 @@ class _Steps:
         actions = verdict.actions
         for one in verdict.lost if not actions else ():
             try:
-                actions = (*actions, transfers.resume(held, one, self.renderer, ""))
+                actions = (*actions, *transfers.resume(held, one, self.renderer, ""))
             except InvalidInput as error:
-                logger.warning("copy of %s to %s: %s", key, one.store, error)
+                logger.warning("copy of %s to %s: %s", key, one.transfer.store, error)
         if actions:
             self.urgent.append(Step(ref_of(held.raw), actions, uid=held.uid))
 

@@ -1,11 +1,13 @@
 """The life of a copy: started, observed, recorded in its DataSet, or taken back. Pure.
 
-A copy's Job is recorded in `DataSet.status.transfers` before it is made, and in `status.copies` once its completion
-is seen; only then is the Job removed. rclone skips what is there already, so making the Job again is harmless.
+A copy's Jobs (one, or one for each part of a split copy) are recorded in `DataSet.status.transfers` before they are
+made, and the copy in `status.copies` once all of them are seen complete; only then are the Jobs removed. rclone skips
+what is there already, so making a Job again is harmless. One part that fails fails the copy: the others are removed
+too, and the next attempt, which may be planned otherwise, goes on from what is there.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polyhull.api import status as api_status
@@ -26,11 +28,19 @@ RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Recorded as running, but without the Jobs of these parts (0 for a whole copy)."""
+
+    transfer: ActiveTransfer
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What follows for a data set without asking the plan. `lost`: recorded as running, but without a Job."""
+    """What follows for a data set without asking the plan."""
 
     actions: tuple[Action, ...] = ()
-    lost: tuple[ActiveTransfer, ...] = ()
+    lost: tuple[Lost, ...] = ()
     failed_stores: tuple[str, ...] = ()
     tombstones: tuple[str, ...] = ()
     due_at: float | None = None
@@ -48,7 +58,7 @@ def judge(
         return Verdict(removal.actions, tombstones=removal.tombstones, due_at=removal.due_at, deleting=True)
     copies = list((raw.get("status") or {}).get("copies") or ())
     kept: list[ActiveTransfer] = []
-    lost: list[ActiveTransfer] = []
+    lost: list[Lost] = []
     failed: list[str] = []
     news: list[Action] = []
     dues: list[float] = []
@@ -56,26 +66,30 @@ def judge(
         member = members.get(one.cluster)
         if member is None or member.fenced:
             continue
-        body = _job(data_set, one.store, member) if member.reachable else None
-        seen = _progress(body, data_set, member, now) if body is not None else None
-        if seen is None:
+        if not member.reachable:
             kept.append(one)
-            if member.reachable:
-                lost.append(one)
-        elif seen.ended == "Complete":
-            entry = api_status.copy_status(Copy(one.store, one.site), one.cluster, seen.ended_at or now, one)
-            copies = [*(old for old in copies if old["store"] != one.store), entry]
-            text = f"Copied to {one.site} ({one.cluster}) from {one.source_site}"
-            news.append(Announce(ref_of(raw), data_set.uid, "Normal", "Copied", text))
-        elif seen.ended or seen.trouble is not None:
+            continue
+        jobs = _jobs(data_set, one, member)
+        parts = [None if job is None else children.progress(job, member, data_set.uid, now) for job in jobs]
+        seen = [part for part in parts if part is not None]
+        why = _failure(seen) or _disagreement(seen, data_set, member)
+        if why is not None:
             failed.append(one.store)
-            why = seen.message or (seen.trouble.message if seen.trouble else "")
             text = f"The copy to {one.site} ({one.cluster}) failed: {why}"[:1000]
             news.append(Announce(ref_of(raw), data_set.uid, "Warning", Reason.TRANSFER_FAILED, text))
+        elif len(seen) < len(parts):
+            kept.append(one)
+            lost.append(Lost(one, tuple(k for k, part in enumerate(parts) if part is None)))
+        elif all(part.ended == "Complete" for part in seen):
+            ended_at = max(part.ended_at or now for part in seen)
+            entry = api_status.copy_status(Copy(one.store, one.site), one.cluster, ended_at, one)
+            copies = [*(old for old in copies if old["store"] != one.store), entry]
+            sources = " and ".join(dict.fromkeys(part.source_site for part in one.parts)) or one.source_site
+            text = f"Copied to {one.site} ({one.cluster}) from {sources}"
+            news.append(Announce(ref_of(raw), data_set.uid, "Normal", "Copied", text))
         else:
             kept.append(one)
-            if seen.due_at is not None:
-                dues.append(seen.due_at)
+            dues += [part.due_at for part in seen if part.due_at is not None]
     put = _put(data_set, copies, kept, now)
     return Verdict(
         (*put, *news, *(_finished(data_set, kept, members) if not put else ())),
@@ -129,7 +143,7 @@ def start(
     now: float,
 ) -> tuple[Action, ...]:
     """Finalizer, record, then the Jobs. Raises InvalidInput for an address that no transfer can use."""
-    applies = [apply(renderer.copying(move, plan_hash)) for move in moves]
+    applies = [one for move in moves for one in apply(renderer.copying(move, plan_hash))]
     begun = [
         ActiveTransfer(
             data_set=move.data_set,
@@ -140,6 +154,7 @@ def start(
             links=move.links,
             rate_bytes_per_second=move.rate_bytes_per_second,
             started_at=now,
+            parts=move.parts,
         )
         for move in moves
     ]
@@ -150,13 +165,15 @@ def start(
     return (*guard, *_put(data_set, copies, [*active, *begun], now), *applies)
 
 
-def resume(data_set: HubDataSet, one: ActiveTransfer, renderer: Renderer, plan_hash: str) -> Apply:
-    """The Job of a recorded transfer again. Raises InvalidInput when it cannot be made any more."""
-    url = next((replica.url for replica in data_set.value.replicas if replica.site == one.source_site), "")
+def resume(data_set: HubDataSet, lost: Lost, renderer: Renderer, plan_hash: str) -> tuple[Apply, ...]:
+    """The Jobs of a recorded transfer again that are not there. Raises InvalidInput when they cannot be made any
+    more."""
+    one = lost.transfer
+    urls = {replica.site: replica.url for replica in reversed(data_set.value.replicas)}
     move = Transfer(
         data_set=one.data_set,
         source_site=one.source_site,
-        source_url=url,
+        source_url=urls.get(one.source_site, ""),
         target_site=one.site,
         store=one.store,
         cluster=one.cluster,
@@ -165,37 +182,55 @@ def resume(data_set: HubDataSet, one: ActiveTransfer, renderer: Renderer, plan_h
         rate_bytes_per_second=one.rate_bytes_per_second,
         start_seconds=0.0,
         end_seconds=0.0,
+        parts=tuple(replace(part, source_url=urls.get(part.source_site, "")) for part in one.parts),
     )
-    return apply(renderer.copying(move, plan_hash))
+    every = renderer.copying(move, plan_hash)
+    return apply([every[part] for part in lost.parts])
 
 
-def apply(copying: rendering.Copying) -> Apply:
-    """The claim and, owned by it, the Job; the Job alone where copies lie in a bucket."""
-    claim = rendering.claim(copying)
+def apply(copying: Sequence[rendering.Copying]) -> tuple[Apply, ...]:
+    """The claim and, owned by it, the Jobs; the Jobs alone where copies lie in a bucket. `copying`: of one copy."""
+    cluster, claim = copying[0].transfer.cluster, rendering.claim(copying[0])
+    jobs = tuple(rendering.job(one) for one in copying)
     if claim is None:
-        return Apply(copying.transfer.cluster, rendering.job(copying))
-    return Apply(copying.transfer.cluster, claim, lambda uid: (rendering.job(copying, uid),))
+        return tuple(Apply(cluster, job) for job in jobs)
+    return (Apply(cluster, claim, lambda uid: tuple(rendering.job(one, uid) for one in copying)),)
 
 
-def _job(data_set: HubDataSet, store: str, member: Member) -> Manifest | None:
-    name = rendering.copy_name(naming.Owner.of(data_set.value.key, data_set.uid), store)
-    for body in member.children.get(data_set.uid, ()):
-        if body.get("kind") == "Job" and body["metadata"]["name"] == name:
-            return body
+def _names(data_set: HubDataSet, one: ActiveTransfer) -> tuple[str, ...]:
+    """Of its Jobs."""
+    return rendering.job_names(naming.Owner.of(one.data_set, data_set.uid), one.store, len(one.parts))
+
+
+def _jobs(data_set: HubDataSet, one: ActiveTransfer, member: Member) -> list[Manifest | None]:
+    there = {
+        body["metadata"]["name"]: body for body in member.children.get(data_set.uid, ()) if body["kind"] == "Job"
+    }
+    return [there.get(name) for name in _names(data_set, one)]
+
+
+def _failure(seen: Iterable[Progress]) -> str | None:
+    """What the first part says that failed or will never run; None while none did."""
+    for part in seen:
+        if part.ended != "Complete" and (part.ended or part.trouble is not None):
+            return part.message or (part.trouble.message if part.trouble else "")
     return None
 
 
-def _progress(body: Manifest, data_set: HubDataSet, member: Member, now: float) -> Progress:
-    return children.progress(body, member, data_set.uid, now)
+def _disagreement(seen: Sequence[Progress], data_set: HubDataSet, member: Member) -> str | None:
+    """Whether parts that are done saw different lists of files: then together they are no copy."""
+    done = [part.uid for part in seen if part.ended == "Complete"] if len(seen) > 1 else []
+    lists = {said for uid in done for said in children.last_words(member, data_set.uid, uid)}
+    if len(lists) <= 1:
+        return None
+    return "its parts saw different files; the replicas differ, or changed meanwhile"
 
 
 def _finished(
     data_set: HubDataSet, kept: Sequence[ActiveTransfer], members: Mapping[str, Member]
 ) -> tuple[Action, ...]:
     """Jobs whose result is stored: nothing needs them any more."""
-    running = {
-        (one.cluster, rendering.copy_name(naming.Owner.of(one.data_set, data_set.uid), one.store)) for one in kept
-    }
+    running = {(one.cluster, name) for one in kept for name in _names(data_set, one)}
     over = [
         (member.name, body)
         for member in members.values()
@@ -222,12 +257,12 @@ def _put(
 
 
 def _homes(data_set: HubDataSet, active: Sequence[ActiveTransfer]) -> dict[str, tuple[Ref, ...]]:
-    owner = naming.Owner.of(data_set.value.key, data_set.uid)
-    places = [(one.cluster, one.store) for one in active]
-    places += [(copy["cluster"], copy["store"]) for copy in (data_set.raw.get("status") or {}).get("copies") or ()]
+    owner, namespace = naming.Owner.of(data_set.value.key, data_set.uid), data_set.value.key.namespace
+    places = [(one.cluster, one.store, _names(data_set, one)) for one in active]
+    for copy in (data_set.raw.get("status") or {}).get("copies") or ():
+        places.append((copy["cluster"], copy["store"], rendering.job_names(owner, copy["store"], 0)))
     homes: dict[str, tuple[Ref, ...]] = {}
-    for cluster, store in places:
-        name, namespace = rendering.copy_name(owner, store), data_set.value.key.namespace
-        refs = (Ref(JOBS, namespace, name), Ref(PERSISTENT_VOLUME_CLAIMS, namespace, name))
-        homes[cluster] = (*homes.get(cluster, ()), *refs)
+    for cluster, store, jobs in places:
+        claim = Ref(PERSISTENT_VOLUME_CLAIMS, namespace, rendering.copy_name(owner, store))
+        homes[cluster] = (*homes.get(cluster, ()), *(Ref(JOBS, namespace, name) for name in jobs), claim)
     return homes

@@ -50,6 +50,8 @@ PLAN_HASH = "polyhull.io/plan-hash"
 SOURCE_SITE = "polyhull.io/source-site"
 LINKS = "polyhull.io/links"
 TRANSFER_BYTES = "polyhull.io/transfer-bytes"
+PART = "polyhull.io/part"
+"""Of a copy that is split: which part, of how many (`2/3`)."""
 RATE = "polyhull.io/rate-bytes-per-second"
 
 STEM_LIMIT = 41

@@ -1,8 +1,12 @@
-"""One whole copy of a data set: a claim where copies are volumes, and an rclone Job in the cluster where it lands.
+"""One copy of a data set: a claim where copies are volumes, and an rclone Job in the cluster where it lands.
 
 The Job's `--bwlimit` is the rate the plan gave the transfer, so what the plan assumed is what the network sees.
 Source and target are two rclone remotes configured by environment only. They never share a name, which keeps rclone
 from copying inside a provider: such copies pass every limiter by.
+
+A copy that is split has a Job for each part, each with a limit of its own, all into the same place. Whose turn a file
+is follows from the source's list of names and sizes alone (share.py), which every part looks at for itself and says
+what it saw, so that parts that saw different lists are never taken for one copy.
 """
 
 from dataclasses import dataclass
@@ -10,7 +14,8 @@ from dataclasses import dataclass
 from polyhull.domain.decision import Transfer
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import Storage, StorageKind, Toleration
-from polyhull.render import naming
+from polyhull.domain.workloads import CopyPart
+from polyhull.render import naming, share
 from polyhull.render.data import Data, split_claim
 from polyhull.render.naming import Owner
 from polyhull.render.pod import without_empty
@@ -42,7 +47,8 @@ _S3_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """A planned transfer with what its Job needs. `owner` is the DataSet; Secrets are names in its namespace."""
+    """A planned transfer, or one part of it, with what its Job needs. `owner` is the DataSet; Secrets are names in
+    its namespace; `part` counts from 0 through `transfer.flows`."""
 
     owner: Owner
     transfer: Transfer
@@ -51,15 +57,32 @@ class Copying:
     image: str = IMAGE
     tolerations: tuple[Toleration, ...] = ()
     plan_hash: str = ""
+    part: int = 0
 
     @property
     def name(self) -> str:
+        """Of the claim."""
         return copy_name(self.owner, self.transfer.store)
+
+    @property
+    def job_name(self) -> str:
+        return job_names(self.owner, self.transfer.store, len(self.transfer.parts))[self.part]
+
+    @property
+    def flow(self) -> CopyPart:
+        return self.transfer.flows[self.part]
 
 
 def copy_name(owner: Owner, store: str) -> str:
-    """Name of a copy's claim and of the Job that fills it."""
+    """Name of a copy's claim, and of the one Job that fills it where the copy is not split."""
     return naming.child_name(owner, store)
+
+
+def job_names(owner: Owner, store: str, parts: int) -> tuple[str, ...]:
+    """The Jobs that fill a copy, in the order of its parts; `parts` is 0 for a whole copy."""
+    if not parts:
+        return (copy_name(owner, store),)
+    return tuple(naming.child_name(owner, store, f"part-{k}-of-{parts}") for k in range(1, parts + 1))
 
 
 def copy_url(owner: Owner, storage: Storage) -> str:
@@ -103,22 +126,23 @@ def claim(copying: Copying) -> Manifest | None:
 
 def job(copying: Copying, claim_uid: str = "") -> Manifest:
     """The rclone Job; owned by the copy's claim inside the member where there is one (give its uid)."""
-    transfer = copying.transfer
+    transfer, flow = copying.transfer, copying.flow
     labels = _labels(copying, "transfer")
     owners = [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": copying.name, "uid": claim_uid}]
     annotations = {
-        naming.LINKS: naming.join_links(transfer.links),
-        naming.RATE: str(whole_rate(transfer.rate_bytes_per_second)),
-        naming.SOURCE_SITE: transfer.source_site,
+        naming.LINKS: naming.join_links(flow.links),
+        naming.PART: f"{copying.part + 1}/{len(transfer.parts)}" if transfer.parts else "",
+        naming.RATE: str(whole_rate(flow.rate_bytes_per_second)),
+        naming.SOURCE_SITE: flow.source_site,
         naming.STORE: transfer.store,
-        naming.TRANSFER_BYTES: str(transfer.transfer_bytes),
+        naming.TRANSFER_BYTES: str(flow.transfer_bytes),
     }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": without_empty(
             {
-                "name": copying.name,
+                "name": copying.job_name,
                 "namespace": copying.owner.namespace,
                 "labels": labels,
                 "annotations": without_empty({**annotations, naming.PLAN_HASH: copying.plan_hash}),
@@ -172,6 +196,15 @@ def arguments(source: str, target: str, bytes_per_second: float) -> list[str]:
     ]
 
 
+def _program(copying: Copying, source: str, target: str) -> Manifest:
+    """rclone itself, or around it the script that picks a part's files."""
+    call = arguments(source, target, copying.flow.rate_bytes_per_second)
+    if not copying.transfer.parts:
+        return {"args": call}
+    run = share.command(copying.transfer.parts, copying.part, source, call, "/dev/termination-log")
+    return {"command": list(run[:4]), "args": list(run[4:])}
+
+
 @dataclass(frozen=True, slots=True)
 class _Remote:
     path: str
@@ -184,7 +217,7 @@ class _Remote:
 
 
 def _source(copying: Copying) -> _Remote:
-    url = copying.transfer.source_url
+    url = copying.flow.source_url
     inside = split_claim(url)
     if inside is not None:
         return _Remote(f"/source/{inside[1]}".rstrip("/"), (), "", "", inside[0], "/source", True)
@@ -235,7 +268,7 @@ def _pod_spec(copying: Copying) -> Manifest:
     container = {
         "name": "rclone",
         "image": copying.image,
-        "args": arguments(source.path, target.path, copying.transfer.rate_bytes_per_second),
+        **_program(copying, source.path, target.path),
         "env": [*(dict(entry) for entry in _COMMON), *source.environment, *target.environment],
         "envFrom": [{"prefix": remote.prefix, "secretRef": {"name": remote.secret_name}} for remote in secrets],
         # No footprint for the scheduler: a copy must not take the last core of a node that a gang was packed onto.

@@ -18,7 +18,7 @@ from polyhull.api.v1alpha1.common import (
     keyed,
     unique,
 )
-from polyhull.api.v1alpha1.jobstatus import LinkName, Store
+from polyhull.api.v1alpha1.jobstatus import CopyPartStatus, LinkName, Store
 
 Url = Annotated[str, Field(min_length=5, max_length=1024, pattern=r"^[a-z][a-z0-9+.-]{0,15}://[^\s]+$")]
 
@@ -43,6 +43,8 @@ class DataSetSpec(Model):
     """A data set; sizes are of one whole copy."""
 
     size: Quantity
+    largest_file: Quantity | None = None
+    """No file of it is larger. Where the policy lets copies be split, they are split by files: without it none is."""
     replicas: Annotated[
         list[ReplicaSpec], Field(min_length=1, max_length=32, json_schema_extra=keyed("site")), unique("site")
     ]
@@ -76,6 +78,8 @@ class ActiveTransferStatus(Model):
     links: Annotated[list[LinkName], Field(max_length=16)] | None = None
     bytes_per_second: Bytes
     start_time: Instant
+    parts: Annotated[list[CopyPartStatus], Field(max_length=8)] | None = None
+    """Without it the copy is whole, over `links`; with it they are at each part, and all of them are one copy."""
 
 
 class DataSetStatus(Status):

@@ -86,8 +86,17 @@ class AssignmentStatus(Model):
     """All parts of a job over several sites, in the order of their ranks."""
 
 
+class CopyPartStatus(Model):
+    """What one source sends over one path of a copy that is split."""
+
+    source_site: Name
+    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
+    transfer_bytes: Bytes
+    bytes_per_second: Bytes
+
+
 class TransferStatus(Model):
-    """One whole copy of a data set that this job waits for, or waited for."""
+    """One copy of a data set that this job waits for, or waited for; `parts` where it is split."""
 
     data_set: Name
     source_site: Name
@@ -100,6 +109,8 @@ class TransferStatus(Model):
     start_time: Instant
     completion_time: Instant
     phase: Literal["Planned", "Running", "Complete"] = "Planned"
+    parts: Annotated[list[CopyPartStatus], Field(max_length=8)] | None = None
+    """Without it the copy is whole, over `links`; with it they are at each part."""
 
 
 class AlternativeStatus(Model):

@@ -51,6 +51,14 @@ class Solver(Model):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
+class Transfers(Model):
+    """How data is moved."""
+
+    split: Literal["Never", "Allowed"] | None = None
+    """Allowed: a copy may come in parts, from several sources and over several paths at once, where its data set says
+    `largestFile` and that is faster; unset: Never. Fewer plans are then proved optimal."""
+
+
 class PriorityRange(Model):
     """Tiers that jobs of the namespaces may ask for."""
 
@@ -101,6 +109,8 @@ class PlacementPolicySpec(Model):
     """default only: the most that the devices of all unfinished jobs may draw from now on, at the meter."""
     carbon_budget_grams: Decimal | None = None
     """default only: the most that they may emit from now on, by their sites' carbonGramsPerKilowattHour."""
+    transfers: Transfers | None = None
+    """default only."""
     namespace_selector: LabelSelector | None = None
     priority_range: PriorityRange | None = None
     max_jobs: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -115,7 +125,7 @@ class PlacementPolicySpec(Model):
 
 _FLEET = (
     "objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds", "costBudget",
-    "energyBudgetKilowattHours", "carbonBudgetGrams",
+    "energyBudgetKilowattHours", "carbonBudgetGrams", "transfers",
 )  # fmt: skip
 _NAMESPACE = ("namespaceSelector", "deviceLimits")
 
