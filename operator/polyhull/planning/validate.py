@@ -433,7 +433,7 @@ class _Checker:
         only = None if self.scope is None else self.scope.nodes
         pools = None if only is None else {pool for pool, _ in only}
         for a in self.decision.assignments:
-            if pools is not None and not any(pool in pools for pool in (a.pool, *(part.pool for part in a.parts))):
+            if pools is not None and a.pool not in pools and not a.parts:
                 continue
             places = held(a)
             job, start, end = self.jobs.get(a.job), a.start_seconds, a.end_seconds

@@ -25,10 +25,13 @@ class _Stores:
     def __init__(self, snapshot: Snapshot, decision: Decision) -> None:
         self.snapshot, self.decision = snapshot, decision
         self.new = [one for one in decision.transfers if not one.active]
-        self.sizes = {data.key: data.size_bytes for data in snapshot.data_sets}
         self.copied = {(data.key, copy.store) for data in snapshot.data_sets for copy in data.copies}
         self.moving = {(one.data_set, one.store) for one in snapshot.transfers}
         self.limited = [data for data in snapshot.data_sets if data.max_copies is not None]
+
+    @cached_property
+    def sizes(self) -> dict[Key, int]:
+        return {data.key: data.size_bytes for data in self.snapshot.data_sets}
 
     @cached_property
     def read(self) -> set[Key]:
