@@ -9,7 +9,7 @@ Budgets count steps, never seconds; more steps go on from where fewer stopped, s
 are searched first and in the way of lower ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, log
 from typing import Protocol
@@ -36,7 +36,13 @@ _CHUNK = 250
 """With several tiers: steps of one before the next has its turn."""
 _JOBS_PER_STEP = 10
 """Jobs simulated afresh for the price of one step."""
+_BANKED = 2
+"""So many jobs of the bank are tried in a step: the others wait for pools and links that it does not touch."""
 _TEMPERATURE = 0.02
+_GRUDGE = 0.01
+"""A job that found no place counts by so much more of its weight the next time: the bank changes hands."""
+_NEAREST, _FARTHEST = 3e-4, 6e-3
+"""The last target is so far below the best schedule; where that resists too it starts again so far below."""
 
 
 def improve(
@@ -179,7 +185,6 @@ class TierSearch:
     _board: Board = field(init=False)
     _dice: Dice = field(init=False)
     _bank: list[int] = field(default_factory=list)
-    _cost: float = 0.0
     _lowest: float = inf
     _failures: int = 0
     _taken: int = 0
@@ -195,6 +200,8 @@ class TierSearch:
     _size: dict[int, float] = field(default_factory=dict)
     _work: dict[int, float] = field(default_factory=dict)
     _weight: dict[int, float] = field(default_factory=dict)
+    _heavy: dict[int, float] = field(default_factory=dict)
+    """Weights with what is held against jobs that found no place."""
     _latest: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -209,8 +216,9 @@ class TierSearch:
             self._size[j] = options[self.ranking[j][0]].length
             self._work[j] = self._size[j] * max(1, options[self.ranking[j][0]].column.devices)
             self._weight[j] = min(choice.length * max(1, choice.column.devices) for choice in options)
-        mean = max(sum(self._weight.values()) / len(self.jobs), 1e-9)
+        mean = max(_total(self._weight, self.jobs) / len(self.jobs), 1e-9)
         self._weight = {j: 0.3 + weight / mean for j, weight in self._weight.items()}
+        self._heavy = dict(self._weight)
         alone = max(min(choice.soonest for choice in instance.choices[j]) for j in self.jobs)
         self.lower_bound = max(alone, self.lower_bound if len(set(instance.tiers)) == 1 else 0.0)
         self._resisted = self.lower_bound
@@ -298,8 +306,7 @@ class TierSearch:
         self._bank = [j for j in self._bank if not self._board.put(j, self._allowed[j], self._latest[j])]
 
     def _count(self) -> None:
-        self._cost = sum(self._weight[j] for j in self._bank)
-        self._lowest, self._failures = self._cost, 0
+        self._lowest, self._failures = _total(self._weight, self._bank), 0
 
     def _success(self) -> None:
         """The bank is empty: a schedule; then on to the next target."""
@@ -317,14 +324,17 @@ class TierSearch:
         self._aim(max(self.lower_bound, last - step), candidate)
 
     def _give_up(self) -> None:
-        """Half-way to the best schedule; at the smallest distance the same target is tried on and on."""
+        """Half-way to the best schedule; from the smallest distance far down again, from the best schedule on."""
         last = self._last()
+        nearest = last * (1.0 - _NEAREST)
+        if self._target >= nearest:
+            self._resisted = self.lower_bound
+            self._aim(max(self.lower_bound, last * (1.0 - _FARTHEST)), self.best)
+            return
         self._resisted = self._target
-        target = min((self._target + last) / 2, last * (1.0 - 1e-4))
-        if target > self._target:
-            self._target = target
-            self._limits()
-            self._settle_bank()
+        self._target = min((self._target + last) / 2, nearest)
+        self._limits()
+        self._settle_bank()
         self._count()
 
     def _schedule(self) -> Schedule:
@@ -356,7 +366,8 @@ class TierSearch:
     def _step(self) -> None:
         self._failures += 1
         dice, board = self._dice, self._board
-        seed = self._bank[dice.below(len(self._bank))]
+        seed_at = dice.below(len(self._bank))
+        seed = self._bank[seed_at]
         if not self._allowed[seed]:
             self._failures = self._patience()
             return
@@ -365,12 +376,13 @@ class TierSearch:
         out = self._victims(seed)
         for j in out:
             board.remove(j)
-        order = self._shuffled(out + self._bank, seed)
-        most = self._cost - _TEMPERATURE * log(dice.share())
+        banked = self._drawn(seed_at)
+        order = self._shuffled(out + self._bank[:banked], seed)
+        bank = self._bank[banked:]
+        cost, weight = _total(self._heavy, bank), _total(self._weight, bank)
+        most = _total(self._heavy, self._bank) - _TEMPERATURE * log(dice.share())
         soonest = dice.below(3) == 0
         breadth = NARROW if dice.below(2) else COLUMNS
-        bank: list[int] = []
-        cost = 0.0
         for j in order:
             columns = self._list[j][:breadth]
             if dice.below(4) == 0 and columns:
@@ -379,13 +391,23 @@ class TierSearch:
             put = board.put_soonest if soonest else board.put
             if not put(j, columns, self._latest[j]):
                 bank.append(j)
-                cost += self._weight[j]
+                cost += self._heavy[j]
+                weight += self._weight[j]
                 if cost > most:
                     board.undo()
+                    self._heavy[seed] += _GRUDGE * self._weight[seed]
                     return
-        self._bank, self._cost = bank, cost
-        if cost < self._lowest:
-            self._lowest, self._failures = cost, 0
+        self._bank = bank
+        if weight < self._lowest:
+            self._lowest, self._failures = weight, 0
+
+    def _drawn(self, seed_at: int) -> int:
+        """The seed and others of the bank, drawn to its front: how many."""
+        bank, n = self._bank, min(_BANKED, len(self._bank))
+        for i in range(n):
+            at = seed_at if i == 0 else i + self._dice.below(len(bank) - i)
+            bank[i], bank[at] = bank[at], bank[i]
+        return n
 
     def _victims(self, seed: int) -> list[int]:
         """Jobs in the way of a banked one in one or two of its columns (or of one in its way): neighbours in time."""
@@ -448,3 +470,11 @@ class TierSearch:
             found.remove(seed)
             found.insert(0, seed)
         return found
+
+
+def _total(weight: Mapping[int, float], jobs: Sequence[int]) -> float:
+    """One after the other, as the compiled twin adds (`sum` of later Pythons does not)."""
+    total = 0.0
+    for j in jobs:
+        total += weight[j]
+    return total

@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum { COLUMNS = 16, NARROW = 8, LEAST_RUIN = 3, MOST_RUIN = 12, PATIENCE = 100, PATIENCE_SHARE = 200, JOBS_PER_STEP = 10 };
-static const double TEMPERATURE = 0.02;
+enum { BANKED = 2 };
+static const double TEMPERATURE = 0.02, GRUDGE = 0.01, NEAREST = 3e-4, FARTHEST = 6e-3;
 
 typedef struct {
     double key;
@@ -24,13 +25,13 @@ typedef struct {
     unsigned char *mine;
     int32_t *allowed, *soonest, *allowed_n; /* jobs x COLUMNS: by the ranking; its first, then by earliest end */
     const int32_t *list;                    /* which of both this step goes by */
-    double *size, *work, *weight, *latest;
+    double *size, *work, *weight, *heavy, *latest;
     Jobs bank, next_bank, out, order, pool;
     Keyed *keyed;
     int32_t *at, *seen, seen_stamp;
     int32_t tier, done;
     uint64_t dice;
-    double lower_bound, target, resisted, cost, lowest;
+    double lower_bound, target, resisted, lowest;
     int64_t failures, taken;
 } Search;
 
@@ -91,9 +92,8 @@ static void settle_bank(Search *s) {
 }
 
 static void count_bank(Search *s) {
-    s->cost = 0.0;
-    for (int32_t i = 0; i < s->bank.n; i++) s->cost += s->weight[s->bank.of[i]];
-    s->lowest = s->cost, s->failures = 0;
+    s->lowest = 0.0, s->failures = 0;
+    for (int32_t i = 0; i < s->bank.n; i++) s->lowest += s->weight[s->bank.of[i]];
 }
 
 static void aim(Search *s, double target, const Schedule *keep) {
@@ -208,14 +208,16 @@ static void success(Search *s) {
 }
 
 static void give_up(Search *s) {
-    double last = last_end(s);
-    s->resisted = s->target;
-    double target = fmin((s->target + last) / 2, last * (1.0 - 1e-4));
-    if (target > s->target) {
-        s->target = target;
-        limits(s);
-        settle_bank(s);
+    double last = last_end(s), nearest = last * (1.0 - NEAREST);
+    if (s->target >= nearest) {
+        s->resisted = s->lower_bound;
+        aim(s, fmax(s->lower_bound, last * (1.0 - FARTHEST)), &s->best);
+        return;
     }
+    s->resisted = s->target;
+    s->target = fmin((s->target + last) / 2, nearest);
+    limits(s);
+    settle_bank(s);
     count_bank(s);
 }
 
@@ -289,12 +291,22 @@ static void victims(Search *s, int32_t seed) {
     for (int64_t i = 0; i < most && i < s->pool.n; i++) jobs_add(&s->out, s->keyed[i].job);
 }
 
-static void shuffled(Search *s, int32_t seed) {
+/* The seed and others of the bank, drawn to its front: how many. */
+static int32_t drawn(Search *s, int32_t seed_at) {
+    int32_t *of = s->bank.of, n = s->bank.n < BANKED ? s->bank.n : BANKED;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t at = i == 0 ? seed_at : i + (int32_t)below(s, s->bank.n - i), job = of[at];
+        of[at] = of[i], of[i] = job;
+    }
+    return n;
+}
+
+static void shuffled(Search *s, int32_t seed, int32_t banked) {
     int32_t n = 0, kind = (int32_t)below(s, 6);
     const double *size = kind <= 2 ? s->work : s->size;
     for (int32_t from = 0; from < 2; from++) {
         const Jobs *jobs = from == 0 ? &s->out : &s->bank;
-        for (int32_t i = 0; i < jobs->n; i++) {
+        for (int32_t i = 0; i < (from == 0 ? jobs->n : banked); i++) {
             int32_t j = jobs->of[i];
             double key = share(s);
             if (kind != 0) key = -size[j] * (0.6 + 0.8 * key) * (s->allowed_n[j] <= 3 ? 2.0 : 1.0);
@@ -314,7 +326,7 @@ static int64_t patience(const Search *s) { return PATIENCE + s->taken / PATIENCE
 
 static void step(Search *s) {
     s->failures++;
-    int32_t seed = s->bank.of[below(s, s->bank.n)];
+    int32_t seed_at = (int32_t)below(s, s->bank.n), seed = s->bank.of[seed_at];
     if (s->allowed_n[seed] == 0) {
         s->failures = patience(s);
         return;
@@ -323,11 +335,20 @@ static void step(Search *s) {
     s->list = below(s, 2) ? s->allowed : s->soonest;
     victims(s, seed);
     for (int32_t i = 0; i < s->out.n; i++) board_remove(&s->board, s->out.of[i]);
-    shuffled(s, seed);
-    double most = s->cost - TEMPERATURE * log(share(s)), cost = 0.0;
+    int32_t banked = drawn(s, seed_at);
+    shuffled(s, seed, banked);
+    double before = 0.0, cost = 0.0, weight = 0.0;
+    s->next_bank.n = 0;
+    for (int32_t i = 0; i < s->bank.n; i++) {
+        int32_t j = s->bank.of[i];
+        before += s->heavy[j];
+        if (i < banked) continue;
+        jobs_add(&s->next_bank, j);
+        cost += s->heavy[j], weight += s->weight[j];
+    }
+    double most = before - TEMPERATURE * log(share(s));
     int soonest = below(s, 3) == 0;
     int32_t breadth = below(s, 2) ? NARROW : COLUMNS;
-    s->next_bank.n = 0;
     for (int32_t i = 0; i < s->order.n; i++) {
         int32_t j = s->order.of[i], columns[COLUMNS];
         int32_t n = s->allowed_n[j] < breadth ? s->allowed_n[j] : breadth;
@@ -337,15 +358,16 @@ static void step(Search *s) {
                           : board_put(&s->board, j, columns, n, s->latest[j]);
         if (put) continue;
         jobs_add(&s->next_bank, j);
-        cost += s->weight[j];
+        cost += s->heavy[j], weight += s->weight[j];
         if (cost > most) {
             board_undo(&s->board);
+            s->heavy[seed] += GRUDGE * s->weight[seed];
             return;
         }
     }
     Jobs kept = s->bank;
-    s->bank = s->next_bank, s->next_bank = kept, s->cost = cost;
-    if (cost < s->lowest) s->lowest = cost, s->failures = 0;
+    s->bank = s->next_bank, s->next_bank = kept;
+    if (weight < s->lowest) s->lowest = weight, s->failures = 0;
 }
 
 /* ---- entry points */
@@ -369,6 +391,7 @@ Search *ph_open(const Instance *in, const int32_t *ranking, int32_t tier, const 
     s->size = zeroed(in->jobs * (int64_t)sizeof(double));
     s->work = zeroed(in->jobs * (int64_t)sizeof(double));
     s->weight = zeroed(in->jobs * (int64_t)sizeof(double));
+    s->heavy = zeroed(in->jobs * (int64_t)sizeof(double));
     s->latest = zeroed(in->jobs * (int64_t)sizeof(double));
     s->keyed = zeroed(in->jobs * (int64_t)sizeof(Keyed));
     s->at = zeroed(in->jobs * (int64_t)sizeof(int32_t));
@@ -399,7 +422,10 @@ Search *ph_open(const Instance *in, const int32_t *ranking, int32_t tier, const 
         return s;
     }
     double mean = fmax(total / s->count, 1e-9);
-    for (int32_t i = 0; i < s->count; i++) s->weight[s->jobs[i]] = 0.3 + s->weight[s->jobs[i]] / mean;
+    for (int32_t i = 0; i < s->count; i++) {
+        int32_t j = s->jobs[i];
+        s->heavy[j] = s->weight[j] = 0.3 + s->weight[j] / mean;
+    }
     s->lower_bound = in->tiers == 1 ? fmax(alone, lower_bound) : alone;
     s->resisted = s->lower_bound;
     first_target(s);
@@ -475,6 +501,7 @@ void ph_close(Search *s) {
     free(s->size);
     free(s->work);
     free(s->weight);
+    free(s->heavy);
     free(s->latest);
     free(s->bank.of);
     free(s->next_bank.of);
