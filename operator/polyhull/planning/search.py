@@ -1,10 +1,11 @@
 """Anytime search: what must end by a target is put on a board; what finds no place there is a bank to be emptied.
 
 A step takes off some jobs, neighbours in time, from the pools or links that a banked job waits for, and puts them and
-the bank back in another order, into the programme's cheapest columns first or into those that may end soonest. It is
-kept if the bank does not grow, else undone. An empty bank is a schedule that ends by the target: the serial
-simulation runs it again in the order of its starts (which moves everything to the left), and the target sinks. A
-target that resists is raised half-way to the best schedule. A step costs the same however many jobs there are.
+one or two of the bank back in another order, into the programme's cheapest columns first or into those that may end
+soonest. It is kept if the bank does not grow, else undone; a job that found no place weighs more from then on. An
+empty bank is a schedule that ends by the target: the serial simulation runs it again in the order of its starts
+(which moves everything to the left), and the target sinks. A target that resists is raised half-way to the best
+schedule; from just below that one the next is far lower again. A step costs the same however many jobs there are.
 Budgets count steps, never seconds; more steps go on from where fewer stopped, so they are never worse. Higher tiers
 are searched first and in the way of lower ones.
 """

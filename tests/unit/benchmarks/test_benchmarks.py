@@ -1,16 +1,18 @@
 """Benchmark lines have the promised form, instances are reproducible, and missing data skips with what to get."""
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import executed, instances
+from benchmarks import executed, instances, planning
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.figures import Figure, SkipBenchmark, alternately, at_most, percentile, report
 from benchmarks.ground import WRITES, requests_by_kind
@@ -209,7 +211,58 @@ def test_the_issue_s_benchmarks_are_there() -> None:
 def test_best_known_makespans_say_how_they_were_found() -> None:
     known = json.loads(executed.BEST_KNOWN.read_text())
     assert set(known) == {str(jobs) for jobs in executed.SHAPES}
-    for seeds in known.values():
+    for jobs, seeds in known.items():
         for seed, entry in seeds.items():
-            assert int(seed) > 0 and entry["makespan_seconds"] > 0
+            assert int(seed) in executed.SEEDS and entry["makespan_seconds"] > 0
             assert entry["steps"] > 0 and entry["minutes"] > 0
+            order = np.frombuffer(base64.b64decode(entry["order"]), "<u2")
+            assert sorted(order.tolist()) == list(range(int(jobs)))
+
+
+def small_case(monkeypatch: pytest.MonkeyPatch) -> executed.Case:
+    monkeypatch.setitem(executed.SHAPES, 40, SHAPE)
+    return executed.case_of(sources(), 40, 3)
+
+
+def test_a_schedule_on_file_simulates_to_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = small_case(monkeypatch)
+    found = case.search(300)
+    entry = executed.entry_of(found, 300, 0.1)
+    again = executed.simulated(case.instance, json.loads(json.dumps(entry)))
+    assert (again.makespan, again.slots) == (found.makespan, found.slots)
+    monkeypatch.setitem(executed.STEPS, 40, 300)
+    assert executed.measured(case, 40, entry).as_recorded
+    assert not executed.measured(case, 40, entry | {"makespan_seconds": found.makespan * 0.9}).as_recorded
+    with pytest.raises(ValueError, match="other jobs"):
+        executed.simulated(case.instance, entry | {"order": entry["order"][:-8]})
+
+
+def test_only_a_better_schedule_replaces_the_one_on_file(tmp_path: Path) -> None:
+    file = tmp_path / "known.json"
+    file.write_text("{}")
+    assert executed.keep(300, 2, {"makespan_seconds": 10.0}, file)
+    assert not executed.keep(300, 2, {"makespan_seconds": 10.0, "steps": 9}, file)
+    assert executed.keep(300, 2, {"makespan_seconds": 9.0}, file)
+    assert json.loads(file.read_text()) == {"300": {"2": {"makespan_seconds": 9.0}}}
+
+
+def test_figures_of_executed_schedules_are_shares_of_what_is_known_and_proved() -> None:
+    found = [
+        executed.Outcome(102.0, 104.0, 100.0, 95.0, 1.0, True),
+        executed.Outcome(99.0, 99.0, 99.0, 99.0, 1.0, True),
+    ]
+    values = {one.figure.partition(": ")[2]: one for one in executed._figures(300, found, {})}
+    assert values["above the best known, worst"].value == pytest.approx(0.02)
+    assert values["above the best known, median"].value == pytest.approx(0.01)
+    assert values["seeds where the bound proves at most 1 % above the optimum"].value == 1
+    assert values["bound over the best known, median"].value == pytest.approx(0.975)
+    assert values["seeds where ten times the steps are worse"].holds
+
+
+def test_a_regime_says_what_figure_and_bound_say_together() -> None:
+    there = planning.Rivals(joint=10.0, least=9.0, locality_only=20.0, compute_only=10.2)
+    assert planning._verdict(there.locality_only, there) == "at least 2 x"
+    assert planning._verdict(there.compute_only, there) == "a tie, no schedule is more than 1.13 x better"
+    assert planning._verdict(15.0, there) == "better, no schedule is more than 1.67 x better"
+    for _, why, _ in planning.regimes(instances.JOINT_300):
+        assert set(why) == {"locality-only", "compute-only"}
