@@ -88,7 +88,7 @@ def entry_of(schedule: Schedule, steps: int, minutes: float) -> dict[str, Any]:
 
 
 def simulated(instance: Instance, entry: Entry) -> Schedule:
-    """What is on file, through the simulation that every plan goes through. Raises ValueError if it is not of this."""
+    """What is on file, through the simulation that every plan goes through. Raises ValueError if not of this."""
     order = np.frombuffer(base64.b64decode(entry["order"]), dtype="<u2").tolist()
     columns = np.frombuffer(base64.b64decode(entry["columns"]), dtype="u1").tolist()
     rows = zip(columns, instance.choices, strict=False)

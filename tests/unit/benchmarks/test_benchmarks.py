@@ -234,7 +234,7 @@ def test_a_schedule_on_file_simulates_to_what_it_was(monkeypatch: pytest.MonkeyP
     assert executed.measured(case, 40, entry).as_recorded
     assert not executed.measured(case, 40, entry | {"makespan_seconds": found.makespan * 0.9}).as_recorded
     with pytest.raises(ValueError, match="other jobs"):
-        executed.simulated(case.instance, entry | {"order": entry["order"][:-8]})
+        executed.simulated(case.instance, entry | {"columns": entry["columns"][:-8]})
 
 
 def test_only_a_better_schedule_replaces_the_one_on_file(tmp_path: Path) -> None:
