@@ -106,6 +106,8 @@ class Planner:
     """Why the last decision failed; empty after a good one."""
     _asked: Asked | None = None
     """What the quick worker was asked last, and said."""
+    _seen: tuple[Snapshot, Arrivals] | None = None
+    """Who came, of the snapshot that is about to be asked about."""
 
     async def start(self) -> None:
         await self.quick_worker.start()
@@ -120,13 +122,18 @@ class Planner:
         before, self._asked = self._asked, None
         decision: Decision | None = None
         limit = QUICK_KILL_SECONDS + QUICK_KILL_SECONDS_PER_JOB * len(snapshot.jobs)
-        if before is not None and (come := arrivals(before, snapshot)) is not None:
+        if before is not None and (come := self._come(before, snapshot)) is not None:
             part = await self._ask("quick", self.quick_worker, come, limit)
             decision = None if part is None else grown(before.decision, part)
         if decision is None:
             decision = await self._ask("quick", self.quick_worker, snapshot, limit)
         self._asked = None if decision is None else Asked(snapshot, decision)
         return decision
+
+    def _come(self, before: Asked, snapshot: Snapshot) -> Arrivals | None:
+        """Who came since; known already where the snapshot is that of `as_of_present`."""
+        seen, self._seen = self._seen, None
+        return seen[1] if seen is not None and seen[0] is snapshot else arrivals(before, snapshot)
 
     def as_of_present(self, snapshot: Snapshot) -> Snapshot:
         """The same as of the instant of the last plan, where only arrivals came since and not long ago.
@@ -136,7 +143,10 @@ class Planner:
         if self._asked is None or not 0.0 <= snapshot.taken_at - self._asked.snapshot.taken_at <= AS_OF_SECONDS:
             return snapshot
         then = replace(snapshot, taken_at=self._asked.snapshot.taken_at)
-        return snapshot if arrivals(self._asked, then) is None else then
+        if (come := arrivals(self._asked, then)) is None:
+            return snapshot
+        self._seen = (then, come)
+        return then
 
     async def search(self, snapshot: Snapshot) -> Decision | None:
         """A full plan; None when that failed."""

@@ -12,7 +12,9 @@ from polyhull.domain.errors import SolverFailed
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
+from polyhull.planning.carried import promised, promises_of
 from polyhull.planning.gains import gains
+from polyhull.planning.grown import Arrivals
 from polyhull.telemetry.record import Method
 
 
@@ -188,3 +190,39 @@ def test_fewer_late_jobs_count_before_every_level() -> None:
     late = replace(two, assignments=tuple(replace(a, deadline_seconds=50.0) for a in two.assignments))
     assert gains(late, one)
     assert not gains(one, late)
+
+
+def test_who_comes_soon_after_is_asked_about_as_of_the_present_plan() -> None:
+    """So the worker need only be told who came; a minute later, or after anything else, it is asked as of now."""
+
+    class Keeping(FakeWorker):
+        async def ask(self, question: object, limit_seconds: float) -> object:
+            asked.append(question)
+            if isinstance(question, Arrivals):
+                return replace(plan(Snapshot(question.taken_at, Fleet(), question.jobs)), plan_hash="grown")
+            return await super().ask(question, limit_seconds)  # type: ignore[arg-type]
+
+    def promising(of: Snapshot) -> Decision:
+        told = plan(of)
+        kept = tuple(replace(one, promise=promises_of(told)[one.job]) for one in told.assignments)
+        return replace(told, assignments=kept, plan_hash="first")
+
+    async def seen_at(held: Course, now: float, *names: str) -> Decision | None:
+        return await held.hold(promised(replace(snapshot(*names), taken_at=now), held.promises, {}))
+
+    asked: list[object] = []
+
+    async def story() -> None:
+        held, _ = course(Keeping(promising), FakeWorker(plan, delay=60.0))
+        await seen_at(held, 0.0, "one")
+        second = await seen_at(held, 20.0, "one", "two")
+        assert second is not None
+        assert (second.taken_at, second.plan_hash, len(second.assignments)) == (0.0, "grown", 2)
+        assert isinstance(asked[1], Arrivals)
+        third = await seen_at(held, 70.0, "one", "two", "three")
+        assert third is not None
+        assert third.taken_at == 70.0
+        assert isinstance(asked[2], Snapshot)
+        await held.close()
+
+    asyncio.run(story())
