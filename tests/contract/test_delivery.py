@@ -242,3 +242,5 @@ def test_suspend_changes_one_field_of_the_one_observed(subject: Subject) -> None
     assert body is not None
     assert body["spec"]["suspend"] is True
     assert body["spec"]["completions"] == 1
+    assert subject.deliver(Suspend("edge", job, uid_of(made), suspend=False)).complete
+    assert (subject.get("edge", job) or {})["spec"]["suspend"] is False

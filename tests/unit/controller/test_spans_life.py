@@ -14,11 +14,11 @@ from polyhull.api.conditions import instant
 from polyhull.controller.children import Member, Trouble
 from polyhull.controller.hubjob import Child, HubJob, State, Verdict
 from polyhull.controller.jobs import judge
-from polyhull.controller.renders import Renderer
+from polyhull.controller.renders import HubDataSet, Renderer
 from polyhull.delivery.base import Action, Apply, ConfirmGone, Delete, Finalizer, PutStatus, Suspend
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import CLUSTERSET_DOMAIN, Fleet
-from polyhull.domain.workloads import Key
+from polyhull.domain.workloads import Key, Replica
 from polyhull.render import naming
 from tests import builders as make
 
@@ -310,8 +310,8 @@ def test_nothing_lets_go_before_every_part_is_confirmed_gone(
 
 # -- what each part is told
 
-POOLS = [make.pool("edge", "v100", 2, devices=4), make.pool("cloud", "v100", 2, devices=4)]
-FLEET = make.fleet(POOLS, [make.link("edge", "cloud")])
+POOLS_AT = ("edge", "cloud")
+FLEET = make.fleet([make.pool(at, "v100", 2, devices=4) for at in POOLS_AT], [make.link("edge", "cloud")])
 
 
 def resolvable(domain: str) -> Fleet:
@@ -385,6 +385,15 @@ def test_parts_are_created_held_and_fail_as_one() -> None:
     made = [one.manifest["spec"] for one in rendered()]
     assert all(spec["suspend"] for spec in made)
     assert [spec["backoffLimit"] // spec["completions"] for spec in made] == [3, 3, 3]
+
+
+def test_each_part_reads_the_copy_of_its_own_site() -> None:
+    held = replace(make.data_set("images", 1), replicas=tuple(Replica(at, f"s3://{at}/images") for at in POOLS_AT))
+    job = hub_job()
+    job.raw["spec"]["data"] = [{"name": "input", "dataSetRef": {"name": "images"}}]
+    renderer = Renderer(resolvable(CLUSTERSET_DOMAIN), {held.key: HubDataSet({"metadata": {"uid": "d"}}, held)})
+    read = [environment(renderer.child(job, child, "hash"))["POLYHULL_DATA_INPUT_URL"] for child in job.children]
+    assert read == ["s3://edge/images", "s3://cloud/images", "s3://cloud/images"]
 
 
 def test_an_ordinary_job_is_none_of_this() -> None:
