@@ -168,6 +168,12 @@ class Placed:
     """Of a job over several sites all of them, in the order of their ranks; `cluster` to `nodes` are the first's."""
 
     @property
+    def places(self) -> tuple[PlacedPart, ...]:
+        """Its parts; of a job at one site the one it is."""
+        pods = sum(count for _, count in self.nodes)
+        return self.parts or (PlacedPart(self.cluster, self.pool, self.option, pods, self.nodes),)
+
+    @property
     def pools(self) -> tuple[str, ...]:
         return tuple(part.pool for part in self.parts) or (self.pool,)
 

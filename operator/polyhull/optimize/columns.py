@@ -766,9 +766,8 @@ class _Builder:
 def held(placed: Placed | None, column: Column, pool: str) -> Iterator[tuple[tuple[str, int], Resources]]:
     """(node, pods) that a released job has in a pool, and what one of those pods asks for."""
     if placed is not None:
-        nodes = [part.nodes for part in placed.parts] or [placed.nodes]
-        for place, seats in zip(column.places, nodes, strict=True):
-            yield from ((seat, place.pod) for seat in seats if place.pool == pool)
+        for place, there in zip(column.places, placed.places, strict=True):
+            yield from ((seat, place.pod) for seat in there.nodes if place.pool == pool)
 
 
 def compute_seconds(job: TrainingJob, option: Option, site: str) -> tuple[float, Evidence]:

@@ -58,10 +58,11 @@ class Room:
             placed = job.placed
             if placed is None or not job.options:
                 continue
-            option = next((one for one in job.options if one.name == placed.option), job.options[0])
-            for node, count in placed.nodes:
-                at = (placed.pool, node)
-                used[at] = used.get(at, Resources()) + option.pod.times(count)
+            for place in placed.places:
+                option = next((one for one in job.options if one.name == place.option), job.options[0])
+                for node, count in place.nodes:
+                    at = (place.pool, node)
+                    used[at] = used.get(at, Resources()) + option.pod.times(count)
         tariffs, sites = serving.admission.tariffs, {pool.name: pool.site for pool in serving.pools}
         caps = {site: tariffs.cap(site) for site in sites.values()}
         self.watts: dict[str, float] = {site: cap for site, cap in caps.items() if cap is not None}

@@ -361,7 +361,7 @@ def compile_instance(
 def _nodes_of(job: TrainingJob) -> tuple[tuple[tuple[str, int], ...], ...]:
     if job.placed is None:
         return ((),)
-    return tuple(part.nodes for part in job.placed.parts) or (job.placed.nodes,)
+    return tuple(place.nodes for place in job.placed.places)
 
 
 def moves_of(

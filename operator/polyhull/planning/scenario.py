@@ -23,7 +23,7 @@ from polyhull.domain.scenario import (
     SubmitJob,
 )
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Copy, Key, Placed, Serving, TrainingJob
+from polyhull.domain.workloads import Copy, Key, PlacedPart, Serving, TrainingJob
 
 T = TypeVar("T")
 MOST_NODES = 100_000
@@ -220,7 +220,9 @@ def _with_pool(snapshot: Snapshot, pool: Pool) -> Snapshot:
 
 def _busy(snapshot: Snapshot, pool: str) -> Mapping[str, int]:
     """Pods of jobs and services under way, by node of the pool."""
-    places: list[Placed | Serving] = [job.placed for job in snapshot.jobs if job.placed is not None]
+    places: list[PlacedPart | Serving] = [
+        place for job in snapshot.jobs if job.placed is not None for place in job.placed.places
+    ]
     places += [one for service in snapshot.services for one in service.serving]
     out: dict[str, int] = {}
     for place in places:
@@ -233,11 +235,11 @@ def _without_nodes(snapshot: Snapshot, pool: str, gone: set[str]) -> Snapshot:
     return _restarted(snapshot, lambda place: place.pool == pool and any(name in gone for name, _ in place.nodes))
 
 
-def _restarted(snapshot: Snapshot, hit: Callable[[Placed | Serving], bool]) -> Snapshot:
+def _restarted(snapshot: Snapshot, hit: Callable[[PlacedPart | Serving], bool]) -> Snapshot:
     """Jobs whose place is hit start again from nothing; replicas there are gone."""
 
     def again(job: TrainingJob) -> TrainingJob:
-        return replace(job, placed=None) if job.placed is not None and hit(job.placed) else job
+        return replace(job, placed=None) if job.placed is not None and any(map(hit, job.placed.places)) else job
 
     return replace(
         snapshot,

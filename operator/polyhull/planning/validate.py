@@ -236,9 +236,7 @@ class _Checker:
     def _stays(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
         placed = job.placed
         assert placed is not None
-        there = [(one.cluster, one.pool, one.option) for one in placed.parts] or [
-            (placed.cluster, placed.pool, placed.option)
-        ]
+        there = [(one.cluster, one.pool, one.option) for one in placed.places]
         if not a.fixed or [(one.cluster, one.pool, one.option) for one in a.places] != there:
             yield f"{job.key} was released to {placed.cluster}, {placed.pool} as {placed.option} and must stay there"
         if a.start_seconds != 0.0:
@@ -298,8 +296,13 @@ class _Checker:
         job, pool = self.jobs.get(a.job), self.pools.get(a.pool)
         option = next((one for one in job.options if one.name == a.option), None) if job is not None else None
         length = None if job is None or option is None or pool is None else self._length(job, option, pool)
+        if a.parts and not a.fixed:
+            held_for = Fraction(a.end_seconds) - Fraction(a.start_seconds)
+            return max(Fraction(0), held_for - self._brought_up(a) - self._startup()), self._brought_up(a)
         if a.fixed or length is None:
-            return Fraction(a.explanation.compute_seconds), Fraction(0)
+            why = a.explanation
+            busy = why.compute_seconds + why.exchange_seconds + why.failure_seconds
+            return Fraction(busy), Fraction(0)
         return length - self._startup(), self._brought_up(a)
 
     def _asked(self, pool: str, node: str) -> Fraction:

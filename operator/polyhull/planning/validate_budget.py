@@ -75,12 +75,13 @@ def _drawn(snapshot: Snapshot, decision: Decision, seconds: Seconds) -> tuple[Fr
     for one in decision.assignments:
         computing, rising = seconds(one)
         held = Fraction(one.end_seconds) - Fraction(one.start_seconds) - rising
-        idle, working = watts.get(one.pool) or dearest
-        each = idle * max(Fraction(0), held - computing) + working * computing
-        drawn = one.replicas * one.devices_per_replica * each
-        per_hour = carbon.get(sites.get(one.pool, ""))
-        joules += drawn
-        grams += drawn / JOULES_PER_KILOWATT_HOUR * Fraction(dirtiest if per_hour is None else per_hour)
+        for place in one.places:
+            idle, working = watts.get(place.pool) or dearest
+            each = idle * max(Fraction(0), held - computing) + working * computing
+            drawn = place.replicas * place.devices_per_replica * each
+            per_hour = carbon.get(sites.get(place.pool, ""))
+            joules += drawn
+            grams += drawn / JOULES_PER_KILOWATT_HOUR * Fraction(dirtiest if per_hour is None else per_hour)
     return joules, grams
 
 

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 
 from polyhull.domain.decision import Assignment, Decision
+from polyhull.domain.fleet import Power, Site
 from polyhull.domain.labels import Selector, labels_of
+from polyhull.domain.scenario import LoseCluster, ResizePool
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Access, Checkpoint, Placed, PlacedPart, Promise, Span, SpanMode, TrainingJob
 from polyhull.optimize.columns import ColumnSet, build_columns
 from polyhull.optimize.spans import MOST_COLUMNS
 from polyhull.planning.decide import decide
 from polyhull.planning.report import document
+from polyhull.planning.scenario import changed
 from polyhull.planning.validate import validate
 from tests.builders import NOW, accelerator, data_set, fleet, job, key, link, option, pool, site, snapshot
 
@@ -198,6 +201,26 @@ def test_a_released_one_whose_links_or_pool_are_gone_is_still_there() -> None:
         plan = decide(replace(there, fleet=where))
         big = next(one for one in plan.assignments if one.job == key("big"))
         assert big.fixed and len(big.parts) == 2 and plan.violations == ()
+
+
+def test_what_if_a_node_of_one_site_is_lost() -> None:
+    case = world()
+    there = released(case, decide(case))
+    for change in (ResizePool("b/v100", 0), LoseCluster("b")):
+        assert changed(there, [change]).jobs[0].placed is None
+
+
+def test_budgets_count_every_site() -> None:
+    """Prices, watts and grams differ between the sites; a plan that just fits its budgets passes the checker."""
+    pools = [pool(at, "v100", 1, 2, price_per_device_hour=price) for at, price in (("a", 2.0), ("b", 6.0))]
+    clean = [Site(at, power=Power(carbon_grams_per_kilowatt_hour=g)) for at, g in (("a", 100.0), ("b", 300.0))]
+    free = snapshot(fleet(pools, both_ways(), sites=clean), [gang()])
+    _, big = planned(free)
+    assert big.use.cost == pytest.approx(2 * (2.0 + 6.0) * 182.0 / 3600)
+    assert big.use.energy_joules and big.use.carbon_grams
+    limits = {"cost_budget": big.use.cost, "carbon_budget_grams": big.use.carbon_grams}
+    plan, _ = planned(replace(free, policy=replace(free.policy, **limits)))
+    assert plan.footprint.cost == pytest.approx(big.use.cost)
 
 
 def test_a_promise_keeps_all_its_sites() -> None:
