@@ -17,6 +17,7 @@ from polyhull.planning.reserve import reserve
 from polyhull.planning.simulate import run
 from tests.builders import NOW, data_set, fleet, job, link, option, pool, service, snapshot, variant
 from tests.properties.amount import examples
+from tests.properties.test_plan_brute_force import prove
 
 POLICY = Policy(startup_seconds=1.0, solver=SolverLimits(search_steps=60))
 
@@ -93,6 +94,17 @@ def released(one: Snapshot, seed: int) -> Snapshot:
             each = replace(each, placed=Placed(a.cluster, a.pool, a.option, a.nodes, NOW - 5.0, started, parts=parts))
         jobs.append(each)
     return replace(one, jobs=tuple(jobs))
+
+
+def test_what_cp_sat_proves_of_both_sites_is_below_the_plan() -> None:
+    """Two gangs that fit no site alone take turns: the exact bound knows both pools of each."""
+    both = [link(x, y, 1.0, latency_seconds=0.01) for x, y in ("ab", "ba")]
+    many_copies = Span(SpanMode.DATA_PARALLEL, gradient_bytes=1e8, synchronize_steps=10)
+    work = [job(name, [option("v100", 1.0, 4)], 50.0, span=many_copies) for name in ("one", "two")]
+    policy = replace(POLICY, startup_seconds=0.0)
+    plan = decide(snapshot(fleet([pool(at, "v100", 1, 2) for at in "ab"], both), work, policy=policy), prove)
+    assert plan.violations == () and plan.makespan_seconds > 100.0
+    assert plan.lower_bound_seconds >= plan.makespan_seconds * (1 - 1e-3)
 
 
 @examples(25)

@@ -15,7 +15,7 @@ from polyhull.planning.decide import decide
 
 HERE = Path(__file__).parent
 STORIES = sorted(path.parent.name for path in HERE.glob("*/snapshot.yaml"))
-KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves", "parts"}
+KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves", "parts", "spans"}
 
 
 def world(folder: Path, expect: Mapping[str, Any]) -> Snapshot:
@@ -53,6 +53,8 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
         assert {part.variant: part.replicas for part in plans[name].replicas} == wanted["replicas"], name
     parts = {t.data_set.name: [part.source_site for part in t.parts] for t in plan.transfers if t.parts}
     assert parts == expect.get("parts", {})
+    spans = {name: [part.pool for part in one.parts] for name, one in placed.items() if one.parts}
+    assert spans == expect.get("spans", {})
     nodes = {placed[name].nodes for name in expect.get("sameNode", [])}
     assert len(nodes) <= 1
 
