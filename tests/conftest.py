@@ -1,13 +1,16 @@
-"""The compiled kernels of exactly these sources are there before any test, where there is a compiler; and how tests
-are shared out between worker processes (`pytest -n 2 --dist loadfile`)."""
+"""Before any test the compiled kernels are those of exactly these sources, where there is a compiler. Properties are
+tried on the same instances in every run, but in `make fuzz`. And how tests are shared out between worker processes
+(`pytest -n 2 --dist loadfile`)."""
 
 import contextlib
+import os
 import re
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -17,6 +20,10 @@ import hatch_build
 
 with contextlib.suppress(hatch_build.NoCompiler):
     hatch_build.build_all()
+
+settings.register_profile("same", derandomize=True)
+if "POLYHULL_EXAMPLES" not in os.environ:
+    settings.load_profile("same")
 
 _USES_THE_GROUND = re.compile(r"[(\s]ground: Ground\b")
 

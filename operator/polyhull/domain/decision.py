@@ -367,7 +367,7 @@ class LevelReport:
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """What other ways of thinking reach, through the same ordering and simulation; None if they place nothing."""
+    """What other ways of thinking reach, through the same ordering and simulation; None if they place fewer jobs."""
 
     locality_only_seconds: float | None = None
     compute_only_seconds: float | None = None

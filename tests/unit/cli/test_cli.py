@@ -96,6 +96,23 @@ def test_a_job_that_fits_nowhere_is_said_and_the_rest_is_planned(tmp_path: Path)
     assert "64" in missing["message"], "the number that binds is in the message"
 
 
+@pytest.mark.parametrize(
+    ("objects", "code", "says"),
+    [
+        (NODE, 0, "There is no job to plan."),
+        (
+            job(),
+            3,
+            "no pool has accelerator cpu, there is none at all; add a ComputePool or a MemberCluster (1 choice",
+        ),
+    ],
+)
+def test_an_empty_plan_says_why_it_is_empty(objects: str, code: int, says: str, tmp_path: Path) -> None:
+    done = here("plan", "--no-proof", "-f", files(tmp_path, objects))
+    assert done.returncode == code
+    assert says in done.stdout and "finishes in" not in done.stdout
+
+
 def test_bad_input_names_file_line_field_and_remedy(tmp_path: Path) -> None:
     done = polyhull("validate", "-f", files(tmp_path, NODE, job().replace('rate: "10"', 'rate: "-10"')))
     assert done.returncode == 2
@@ -126,6 +143,8 @@ def test_explain_says_where_and_why(tmp_path: Path) -> None:
     done = here("explain", "--no-proof", "trainingjob/small", "-f", where)
     assert done.returncode == 0, done.stderr
     assert "local/cpu" in done.stdout
+    assert "Next best: no other pool would take it." in done.stdout
+    assert "What would help: nothing of what was tried makes it end sooner." in done.stdout
     found = json.loads(here("explain", "--no-proof", "tj/small", "-f", where, "-o", "json").stdout)
     assert found["assignment"]["explanation"]["computeSeconds"] == pytest.approx(60.0)
 
