@@ -136,7 +136,7 @@ MODELS = [
     ({"cloud.google.com/gke-tpu-accelerator": "tpu-v6e-slice"}, "google.com/tpu", "google-tpu-v6e"),
     ({"node.kubernetes.io/instance-type": "trn1.32xlarge"}, "aws.amazon.com/neuron", "aws-trainium"),
     ({"polyhull.io/accelerator": "nvidia-t4"}, "nvidia.com/gpu", "nvidia-t4"),
-    ({"polyhull.io/accelerator": "nvidia-t4"}, "amd.com/gpu", "cpu"),
+    ({"polyhull.io/accelerator": "nvidia-t4"}, "amd.com/gpu", "amd-gpu"),
     (V100, "unknown.example/device", "cpu"),
 ]
 
