@@ -145,6 +145,12 @@ def job(
     )
 
 
+def splitting(shot: Snapshot, largest_file_bytes: int = 10**6) -> Snapshot:
+    """The same with copies that may be split."""
+    data = tuple(replace(one, largest_file_bytes=largest_file_bytes) for one in shot.data_sets)
+    return replace(shot, data_sets=data, policy=replace(shot.policy, split_transfers=True))
+
+
 def streaming(job: TrainingJob, chunks: int | None = 10) -> TrainingJob:
     """The same, reading all its data while it computes."""
     inputs = tuple(replace(one, access=Access.STREAM, chunks=chunks) for one in job.inputs)

@@ -66,8 +66,8 @@ def pooled(seed: int) -> Pair | None:
 
 
 def copied(seed: int) -> Pair | None:
-    """The same with whole copies; every fifth instance streams."""
-    case = mixed(seed)
+    """The same with whole copies; every fifth instance streams, and every fifth may split them."""
+    case = mixed(seed) if seed % 5 != 1 else b.splitting(mixed(seed))
     if seed % 5 == 3:
         case = replace(case, jobs=tuple(map(b.streaming, case.jobs)))
     data = whole_copies(arrays(case), build_columns(case))

@@ -3,6 +3,7 @@
 1  the plan passes the checker, and its bound is not above it, not above the plan of whole copies, and not called a
    bound of whole copies
 2  the bound is not above the best of all orders and columns of tiny instances, executed
+3  its programme agrees with the definition
 """
 
 from dataclasses import replace
@@ -15,8 +16,14 @@ from hypothesis import strategies as st
 
 from polyhull.domain.decision import BoundKind
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
+from polyhull.optimize.bound import slowest
 from polyhull.optimize.columns import build_columns
+from polyhull.optimize.data import model_data
+from polyhull.optimize.definition import largest_share
+from polyhull.optimize.highs import solve
+from polyhull.optimize.programme import programme
 from polyhull.optimize.relaxation import relax
+from polyhull.optimize.whole_copies import whole_copies
 from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide
 from polyhull.planning.relaxed import unguided
@@ -78,3 +85,18 @@ def test_property_2_no_order_of_whatever_columns_beats_the_bound(block: int) -> 
         assert relax(shot, columns).lower_bound_seconds <= best * (1.0 + 1e-9), f"seed {seed}"
         split += columns.split
     assert split >= 6
+
+
+def test_property_3_the_programme_is_its_definition() -> None:
+    split = 0
+    for seed in range(8):
+        shot = fleet_of(seed, 5)
+        columns = build_columns(shot)
+        data = whole_copies(model_data(shot, columns), columns)
+        if not data.jobs:
+            continue
+        seconds = slowest(data) * (1.0 + (seed % 4) / 2)
+        found = solve(programme(data, seconds, light=True))
+        assert found.share == pytest.approx(largest_share(data, seconds, False), rel=1e-6, abs=1e-6), f"seed {seed}"
+        split += columns.split
+    assert split >= 4

@@ -112,9 +112,12 @@ def _transfers(moves: list[dict[str, Any]]) -> Table:
     for name in ("data set", "from", "to", "over", "size", "phase"):
         table.add_column(name)
     for move in moves:
-        over = " > ".join(move.get("links", [])) or "inside the site"
-        size = format_bytes(float(move["transferBytes"]))
-        table.add_row(move["dataSet"], move["sourceSite"], move["targetSite"], over, size, move["phase"])
+        parts = move.get("parts") or [move]
+        for k, part in enumerate(parts, 1):
+            name = move["dataSet"] if len(parts) == 1 else f"{move['dataSet']} {k}/{len(parts)}"
+            over = " > ".join(part.get("links", [])) or "inside the site"
+            size = format_bytes(float(part["transferBytes"]))
+            table.add_row(name, part["sourceSite"], move["targetSite"], over, size, move["phase"])
     return table
 
 

@@ -15,7 +15,7 @@ from polyhull.api.v1alpha1.inference import InferenceJobStatus
 from polyhull.api.v1alpha1.jobstatus import JobStatus
 from polyhull.domain.decision import Alternative, Assignment, Explanation, Route, ServicePlan, ServingPlan, Transfer
 from polyhull.domain.fleet import Evidence
-from polyhull.domain.workloads import ActiveTransfer, Copy, Exclusion, Key, Promise, Serving
+from polyhull.domain.workloads import ActiveTransfer, Copy, CopyPart, Exclusion, Key, Promise, Serving
 
 NOW = 1_800_000_000.0
 DATA = Key("team-a", "imagenet", "DataSet")
@@ -171,6 +171,12 @@ def test_a_service_round_trips() -> None:
 def test_copies_and_active_transfers_round_trip() -> None:
     active = ActiveTransfer(DATA, "cloud", "cluster:edge-a", "edge", "edge-a", ("a", "b.reverse"), 1e6, NOW)
     copy = Copy("cluster:cloud-b", "cloud")
+    split = Transfer(
+        DATA, "cloud", "", "edge", "cluster:edge-a", "edge-a", ("a", "b"), 10**9, 1e6, 0.0, 9.0,
+        parts=(CopyPart("cloud", "", ("a",), 6 * 10**8, 6e5), CopyPart("far", "", ("b",), 4 * 10**8, 4e5)),
+    )  # fmt: skip
+    told = api.job_status(ASSIGNMENT, [split], NOW, "hash")["transfers"][0]
+    assert [part["sourceSite"] for part in told["parts"]] == ["cloud", "far"] and "links" not in told
     raw = {"copies": [api.copy_status(copy, "cloud-b", NOW)], "transfers": [api.active_transfer_status(active)]}
     model = DataSetStatus.model_validate(raw, extra="forbid")
     assert api.read_copies(model) == (copy,)

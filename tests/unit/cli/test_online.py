@@ -44,3 +44,18 @@ def test_where_why_what_else_and_the_conditions_are_said() -> None:
 
 def test_an_object_nobody_looked_at_says_so() -> None:
     assert "is it running?" in said({})
+
+
+def test_each_part_of_a_split_copy_is_a_line() -> None:
+    parts = [
+        {"sourceSite": "edge-a", "links": ["edge-a-to-cloud-b"], "transferBytes": 6 * 10**8, "bytesPerSecond": 6},
+        {"sourceSite": "edge-c", "links": ["edge-c-to-cloud-b"], "transferBytes": 4 * 10**8, "bytesPerSecond": 4},
+    ]
+    move = {
+        "dataSet": "images", "sourceSite": "edge-a", "targetSite": "cloud-b", "store": "cluster:cloud-b",
+        "transferBytes": 10**9, "phase": "Running", "parts": parts,
+    }  # fmt: skip
+    text = said({**STATUS, "transfers": [move]})
+    for words in ("images 1/2", "images 2/2", "edge-c-to-cloud-b", "600 MB", "400 MB"):
+        assert words in text
+    assert "inside the site" not in text
