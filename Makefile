@@ -73,7 +73,7 @@ image-test: setup ## Start that image against a proving ground: its user, a read
 bench: setup ## Every figure as a JSON line, half an hour on two idle cores (DATA=folder with the real data)
 	@$(BIN)/python -m benchmarks all --data $(DATA)
 
-fuzz: setup ## The properties on ten thousand instances, ten thousand fast answers beside their definition
+fuzz: setup ## The properties on ten thousand instances, dear ones on a share of them: hours, ten thousand fast answers beside their definition
 	@POLYHULL_EXAMPLES=10000 $(BIN)/pytest -q tests/properties --timeout=7200
 
 lock: ## Lock the dependencies anew, with hashes and without index addresses

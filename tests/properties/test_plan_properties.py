@@ -28,6 +28,7 @@ from tests.builders import (
     snapshot,
     variant,
 )
+from tests.kernel_cases import everything
 from tests.properties.amount import examples
 
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=0.9, solver=SolverLimits(search_steps=30))
@@ -104,6 +105,16 @@ def test_every_plan_passes_the_checker_and_lies_between_bound_and_greedy(case: S
 @given(snapshots())
 def test_the_insertion_passes_the_checker_too(case: Snapshot) -> None:
     assert quick(case).violations == ()
+
+
+@examples(12, 0.3)
+@given(st.integers(0, 100_000))
+def test_plans_of_a_bit_of_everything_pass_the_checker(seed: int) -> None:
+    """Streams, caps, running transfers, promises and limits together, as the kernel's tests have them."""
+    case = everything(seed)
+    for plan in (decide(case), quick(case)):
+        assert plan.violations == ()
+        assert plan.lower_bound_seconds <= plan.makespan_seconds * (1 + 1e-9)
 
 
 @examples(20, 0.5)
