@@ -26,6 +26,7 @@ from tests.cluster.operating import (
     site,
     wait_for,
 )
+from tests.unit.api.samples import product_objects
 
 FLEET = """
 clusters:
@@ -44,6 +45,13 @@ clusters:
         devices: 4
         labels: {polyhull.io/accelerator: amd-mi300x}
         fault: CreateContainerConfigError
+      - name: edge-npu
+        count: 1
+        cpu: 64
+        memory: 512Gi
+        accelerator: huawei.com/Ascend910
+        devices: 8
+        labels: {accelerator-type: module-910b}
   - name: cloud
     site: cloud
     pools:
@@ -143,6 +151,12 @@ def _exclusions(hub: Cluster, kind: str, namespace: str, name: str) -> list[dict
         "exclusions"
     ) or []
     return found
+
+
+def _stores(hub: Cluster, namespace: str, data_set: str) -> list[str]:
+    """Where copies of the data set are recorded."""
+    copies = ((get(hub, "dataset", namespace, data_set) or {}).get("status") or {}).get("copies") or ()
+    return [str(copy["store"]) for copy in copies]
 
 
 def _connected(hub: Cluster, name: str) -> tuple[str, str]:
@@ -307,6 +321,71 @@ def test_a_streamed_data_set_is_read_from_where_it_is(
     assert assignment["data"] == [{"dataSet": "images", "store": "site:edge"}]
 
 
+def test_the_sample_of_the_design_runs_and_leaves_a_data_set_that_is_read_where_it_was_written(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space, request: pytest.FixtureRequest
+) -> None:
+    """As the design says it, checkpoint and output included; the fleet has its NPU, in a confidential pool."""
+    name, edge = space("sample"), fleet.clusters["edge"]
+
+    def data(entry: str, *urls: str) -> dict[str, Any]:
+        spec = {"size": "200Mi", "replicas": [{"site": "edge", "url": url} for url in urls]}
+        meta = {"name": entry, "namespace": name}
+        return {"apiVersion": "polyhull.io/v1alpha1", "kind": "DataSet", "metadata": meta, "spec": spec}
+
+    def claims() -> dict[str, str]:
+        """Component by claim, of those that Polyhull made."""
+        return {
+            one["metadata"]["labels"]["polyhull.io/component"]: one["metadata"]["name"]
+            for one in listed(edge, "pvc", name)
+            if "labels" in one["metadata"]
+        }
+
+    def finishing(look: Callable[[], bool]) -> bool:
+        finish_pods(edge, name)
+        return look()
+
+    pool = {"cluster": "edge", "accelerator": "ascend-910b", "confidential": True}
+    pool["nodeSelector"] = {"accelerator-type": "module-910b"}
+    meta = {"name": "npu"}
+    request.addfinalizer(lambda: hub.kubectl("delete", "computepool", "npu", "--wait=false"))
+    hub.kubectl("patch", "site", "edge", "--type=merge", "-p", '{"spec": {"labels": {"country": "cn"}}}')
+    storage = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    home = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "imagenet", "namespace": name}}
+    edge.kubectl("apply", "-f", "-", stdin=[{**home, "spec": {**storage, "storageClassName": "ground"}}])
+    sample = next(raw for raw in product_objects() if raw["kind"] == "TrainingJob")
+    sample["metadata"]["namespace"] = name
+    declared = {"apiVersion": "polyhull.io/v1alpha1", "kind": "ComputePool", "metadata": meta, "spec": pool}
+    objects = [declared, data("imagenet", "pvc://imagenet"), data("resnet-weights"), sample]
+    hub.kubectl("apply", "-f", "-", stdin=objects)
+
+    wait_for("placed", lambda: _placed(hub, name, "resnet"), 60.0)
+    (pod,) = listed(edge, "pods", name)
+    mounts = {one["mountPath"]: one for one in pod["spec"]["containers"][0]["volumeMounts"]}
+    assert {path: one.get("readOnly", False) for path, one in mounts.items()} == {
+        "/data": True, "/ckpt": False, "/out": False,
+    }  # fmt: skip
+    assert set(claims()) == {"checkpoint", "copy"}
+    status = (get(hub, "trainingjob", name, "resnet") or {})["status"]
+    assert status["output"] == {"cluster": "edge", "store": "cluster:edge", "claimName": claims()["copy"]}
+    assert status["assignment"]["checkpointIntervalSeconds"] == 600
+    assert status["explanation"]["failureSeconds"] >= 1
+    wait_for(
+        "succeeded",
+        lambda: finishing(lambda: condition(get(hub, "trainingjob", name, "resnet"), "Succeeded")[0] == "True"),
+        60.0,
+    )
+
+    wait_for("its output is recorded", lambda: _stores(hub, name, "resnet-weights") == ["cluster:edge"])
+    wait_for("its checkpoints are gone, its output is not", lambda: set(claims()) == {"copy"})
+    reads = [{"name": "weights", "dataSetRef": {"name": "resnet-weights"}, "mountPath": "/model"}]
+    hub.kubectl("apply", "-f", "-", stdin=[job(name, "evaluate", option("cpu"), data=reads)])
+    wait_for("who reads it runs there", lambda: _placed(hub, name, "evaluate"), 60.0)
+    assert _cluster_of(hub, name, "evaluate") == "edge"
+    assert not listed(edge, "jobs", name)[1:], "nothing was copied"
+    hub.kubectl("delete", "trainingjobs,datasets", "--all", "-n", name, "--wait=false")
+    wait_for("nothing is left", lambda: not claims() and not listed(edge, "jobs,pods", name), 60.0)
+
+
 def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
     fleet: Ground, hub: Cluster, operator: Operator, space: Callable[[str], str], request: pytest.FixtureRequest
 ) -> None:
@@ -316,8 +395,7 @@ def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
     edge.kubectl("cordon", "edge-broken-0")  # where no pod starts, a copy's neither
 
     def stored(entry: str) -> list[str]:
-        copies = ((get(hub, "dataset", name, entry) or {}).get("status") or {}).get("copies") or ()
-        return [str(copy["store"]) for copy in copies]
+        return _stores(hub, name, entry)
 
     def claims() -> list[str]:
         return [one["metadata"]["labels"]["polyhull.io/name"] for one in listed(edge, "pvc", name)]

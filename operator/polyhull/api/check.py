@@ -176,6 +176,8 @@ def _check_inputs(job: Job, known: Known) -> list[Refusal]:
         named = [("spec.variants[0].model.dataSetRef.name", entry.data_set) for entry in job.inputs]
     else:
         named = [(f"spec.data[{index}].dataSetRef.name", entry.data_set) for index, entry in enumerate(job.inputs)]
+        if job.output is not None and job.output.data_set is not None:
+            named.append(("spec.output.dataSetRef.name", job.output.data_set))
     mine = {key.name: key for key in known.data_sets if key.namespace == job.key.namespace}
     return [
         _unknown(at, f"usable DataSet of namespace {job.key.namespace}", key.name, mine)

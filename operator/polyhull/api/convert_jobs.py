@@ -30,6 +30,7 @@ from polyhull.domain.workloads import (
     InferenceService,
     Key,
     Option,
+    Output,
     Replica,
     TrainingJob,
     Variant,
@@ -117,7 +118,10 @@ def training_job(
         {kind.name: kind for kind in accelerators},
     )
     _check_lengths("options", options, quantity, found)
-    _check_mounts(spec.template, [entry.mount_path for entry in spec.data or ()], found)
+    mounts = {f"data[{index}]": entry.mount_path for index, entry in enumerate(spec.data or ())}
+    kept = {"checkpoint": spec.checkpoint, "output": spec.output}
+    mounts |= {name: told.mount_path for name, told in kept.items() if told is not None}
+    _check_mounts(spec.template, mounts, found)
     value = _finite(job, key, quantity, options, inputs, default_priority, found)
     return found.done(replace(value, span=span_of(spec, found)))
 
@@ -185,6 +189,7 @@ def _finite(
         promise=read_promise(job.status),
         exclusions=read_exclusions(job.status),
         checkpoint=_checkpoint(spec, found),
+        output=_output(spec, job.namespace, inputs, found),
     )
 
 
@@ -299,13 +304,13 @@ def _confidential(placement: Placement | None) -> bool:
 
 def _refuse_not_built(spec: Any, found: Findings) -> None:
     """Fields of both kinds of job that nothing acts on yet. docs say when they come."""
-    if getattr(spec, "output", None) is not None:
-        remedy = "let the container write to a volume of its own (template.volumes) or a bucket, and leave it out"
-        found.refuse("spec.output", f"outputs are not handled yet; {remedy}")
-    checkpoint = getattr(spec, "checkpoint", None)
-    if checkpoint is not None and checkpoint.mount_path is not None:
-        remedy = "let the container save to a volume of its own (template.volumes), and leave it out"
-        found.refuse("spec.checkpoint.mountPath", f"nothing is mounted there yet; {remedy}")
+    crossing = spec.placement.cross_site if spec.placement else None
+    if crossing is not None and crossing.mode != "Never":
+        for name in ("checkpoint", "output"):
+            told = getattr(spec, name, None)
+            if told is not None and (name == "output" or told.mount_path is not None):
+                where = "spec.output" if name == "output" else "spec.checkpoint.mountPath"
+                found.refuse(where, "what a job over several sites writes is not kept; let it write to an address")
 
 
 def _checkpoint(spec: TrainingJobSpec | InferenceJobSpec, found: Findings) -> Checkpoint | None:
@@ -315,7 +320,23 @@ def _checkpoint(spec: TrainingJobSpec | InferenceJobSpec, found: Findings) -> Ch
     size = found.whole("spec.checkpoint.size", told.size)
     if size == 0:
         found.invalid("spec.checkpoint.size", "is zero", "write the size of one checkpoint, such as 300Mi")
-    return Checkpoint(size, None if told.interval_seconds is None else float(told.interval_seconds))
+    interval = None if told.interval_seconds is None else float(told.interval_seconds)
+    return Checkpoint(size, interval, told.mount_path is not None)
+
+
+def _output(
+    spec: TrainingJobSpec | InferenceJobSpec, namespace: str, inputs: Sequence[DataInput], found: Findings
+) -> Output | None:
+    told = spec.output if isinstance(spec, TrainingJobSpec) else None
+    if told is None:
+        return None
+    size = found.whole("spec.output.size", told.size)
+    if size == 0:
+        found.invalid("spec.output.size", "is zero", "write how much the job leaves behind at most, such as 200Mi")
+    key = Key(namespace, told.data_set_ref.name, "DataSet") if told.data_set_ref else None
+    if any(one.data_set == key for one in inputs):
+        found.invalid("spec.output.dataSetRef", "is a data set that the job reads", "write to another one")
+    return Output(size, told.mount_path is not None, key)
 
 
 def _refuse_differing_models(variants: Sequence[VariantSpec], found: Findings) -> None:
@@ -448,12 +469,11 @@ def _variant(
     )
 
 
-def _check_mounts(template: PodTemplate | None, data_mounts: Sequence[str | None], found: Findings) -> None:
+def _check_mounts(template: PodTemplate | None, mounts: Mapping[str, str | None], found: Findings) -> None:
     used = [volume.mount_path for volume in (template.volumes if template else None) or ()]
-    for index, path in enumerate(data_mounts):
+    for field, path in mounts.items():
         if path is None:
             continue
         if path in used:
-            field = f"spec.data[{index}].mountPath"
-            found.invalid(field, f"{path} is mounted twice", "give each entry a path of its own")
+            found.invalid(f"spec.{field}.mountPath", f"{path} is mounted twice", "give each entry a path of its own")
         used.append(path)

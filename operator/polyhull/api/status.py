@@ -58,6 +58,8 @@ def assignment_status(
         out["spans"] = ",".join(part.site for part in assignment.parts)[:192]
         out["microBatches"] = assignment.micro_batches
         out["parts"] = [_part_status(part) for part in assignment.parts]
+    if assignment.checkpoint_interval_seconds > 0.0:
+        out["checkpointIntervalSeconds"] = max(1, _whole(assignment.checkpoint_interval_seconds))
     if released_at is not None:
         out["releasedTime"] = instant(released_at)
     if started_at is not None:

@@ -12,12 +12,18 @@ the hub first and acts second, or acts idempotently, so that dying between two w
 from collections.abc import Mapping
 from dataclasses import replace
 
-from polyhull.controller import children, released
-from polyhull.controller.children import Member, Trouble
+from polyhull.api.conditions import Type
+from polyhull.controller import children, released, status
+from polyhull.controller.children import Member, Trouble, component
 from polyhull.controller.hubjob import HubJob, State, Verdict
 from polyhull.controller.removal import deletes, leftovers, remove
 from polyhull.delivery.base import Action, ConfirmGone, Finalizer
-from polyhull.kube.resources import Ref
+from polyhull.kube.resources import PERSISTENT_VOLUME_CLAIMS, Ref
+from polyhull.render import naming
+from polyhull.render.keeping import CHECKPOINT, OUTPUT, claim_name
+
+_CLAIMS = frozenset({CHECKPOINT, OUTPUT})
+"""Components of what a job writes; they outlive its pods."""
 
 
 def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Trouble | None = None) -> Verdict:
@@ -46,10 +52,17 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
 
 
 def _ended(job: HubJob, members: Mapping[str, Member]) -> Verdict:
-    """Its end is stored: the children go, then our finalizer."""
+    """Its end is stored: the children go, then our finalizer.
+
+    The claim of an output stays with the job's object, and after a failure that of its checkpoints: so does the
+    finalizer, for the sake of their end.
+    """
+    stays = {OUTPUT} if status.holds(job.raw, Type.SUCCEEDED) == "True" else _CLAIMS
     found = leftovers(job.uid, members)
+    if going := [(cluster, body) for cluster, body in found if component(body) not in stays]:
+        return Verdict(State.ENDED, actions=deletes(going))
     if found or not job.has_finalizer:
-        return Verdict(State.ENDED, actions=deletes(found))
+        return Verdict(State.ENDED)
     homes = [(child, members[child.cluster]) for child in job.children if child.cluster in members]
     asked = [(child, home) for child, home in homes if not home.fenced]
     if not all(home.reachable for _, home in asked):
@@ -61,19 +74,34 @@ def _ended(job: HubJob, members: Mapping[str, Member]) -> Verdict:
 def _deleting(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
     homes: dict[str, tuple[Ref, ...]] = {}
     for child in job.children if job.released else ():
-        homes[child.cluster] = (*homes.get(child.cluster, ()), child.ref)
+        homes[child.cluster] = (*homes.get(child.cluster, ()), child.ref, *_claims(job))
     removal = remove(job.raw, homes, members, now)
     return Verdict(State.DELETING, actions=removal.actions, due_at=removal.due_at, tombstones=removal.tombstones)
 
 
 def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | None:
-    """Deletes of children that are not of its assignment (a fenced member that came back); None without any."""
+    """Deletes of children that are not of its assignment (a fenced member that came back); None without any.
+
+    While it waits, what it wrote stays where it is: it may come back there. Released elsewhere it is stale.
+    """
     assigned = {(child.cluster, child.ref.name) for child in job.children} if job.released else set()
     homes = {cluster for cluster, _ in assigned}
     found = [
         (cluster, body)
         for cluster, body in leftovers(job.uid, members)
         if cluster not in homes
-        or (children.component(body) == "workers" and (cluster, body["metadata"]["name"]) not in assigned)
+        or (component(body) == "workers" and (cluster, body["metadata"]["name"]) not in assigned)
     ]
+    if not job.released:
+        found = [(cluster, body) for cluster, body in found if component(body) not in _CLAIMS]
     return deletes(found) if found else None
+
+
+def _claims(job: HubJob) -> tuple[Ref, ...]:
+    """Claims that it may have wherever it runs."""
+    owner = naming.Owner.of(job.key, job.uid)
+    return tuple(
+        Ref(PERSISTENT_VOLUME_CLAIMS, job.key.namespace, claim_name(owner, entry))
+        for entry in sorted(_CLAIMS)
+        if (job.raw.get("spec") or {}).get(entry)
+    )

@@ -3,7 +3,7 @@
 Capacity is read before demand is judged, so that an error under-places and heals with the next cycle.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ from polyhull.controller import children
 from polyhull.controller.children import Member, News, Patience
 from polyhull.controller.hubjob import HubJob, State, Verdict
 from polyhull.controller.renders import HubDataSet
-from polyhull.domain.fleet import Fleet, Pool
+from polyhull.domain.fleet import Fleet, Pool, StorageKind
 from polyhull.domain.labels import Labels
 from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.units import parse_whole
 from polyhull.domain.workloads import ActiveTransfer, Key, Placed, Promise, Serving, TrainingJob
 from polyhull.kube import inventory
 from polyhull.kube.cache import Cache
@@ -26,7 +27,7 @@ from polyhull.kube.members import MemberState
 from polyhull.kube.resources import DEPLOYMENTS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, SERVICES, Manifest
 from polyhull.optimize.learn import with_learnt
 from polyhull.optimize.reached import with_reached
-from polyhull.render import naming
+from polyhull.render import keeping, naming
 
 _CHILD_KINDS = (JOBS, DEPLOYMENTS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
 
@@ -217,7 +218,7 @@ def snapshot_of(
     ]
     snapshot = Snapshot(
         taken_at=seen.now,
-        fleet=replace(fleet, pools=pools),
+        fleet=less_kept(replace(fleet, pools=pools), seen.members, {job.uid for job in jobs}),
         jobs=tuple(jobs),
         services=tuple(services),
         data_sets=seen.world.data_sets,
@@ -226,6 +227,25 @@ def snapshot_of(
     )
     taught = with_learnt(snapshot, seen.world.observations, seen.world.signatures)
     return with_reached(taught, seen.world.shipments)
+
+
+def less_kept(fleet: Fleet, members: Mapping[str, Member], planned: Set[str]) -> Fleet:
+    """Volume storage less what claims of jobs hold that are not in the plan: those that ended, or are suspended."""
+    clusters = []
+    for cluster in fleet.clusters:
+        member, capacity = members.get(cluster.name), cluster.storage.capacity_bytes
+        if member is not None and capacity is not None and cluster.storage.kind is StorageKind.VOLUME:
+            held = sum(_claimed(body) for uid, some in member.children.items() if uid not in planned for body in some)
+            cluster = replace(cluster, storage=replace(cluster.storage, capacity_bytes=max(0, capacity - held)))
+        clusters.append(cluster)
+    return replace(fleet, clusters=tuple(clusters))
+
+
+def _claimed(body: Manifest) -> int:
+    """Bytes of a claim of checkpoints or of an output."""
+    if children.component(body) not in (keeping.CHECKPOINT, keeping.OUTPUT):
+        return 0
+    return parse_whole(str(body["spec"]["resources"]["requests"]["storage"]))
 
 
 def _planned(

@@ -135,7 +135,7 @@ def refused_child(outcome: Outcome) -> tuple[str, Trouble] | None:
         return None
     if error.status in (401, 408, 409, 410, 429):
         return None
-    uid = str((failed.manifest["metadata"].get("labels") or {}).get(naming.UID) or "")
+    uid = failed.uid or str((failed.manifest["metadata"].get("labels") or {}).get(naming.UID) or "")
     reason = QUOTA if "exceeded quota" in str(error) else REFUSED
     return uid, Trouble(reason, f"its child is refused: {error}"[:1000], failed.cluster)
 

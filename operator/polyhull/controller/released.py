@@ -219,6 +219,7 @@ def _freed(job: HubJob, seen: Look, trouble: Trouble, now: float) -> Verdict:
         "estimatedStartTime": None,
         "estimatedCompletionTime": None,
         "transfers": None,
+        "output": None,
         "exclusions": _exclusions(job, seen, trouble, now),
     }
     said: Said = (Type.PLACED, False, trouble.reason, trouble.message or "withdrawn")

@@ -16,10 +16,11 @@ from polyhull.controller.hubjob import Child, HubJob
 from polyhull.delivery.base import Apply
 from polyhull.domain.decision import ServingPlan, Transfer
 from polyhull.domain.errors import InvalidInput
-from polyhull.domain.fleet import CLUSTERSET_DOMAIN, Cluster, Fleet
+from polyhull.domain.fleet import CLUSTERSET_DOMAIN, Cluster, Fleet, StorageKind
+from polyhull.domain.units import parse_whole
 from polyhull.domain.workloads import DataSet, Key
 from polyhull.kube.resources import Manifest
-from polyhull.render import inference, naming, training, transfer
+from polyhull.render import inference, keeping, naming, training, transfer
 from polyhull.render.data import Data, located
 from polyhull.render.naming import Owner
 from polyhull.render.pod import Place
@@ -61,11 +62,15 @@ class Renderer:
                 tuple((node["name"], int(node["pods"])) for node in told.get("nodes") or ()),
             ),
             template=pod_template(job.raw, option),
-            data=self._data(
-                job.key.namespace, self._job_entries(spec, option), cluster, _streamed_from(told, cluster.site)
+            data=(
+                *self._data(
+                    job.key.namespace, self._job_entries(spec, option), cluster, _streamed_from(told, cluster.site)
+                ),
+                *map(keeping.as_data, self.kept(job, child)),
             ),
             retry_limit=int(spec.get("retryLimit", 3)),
             plan_hash=plan_hash[:63],
+            checkpoint_interval_seconds=int(told.get("checkpointIntervalSeconds") or 0),
             pod_groups=cluster.serves_pod_groups,
             span=self._span(job, child) if len(child.parts) > 1 else None,
         )
@@ -103,6 +108,49 @@ class Renderer:
             micro_batches=int(child.assignment.get("microBatches") or 1),
             synchronize_steps=int(crossing.get("synchronizeSteps") or 1),
         )
+
+    def kept(self, job: HubJob, child: Child) -> tuple[keeping.Kept, ...]:
+        """What the job writes where the child runs; nothing where nothing can be kept."""
+        cluster, spec = self._cluster(child.cluster), job.raw["spec"]
+        told = {name: spec.get(name) for name in (keeping.CHECKPOINT, keeping.OUTPUT) if spec.get(name)}
+        crossing = (spec.get("placement") or {}).get("crossSite") or {}
+        if cluster.storage.kind is StorageKind.NONE or crossing.get("mode", "Never") != "Never":
+            return ()
+        return tuple(
+            keeping.Kept(
+                entry=name,
+                owner=Owner.of(job.key, job.uid, self.hub),
+                store=cluster.store,
+                storage=cluster.storage,
+                size_bytes=parse_whole(str(entry["size"])),
+                mount_path=entry.get("mountPath") or "",
+                data_set=self._written(job, entry),
+            )
+            for name, entry in told.items()
+        )
+
+    def claims(self, job: HubJob, child: Child) -> tuple[Apply, ...]:
+        """Applies of the claims that the child's pods write to: before it, and never again once it is there."""
+        made = (keeping.claim(one) for one in self.kept(job, child))
+        return tuple(Apply(child.cluster, manifest, uid=job.uid) for manifest in made if manifest is not None)
+
+    def output_status(self, job: HubJob, child: Child) -> dict[str, Any]:
+        """`status.output` of a job that leaves one: where it is to be found."""
+        for one in self.kept(job, child):
+            if one.entry == keeping.OUTPUT:
+                at = {"claimName": one.claim_name} if one.claim_name else {"url": one.url}
+                return {"output": {"cluster": child.cluster, "store": one.store, **at}}
+        return {}
+
+    def _written(self, job: HubJob, entry: Mapping[str, Any]) -> Owner | None:
+        named = entry.get("dataSetRef")
+        if not named:
+            return None
+        key = Key(job.key.namespace, named["name"], "DataSet")
+        held = self.data_sets.get(key)
+        if held is None:
+            raise InvalidInput(str(key), "", "does not exist", "create it, or take it out of the job")
+        return Owner.of(key, held.uid, self.hub)
 
     def deployment(self, raw: Manifest, key: Key, part: ServingPlan, old: Manifest | None = None) -> Manifest:
         """The Deployment of one part of a service's plan.

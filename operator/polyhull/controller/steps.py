@@ -16,6 +16,7 @@ from polyhull.controller.children import DEPENDENCY, Trouble, instant
 from polyhull.controller.hubjob import HubJob, State, Verdict, children_of
 from polyhull.controller.looking import child_of
 from polyhull.controller.observe import View
+from polyhull.controller.outputs import Outputs, outputs, written_by
 from polyhull.controller.renders import Renderer
 from polyhull.controller.scenarios import Answers
 from polyhull.delivery.base import Action, Apply, Finalizer, PutStatus
@@ -24,7 +25,7 @@ from polyhull.domain.errors import InvalidInput
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.kube.resources import Ref, ref_of, uid_of
-from polyhull.render import transfer
+from polyhull.render import naming, transfer
 from polyhull.render.naming import Owner
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def steps(
 ) -> Planned:
     """Everything that follows now. `trouble`: why there is no decision, if there is none; `answers`: to scenarios."""
     build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub, rclone_image))
+    build.outputs = outputs(view.jobs, view.data_sets, snapshot.fleet)
     for job in view.jobs:
         build.follow(job, verdicts[job.key])
     for uid in memory.bound_at.keys() - {job.uid for job in view.jobs}:
@@ -129,12 +131,15 @@ class _Steps:
         self.refusals: dict[str, Trouble] = {}
         self.tombstones: dict[str, list[dict[str, Any]]] = {}
         self.approval = approval.Approval()
+        self.outputs = Outputs()
 
     # -- what follows from observation alone
 
     def follow(self, job: HubJob, verdict: Verdict) -> None:
         """Ends, withdrawals, deletions, children to be made again."""
         actions = verdict.actions
+        if job.uid in self.outputs.unrecorded and any(isinstance(one, Finalizer) for one in actions):
+            actions = ()
         if verdict.rerelease:
             actions = (*actions, *self._again(job))
         if verdict.due_at is not None:
@@ -178,7 +183,7 @@ class _Steps:
             member = self.view.members.get(child.cluster)
             body = child_of(child, job.uid, member) if member is not None else None
             if body is None:
-                actions.append(made)
+                actions += [*self.renderer.claims(job, child), made]
             elif made.owned is not None:
                 actions += [Apply(made.cluster, manifest) for manifest in made.owned(uid_of(body))]
         return tuple(actions)
@@ -197,6 +202,8 @@ class _Steps:
                 actions = (*actions, *transfers.resume(held, one, self.renderer, ""))
             except InvalidInput as error:
                 logger.warning("copy of %s to %s: %s", key, one.transfer.store, error)
+        if not actions and not verdict.deleting and (due := self.outputs.due.get(key)):
+            actions = transfers.written(held, due, self.view.transfers.get(key, ()), self.view.now)
         if actions:
             self.urgent.append(Step(ref_of(held.raw), actions, uid=held.uid))
 
@@ -243,15 +250,30 @@ class _Steps:
             body = reports.release(job, one, order, decision, now)
             try:
                 assigned = children_of(body["assignment"], Owner.of(job.key, job.uid))
-                made = tuple(self.renderer.child(job, child, decision.plan_hash) for child in assigned)
+                body |= self.renderer.output_status(job, assigned[0])
+                made = tuple(
+                    apply
+                    for child in assigned
+                    for apply in (
+                        *self.renderer.claims(job, child),
+                        self.renderer.child(job, child, decision.plan_hash),
+                    )
+                )
             except (InvalidInput, KeyError) as error:
                 logger.warning("%s is not released: %s", job.key, error)
                 return
             guard = () if job.has_finalizer else (Finalizer(job.ref, job.uid, True),)
             put = PutStatus(job.ref, job.uid, body)
-            self.urgent.append(Step(job.ref, (*guard, put, *made), "release", job.uid))
+            self.urgent.append(Step(job.ref, (*guard, *self._guard_output(job), put, *made), "release", job.uid))
             return
         self._tell(job, reports.waiting(job, one, order, decision, mode, now))
+
+    def _guard_output(self, job: HubJob) -> tuple[Finalizer, ...]:
+        """The data set that its output becomes has a claim from now on."""
+        held = self.view.data_sets.get(key) if (key := written_by(job)) is not None else None
+        if held is None or naming.FINALIZER in (held.raw["metadata"].get("finalizers") or ()):
+            return ()
+        return (Finalizer(ref_of(held.raw), held.uid, True),)
 
     def _start_copies(self, decision: Decision, moving: Mapping[Key, transfers.Verdict]) -> None:
         """Copies whose turn is now. Where a store is full, what makes room goes first; they start after that."""
@@ -270,6 +292,9 @@ class _Steps:
                 leave.setdefault(one.data_set, set()).add(one.store)
             if moved.store not in full:
                 begin.setdefault(moved.data_set, []).append(moved)
+        for store in full.keys() & self._released_to(decision):
+            for one in full[store]:
+                leave.setdefault(one.data_set, set()).add(store)
         for key, stores in leave.items():
             held = self.view.data_sets.get(key)
             if held is not None and key in moving and not moving[key].actions and not moving[key].deleting:
@@ -291,6 +316,11 @@ class _Steps:
                 continue
             self.urgent.append(Step(ref_of(held.raw), made, "transfer", held.uid))
 
+    def _released_to(self, decision: Decision) -> set[str]:
+        """Stores of the clusters where jobs are released now: what they write needs its room."""
+        stores = {cluster.name: cluster.store for cluster in self.snapshot.fleet.clusters}
+        return {stores[one.cluster] for one in decision.assignments if one.release_now and self.approval.covers(one)}
+
     def _clear_copies(self, decision: Decision, moving: Mapping[Key, transfers.Verdict]) -> None:
         """Claims of copies that were evicted, or that failed and are wanted no more."""
         if self.snapshot.policy.mode is Mode.OBSERVE:
@@ -301,10 +331,13 @@ class _Steps:
             wanted.setdefault(moved.data_set, set()).add(moved.store)
         for key, verdict in moving.items():
             held = self.view.data_sets[key]
-            if verdict.actions or verdict.deleting or ref_of(held.raw) in stepped:
+            if verdict.actions or verdict.deleting or key in self.outputs.due or ref_of(held.raw) in stepped:
+                continue
+            writes = self.outputs.claims.get(key, set())
+            if writes is None:
                 continue
             active = self.view.transfers.get(key, ())
-            made = transfers.unrecorded(held, wanted.get(key, ()), active, self.view.members)
+            made = transfers.unrecorded(held, {*wanted.get(key, ()), *writes}, active, self.view.members)
             if made:
                 self.urgent.append(Step(ref_of(held.raw), made, uid=held.uid))
 

@@ -99,6 +99,20 @@ def judge(
     )
 
 
+def written(
+    data_set: HubDataSet, copies: Sequence[tuple[Copy, str, float]], active: Sequence[ActiveTransfer], now: float
+) -> tuple[Action, ...]:
+    """Outputs of jobs that succeeded enter the record: (copy, cluster, since when), none of them recorded yet."""
+    raw = data_set.raw
+    held = list((raw.get("status") or {}).get("copies") or ())
+    made = [api_status.copy_status(copy, cluster, at) for copy, cluster, at in copies]
+    have = naming.FINALIZER in (raw["metadata"].get("finalizers") or ())
+    guard = () if have else (Finalizer(ref_of(raw), data_set.uid, True),)
+    places = ", ".join(f"{copy.site} ({cluster})" for copy, cluster, _ in copies)
+    news = Announce(ref_of(raw), data_set.uid, "Normal", "Written", f"A job wrote it at {places}")
+    return (*guard, *_put(data_set, [*held, *made], active, now), news)
+
+
 def evict(
     data_set: HubDataSet, stores: Collection[str], active: Sequence[ActiveTransfer], now: float
 ) -> tuple[Action, ...]:

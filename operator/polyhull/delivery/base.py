@@ -26,6 +26,8 @@ class Apply:
     cluster: str
     manifest: Manifest
     owned: Callable[[str], tuple[Manifest, ...]] | None = None
+    uid: str = ""
+    """Whose it is, where that is another than its label says: the job that writes a data set's copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,8 @@ class Assignment:
     remedy: str = ""
     """For a late job: what would help, tried in the same simulation."""
     reads: tuple[StreamedRead, ...] = ()
+    checkpoint_interval_seconds: float = 0.0
+    """From one checkpoint to the next, as the plan counts on; 0 without."""
     parts: tuple[Part, ...] = ()
     """All parts of a job over several sites, in the order of their ranks; empty for every other job."""
     exchanges: tuple[Exchange, ...] = ()

@@ -218,6 +218,17 @@ class Checkpoint:
 
     size_bytes: int
     interval_seconds: float | None = None
+    mounted: bool = False
+    """It asks for files under a path, which needs volume storage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a job leaves behind; with `data_set` as that data set's first copy, where it was written."""
+
+    size_bytes: int
+    mounted: bool = False
+    data_set: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +252,14 @@ class TrainingJob:
     """None: it runs at one site."""
     checkpoint: Checkpoint | None = None
     """None: a failure is not planned for."""
+    output: Output | None = None
+
+    @property
+    def kept_bytes(self) -> int:
+        """What it keeps in the store of where it runs; of a job over several sites nothing is kept."""
+        if self.span is not None:
+            return 0
+        return sum(one.size_bytes for one in (self.checkpoint, self.output) if one is not None)
 
 
 @dataclass(frozen=True, slots=True)

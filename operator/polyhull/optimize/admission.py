@@ -13,9 +13,10 @@ from polyhull.domain.labels import Labels, Selector
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.units import format_bytes
-from polyhull.domain.workloads import ActiveTransfer, DataInput, DataSet, Exclusion, Key
+from polyhull.domain.workloads import ActiveTransfer, DataInput, DataSet, Exclusion, Key, TrainingJob
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Allowed, Network
+from polyhull.optimize.stores import promised_room
 
 IN_SITE_BYTES_PER_SECOND = 10e9 / 8
 """A copy inside one site uses no link; 10 Gbit/s is assumed for it."""
@@ -79,6 +80,8 @@ class Admission:
         self._rooms: dict[tuple[Resources, str], Room] = {}
         self._data: dict[tuple[Key, bool, str], DataAt | Refusal] = {}
         self._sources: dict[Key, Allowed] = {}
+        self._promised = promised_room(snapshot)
+        self._writers = _writers(snapshot)
 
     # -- members and sites ------------------------------------------------------------------------------------
 
@@ -201,6 +204,35 @@ class Admission:
             self._data[key] = self._data_at(need, cluster)
         return self._data[key]
 
+    def keeps(self, job: TrainingJob, cluster: Cluster) -> Refusal | None:
+        """May what the job writes, checkpoints and output, be kept at this cluster?"""
+        if job.checkpoint is None and job.output is None:
+            return None
+        storage, out = cluster.storage, job.output
+        mounted = any(one.mounted for one in (job.checkpoint, out) if one is not None)
+        if mounted and storage.kind is not StorageKind.VOLUME:
+            text = f"what it writes has a mountPath and {cluster.name} has no volume storage"
+            return Refusal("NeedsVolumeStorage", f"{text}; give it storage.volume or drop mountPath")
+        if out is not None and storage.kind is StorageKind.NONE:
+            text = f"its output must be kept and {cluster.name} has no storage"
+            return Refusal("NoStorage", f"{text}; give the MemberCluster storage.volume or storage.bucket")
+        if cluster.store in self._promised and job.key not in self._promised[cluster.store]:
+            text = f"what it writes is {format_bytes(job.kept_bytes)}, which storage of {cluster.name} has not free"
+            return Refusal("StorageFull", f"{text} beside what others were promised; raise its capacity, or wait")
+        return None if out is None or out.data_set is None else self._writes(job, out.data_set, cluster)
+
+    def _writes(self, job: TrainingJob, key: Key, cluster: Cluster) -> Refusal | None:
+        data = self.data_for(DataInput(key), cluster)
+        if isinstance(data, Refusal):
+            return data
+        if data.replicas or data.copies:
+            text = f"{key.name}, which it is to write, is there already"
+            return Refusal("OutputExists", f"{text}; let it write a DataSet without replicas and copies")
+        if self._writers[key] != job.key:
+            text = f"another unfinished job writes {key.name}"
+            return Refusal("OutputTaken", f"{text}; let this one write another DataSet, or delete that job")
+        return None
+
     def data_for(self, need: DataInput, cluster: Cluster) -> DataSet | Refusal:
         """The data set, if it is known and may be read at this cluster, staged or streamed."""
         data = self.data_sets.get(need.data_set)
@@ -249,7 +281,11 @@ class Admission:
             return Refusal("CopiesLimit", f"{text}; raise maxCopies")
         allowed = self.allowed_sites(data.residency)
         if not any(self.network.widest(site, cluster.site, allowed) is not None for site in self.readable(data)):
-            homes = ", ".join(sorted({replica.site for replica in data.replicas})) or "nowhere"
+            if not data.replicas:
+                wrote = "wrote" if data.copies else "is to write"
+                text = f"{data.key.name} is only where a job {wrote} it, which no transfer reads from"
+                return Refusal("NoReachableReplica", f"{text}; let the job run there, or declare a replica")
+            homes = ", ".join(sorted({replica.site for replica in data.replicas}))
             text = f"no path of links inside its residency leads from {data.key.name} ({homes}) to {cluster.site}"
             return Refusal("NoReachableReplica", f"{text}; declare a Link or a replica with a reachable url")
         sources = self.sources(data)
@@ -274,6 +310,15 @@ class Admission:
     def remaining_startup(self, active: ActiveTransfer) -> float:
         """Seconds until its bytes flow."""
         return max(0.0, self.startup_seconds - max(0.0, self.now - active.started_at))
+
+
+def _writers(snapshot: Snapshot) -> dict[Key, Key]:
+    """Data sets that unfinished jobs write, each with the one that may: who was released, else the oldest."""
+    out: dict[Key, Key] = {}
+    for job in sorted(snapshot.jobs, key=lambda job: (job.placed is None, job.created_at, job.key)):
+        if job.output is not None and job.output.data_set is not None:
+            out.setdefault(job.output.data_set, job.key)
+    return out
 
 
 def remaining_seconds(length_seconds: float, elapsed_seconds: float) -> float:

@@ -32,6 +32,7 @@ from polyhull.optimize.admission import (
 from polyhull.optimize.failures import (
     LEAST_USEFUL,
     Recovery,
+    best_interval,
     device_mean_seconds,
     failure_rate,
     recovery,
@@ -157,6 +158,8 @@ class Column:
     """The part of `compute_seconds` that its parts wait for each other's activations or gradients."""
     failure_seconds: float = 0.0
     """The part of `compute_seconds` that saves checkpoints, restarts, or is done again."""
+    checkpoint_interval_seconds: float = 0.0
+    """From one checkpoint to the next; 0 without."""
 
     @property
     def devices(self) -> int:
@@ -247,6 +250,8 @@ def alike(job: TrainingJob) -> object:
     return (
         job.key.namespace, job.work_quantity, job.options, job.inputs, job.priority, job.site_selector,
         job.confidential, job.exclusions, job.checkpoint, job.span,
+        # Room for what is written is promised to jobs by name, and so is who writes a data set.
+        job.output, job.key if job.kept_bytes else None,
     )  # fmt: skip
 
 
@@ -351,6 +356,7 @@ class _Builder:
         compute, evidence = compute_seconds(job, option, pool.site)
         if refusal is None and not 0.0 < compute <= LONGEST_SECONDS:
             refusal = _no_rate(option)
+        refusal = refusal or admission.keeps(job, admission.clusters[pool.cluster])
         if refusal is not None:
             self._refuse(job.key, option.name, pool.name, refusal)
             return
@@ -365,7 +371,7 @@ class _Builder:
             return
         kind = self.kinds.get(option.accelerator)
         startup = self.admission.startup_seconds
-        useful = self._useful(job, option, pool.accelerator, pool.cluster)
+        useful, interval = self._useful(job, option, pool.accelerator, pool.cluster)
         if useful < LEAST_USEFUL:
             self._refuse(job.key, option.name, pool.name, _mostly_lost(option, pool, useful))
             return
@@ -404,6 +410,7 @@ class _Builder:
                 carbon_grams=self.tariffs.grams(pool.name, devices, held - compute, compute),
                 streams=streams,
                 failure_seconds=compute - work,
+                checkpoint_interval_seconds=interval,
             )
         )
 
@@ -424,14 +431,16 @@ class _Builder:
             }
         return self.rules[kind]
 
-    def _useful(self, job: TrainingJob, option: Option, accelerator: str, cluster: str) -> float:
-        """phi: the share of its time that a job with checkpoints gets on with its work; 1 for others."""
+    def _useful(self, job: TrainingJob, option: Option, accelerator: str, cluster: str) -> tuple[float, float]:
+        """phi, the share of its time that a job with checkpoints works, and its interval; 1 and 0 for others."""
         if job.checkpoint is None:
-            return 1.0
+            return 1.0, 0.0
         kind, member = self.kinds.get(accelerator), self.admission.clusters.get(cluster)
         devices = option.replicas * option.devices_per_replica
         rate = failure_rate(devices, device_mean_seconds(kind))
-        return useful_share(recovery(job.checkpoint, member, self.admission.startup_seconds), rate)
+        saving = recovery(job.checkpoint, member, self.admission.startup_seconds)
+        interval = saving.interval_seconds or best_interval(saving.checkpoint_seconds, rate)
+        return useful_share(saving, rate), interval
 
     def _spans(self, job: TrainingJob, span: Span, data: "dict[str, _Inputs | Refusal]") -> None:
         """The best columns over several sites, and why the other combinations are none."""
@@ -658,7 +667,7 @@ class _Builder:
             compute, evidence = OVERDUE_SECONDS, Evidence.ASSUMED
         compute *= max(1.0, pool.slowdown) if pool else 1.0
         accelerator = pool.accelerator if pool else (option.accelerator if option else "")
-        useful = 1.0 if option is None else self._useful(job, option, accelerator, placed.cluster)
+        useful, interval = (1.0, 0.0) if option is None else self._useful(job, option, accelerator, placed.cluster)
         useful = max(LEAST_USEFUL, useful)
         compute /= useful
         streams = paced(self._reads_on(job, cluster), compute)
@@ -694,6 +703,7 @@ class _Builder:
             energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
             carbon_grams=self.tariffs.grams(placed.pool, replicas * devices, startup, compute),
             failure_seconds=(1.0 - useful) * compute,
+            checkpoint_interval_seconds=interval,
         )
 
     def _fixed_span(self, job: TrainingJob, placed: Placed) -> Column:

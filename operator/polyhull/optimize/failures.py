@@ -60,6 +60,5 @@ def device_mean_seconds(kind: AcceleratorType | None) -> float:
 def recovery(checkpoint: Checkpoint, cluster: Cluster | None, startup_seconds: float) -> Recovery:
     """A job at a cluster: a checkpoint is read back in the time it is written in, and a restart starts up again."""
     stated = cluster.storage.bytes_per_second if cluster is not None else None
-    rate = SAVED_BYTES_PER_SECOND if stated is None or not stated > 0.0 else stated
-    seconds = checkpoint.size_bytes / rate
+    seconds = checkpoint.size_bytes / (SAVED_BYTES_PER_SECOND if stated is None or not stated > 0.0 else stated)
     return Recovery(seconds, startup_seconds + seconds, checkpoint.interval_seconds)

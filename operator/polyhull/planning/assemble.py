@@ -145,6 +145,7 @@ def _assignment(
         data=tuple((need.data_set, need.store) for need in column.needs),
         fixed=column.fixed,
         explanation=why,
+        checkpoint_interval_seconds=column.checkpoint_interval_seconds,
         deadline_seconds=None if job.deadline_at is None else job.deadline_at - now,
         parts=tuple(_part(part, where) for part, where in zip(column.parts, nodes, strict=False)),
         micro_batches=column.micro_batches,

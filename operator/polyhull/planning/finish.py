@@ -30,7 +30,7 @@ def finished(
         taken_at=instance.snapshot.taken_at,
         assignments=assigned,
         transfers=moved,
-        evictions=evictions(instance.snapshot, moved),
+        evictions=evictions(instance.snapshot, moved, assigned),
         services=reserved.services,
         unplaced=unplaced(reserved, schedule, guide.unplaced),
         makespan_seconds=schedule.makespan,

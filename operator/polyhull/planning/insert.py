@@ -151,6 +151,8 @@ class Insertion:
         for job in sorted(jobs, key=lambda one: one.key):
             if job.placed is not None or job.promise is not None or not self._leaves_copies_idle(job):
                 return None
+            if job.checkpoint is not None or job.output is not None:
+                return None  # room in stores, and who writes a data set, are promised among all
             found = columns_of(job, self.snapshot, self._admission)
             if not found.columns:
                 self._leave_out(job, found)

@@ -17,8 +17,8 @@ from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.isolated import isolated
 from polyhull.optimize.paths import Network
 from polyhull.optimize.spans import SpanPart, SteadyFlow
+from polyhull.optimize.stores import free_bytes, promised_room
 from polyhull.optimize.streams import Read
-from polyhull.planning.evict import idle_copies
 from polyhull.planning.timeline import LinkSteps, NodeSteps, Units, take_rate
 from polyhull.planning.urgency import deadline, promised, settled, weight
 
@@ -411,30 +411,23 @@ def _way(
 class Budgets:
     """Limits that moves draw on: copies of a data set, bytes of a store, less what is there or on its way.
 
-    A copy that may be evicted takes no room.
+    A copy that may be evicted takes no room; what waiting jobs were promised does.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.left: list[int] = []
         self._copies: dict[Key, int] = {}
         self._stores: dict[str, int] = {}
-        sizes = {data.key: data.size_bytes for data in snapshot.data_sets}
         held = {(data.key, copy.store) for data in snapshot.data_sets for copy in data.copies}
         held |= {(transfer.data_set, transfer.store) for transfer in snapshot.transfers}
         for data in snapshot.data_sets:
             if data.max_copies is not None:
                 self._copies[data.key] = len(self.left)
                 self.left.append(max(0, data.max_copies - sum(key == data.key for key, _ in held)))
-        idle = {(one.data_set, one.store) for one in idle_copies(snapshot)}
-        limits: dict[str, int] = {}
-        for cluster in snapshot.fleet.clusters:
-            capacity = cluster.storage.capacity_bytes
-            if capacity is not None:
-                limits[cluster.store] = min(capacity, limits.get(cluster.store, capacity))
-        for store in sorted(limits):
-            used = sum(sizes.get(key, 0) for key, where in held - idle if where == store)
+        waiting = promised_room(snapshot)
+        for store, free in sorted(free_bytes(snapshot).items()):
             self._stores[store] = len(self.left)
-            self.left.append(max(0, limits[store] - used))
+            self.left.append(free - sum(waiting.get(store, {}).values()))
 
     def draws(self, data_set: Key, store: str, size_bytes: int) -> tuple[tuple[int, int], ...]:
         out = []

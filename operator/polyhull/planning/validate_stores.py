@@ -16,8 +16,9 @@ def stores(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
     """Violations as sentences."""
     checker = _Stores(snapshot, decision)
     yield from checker.copies()
-    for store in sorted({one.store for one in checker.new}):
+    for store in sorted({one.store for one in checker.new} | {store for store, _ in checker.writing.values()}):
         yield from checker.room(store)
+    yield from checker.written()
     yield from checker.evicted()
 
 
@@ -28,6 +29,14 @@ class _Stores:
         self.copied = {(data.key, copy.store) for data in snapshot.data_sets for copy in data.copies}
         self.moving = {(one.data_set, one.store) for one in snapshot.transfers}
         self.limited = [data for data in snapshot.data_sets if data.max_copies is not None]
+        at = {cluster.name: cluster.store for cluster in snapshot.fleet.clusters}
+        keepers = {job.key: job for job in snapshot.jobs if job.span is None and (job.checkpoint or job.output)}
+        self.keeping = [(keepers[a.job], a) for a in decision.assignments if a.job in keepers and a.cluster in at]
+        self.writing: dict[Key, tuple[str, int]] = {}
+        """What jobs keep where they run: (store, bytes)."""
+        for job, a in self.keeping:
+            told = [one.size_bytes for one in (job.checkpoint, job.output) if one is not None]
+            self.writing[job.key] = (at[a.cluster], sum(told))
 
     @cached_property
     def sizes(self) -> dict[Key, int]:
@@ -65,13 +74,38 @@ class _Stores:
         started = {key for key, one in coming.items() if one.start_seconds <= 0.0}
         gone = {one.data_set for one in self.decision.evictions if one.store == store}
         kept = {key for key in there if not self._may_go(key, store)}
-        for when, held in (
-            ("now", (there - gone) | started if started else set()),
-            ("in the end", kept | set(coming)),
+        writing = {key: size for key, (where, size) in self.writing.items() if where == store}
+        here = [a for _, a in self.keeping if a.job in writing]
+        if not coming and all(a.fixed for a in here):
+            return  # nothing is added to what is there
+        begins = started or any(a.release_now for a in here)
+        running = [writing[a.job] for a in here if a.fixed or a.release_now]
+        for when, held, written in (
+            ("now", (there - gone) | started if begins else set(), running if begins else []),
+            ("in the end", kept | set(coming), list(writing.values())),
         ):
-            total = sum(self.sizes.get(key, 0) for key in held)
+            total = sum(self.sizes.get(key, 0) for key in held) + sum(written)
             if total > limit:
                 yield f"{store} would hold {total} bytes of {limit} {when}"
+
+    def written(self) -> Iterator[str]:
+        """Outputs have a store; a data set that they become has one writer, and nothing is overwritten."""
+        clusters = {cluster.name: cluster for cluster in self.snapshot.fleet.clusters}
+        sets = {data.key: data for data in self.snapshot.data_sets}
+        writers: dict[Key, Key] = {}
+        for job, a in self.keeping:
+            key, output = job.key, job.output
+            if output is None or a.fixed:
+                continue
+            if clusters[a.cluster].storage.kind is StorageKind.NONE:
+                yield f"{key} leaves an output at {a.cluster}, which has no storage"
+            if output.data_set is None:
+                continue
+            data = sets.get(output.data_set)
+            if data is None or data.replicas or data.copies:
+                yield f"{key} writes {output.data_set}, which is not known or has been written before"
+            if writers.setdefault(output.data_set, key) != key:
+                yield f"{key} and {writers[output.data_set]} both write {output.data_set}"
 
     def evicted(self) -> Iterator[str]:
         for one in self.decision.evictions:

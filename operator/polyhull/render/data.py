@@ -16,7 +16,7 @@ CLAIM_SCHEME = "pvc://"
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """One data entry of a workload, resolved to where the plan says it is.
+    """One data entry of a workload, resolved to where the plan says it is; or what it writes (`written`).
 
     Either `claim_name` (a PVC of the pod's namespace; `sub_path` inside it) is mounted at `mount_path`, or `url` is
     handed over. `secret_name` is a Secret of the pod's namespace and only ever named, never read.
@@ -28,15 +28,18 @@ class Data:
     claim_name: str = ""
     sub_path: str = ""
     mount_path: str = ""
+    written: bool = False
+    """Its checkpoints or its output: mounted for writing, and named without DATA."""
 
     @property
     def variable(self) -> str:
         """`POLYHULL_DATA_IMAGES` for an entry called `images`."""
-        return "POLYHULL_DATA_" + re.sub(r"[^A-Z0-9]", "_", self.name.upper())
+        prefix = "POLYHULL_" if self.written else "POLYHULL_DATA_"
+        return prefix + re.sub(r"[^A-Z0-9]", "_", self.name.upper())
 
     @property
     def path(self) -> str:
-        return self.mount_path or f"/polyhull/data/{self.name}"
+        return self.mount_path or (f"/polyhull/{self.name}" if self.written else f"/polyhull/data/{self.name}")
 
 
 def split_claim(url: str) -> tuple[str, str] | None:
@@ -84,9 +87,13 @@ def environment_sources(entries: Sequence[Data]) -> list[Manifest]:
 
 
 def volumes(entries: Sequence[Data]) -> list[Manifest]:
-    """One volume per claim, read-only: two entries of one claim share it."""
+    """One volume per claim: two entries of one claim share it. Read-only unless one of them writes."""
+    writes = {entry.claim_name for entry in entries if entry.written}
     return [
-        {"name": volume_name(claim), "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+        {
+            "name": volume_name(claim),
+            "persistentVolumeClaim": {"claimName": claim, **({} if claim in writes else {"readOnly": True})},
+        }
         for claim in sorted({entry.claim_name for entry in entries if entry.claim_name})
     ]
 
@@ -96,7 +103,7 @@ def mounts(entries: Sequence[Data]) -> list[Manifest]:
         {
             "name": volume_name(entry.claim_name),
             "mountPath": entry.path,
-            "readOnly": True,
+            **({} if entry.written else {"readOnly": True}),
             **({"subPath": entry.sub_path} if entry.sub_path else {}),
         }
         for entry in entries

@@ -30,6 +30,8 @@ _CONTAINER_FIELDS = (
     "livenessProbe",
     "startupProbe",
 )
+_WRITERS: Manifest = {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}
+"""A claim is made for root; who writes to it, as whatever user, may do so by its group. The template's own wins."""
 _POD_CONTEXT = ("runAsUser", "runAsGroup", "fsGroup")
 
 
@@ -92,6 +94,7 @@ def pod_spec(template: Json, place: Place, extras: Extras, where: str) -> Manife
         "securityContext": {
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
+            **(_WRITERS if any(entry.written and entry.claim_name for entry in extras.data) else {}),
             **{key: context[key] for key in _POD_CONTEXT if context.get(key) is not None},
         },
         "serviceAccountName": account,

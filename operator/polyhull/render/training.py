@@ -85,6 +85,8 @@ class Gang:
     retry_limit: int = 3
     suspend: bool = False
     plan_hash: str = ""
+    checkpoint_interval_seconds: int = 0
+    """How often the plan counts on a checkpoint; 0: on none."""
     pod_groups: bool = False
     """The member serves PodGroups, in version `pod_group_api`."""
     pod_group_api: str = POD_GROUP_API
@@ -160,9 +162,12 @@ def rendezvous(gang: Gang) -> tuple[tuple[str, Json], ...]:
         ("NODE_RANK", span.first_rank if span is not None and span.first_rank > 0 else index),
         ("NPROC_PER_NODE", gang.place.devices),
     )
+    every: tuple[tuple[str, Json], ...] = ()
+    if gang.checkpoint_interval_seconds:
+        every = (("POLYHULL_CHECKPOINT_INTERVAL_SECONDS", gang.checkpoint_interval_seconds),)
     twins = tuple((f"PET_{name}", value) for name, value in shared)
     world = gang.replicas * gang.place.devices if span is None else span.devices
-    return (*shared, ("WORLD_SIZE", world), *twins, *(span.environment() if span is not None else ()))
+    return (*shared, ("WORLD_SIZE", world), *twins, *every, *(span.environment() if span is not None else ()))
 
 
 def dependents(gang: Gang, job_uid: str) -> tuple[Manifest, ...]:

@@ -98,27 +98,27 @@ def copy_as_data(entry: str, owner: Owner, store: str, storage: Storage, mount_p
 
 
 def claim(copying: Copying) -> Manifest | None:
-    """The ReadWriteMany claim of a copy in volume storage, None for a bucket.
-
-    Its size is the data's plus a twentieth for the file system, rounded up to whole MiB.
-    """
+    """The claim of a copy in volume storage, None for a bucket."""
     if copying.storage.kind is not StorageKind.VOLUME:
         return None
-    size = -(-copying.transfer.transfer_bytes * 21 // 20)
+    made = volume_claim(copying.name, copying.owner, copying.transfer.transfer_bytes, copying.storage)
+    made["metadata"]["labels"] = copy_labels(copying.owner, copying.transfer.store, "copy")
+    made["metadata"]["annotations"] = {naming.TRANSFER_BYTES: str(copying.transfer.transfer_bytes)}
+    return made
+
+
+def volume_claim(name: str, owner: Owner, size_bytes: int, storage: Storage) -> Manifest:
+    """A ReadWriteMany claim of the size plus a twentieth for the file system, rounded up to whole MiB; no labels."""
+    size = -(-size_bytes * 21 // 20)
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": copying.name,
-            "namespace": copying.owner.namespace,
-            "labels": _labels(copying, "copy"),
-            "annotations": {naming.TRANSFER_BYTES: str(copying.transfer.transfer_bytes)},
-        },
+        "metadata": {"name": name, "namespace": owner.namespace},
         "spec": without_empty(
             {
                 "accessModes": ["ReadWriteMany"],
                 "resources": {"requests": {"storage": f"{max(1, -(-size // _MIB))}Mi"}},
-                "storageClassName": copying.storage.storage_class_name,
+                "storageClassName": storage.storage_class_name,
             }
         ),
     }
@@ -127,7 +127,7 @@ def claim(copying: Copying) -> Manifest | None:
 def job(copying: Copying, claim_uid: str = "") -> Manifest:
     """The rclone Job; owned by the copy's claim inside the member where there is one (give its uid)."""
     transfer, flow = copying.transfer, copying.flow
-    labels = _labels(copying, "transfer")
+    labels = copy_labels(copying.owner, copying.transfer.store, "transfer")
     owners = [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": copying.name, "uid": claim_uid}]
     annotations = {
         naming.LINKS: naming.join_links(flow.links),
@@ -321,6 +321,6 @@ def _volume(remote: _Remote) -> Manifest:
     return {"name": remote.mount_path.strip("/"), "persistentVolumeClaim": source}
 
 
-def _labels(copying: Copying, component: str) -> dict[str, str]:
-    own = {naming.DATA_SET: copying.owner.name, naming.STORE: copying.transfer.store}
-    return naming.labels(copying.owner, component, own)
+def copy_labels(owner: Owner, store: str, component: str) -> dict[str, str]:
+    """Of what belongs to a data set's copy at a store."""
+    return naming.labels(owner, component, {naming.DATA_SET: owner.name, naming.STORE: store})

@@ -14,7 +14,7 @@ from polyhull.domain.fleet import Evidence, StorageKind
 from polyhull.domain.labels import Requirement
 from polyhull.domain.media import MEDIA, propagation_seconds
 from polyhull.domain.resources import Resources
-from polyhull.domain.workloads import Access, Checkpoint, DataInput, Key
+from polyhull.domain.workloads import Access, Checkpoint, DataInput, Key, Output
 from tests.unit.api.samples import Raw, full_objects, product_objects, replaced
 
 CATALOGUE = builtin_catalogue()
@@ -93,8 +93,6 @@ def test_the_policy_gives_the_default_priority() -> None:
 
 
 NOT_ACTED_ON: list[tuple[str, dict[str, Any]]] = [
-    ("spec.output", {"output": {"size": "1Gi"}}),
-    ("spec.checkpoint.mountPath", {"checkpoint": {"size": "1Gi", "mountPath": "/ckpt"}}),
     (
         "spec.data[0].mountPath",
         {"data": [{"name": "a", "dataSetRef": {"name": "b"}, "access": "Stream", "mountPath": "/data"}]},
@@ -120,6 +118,29 @@ def test_a_checkpoint_has_a_size_and_perhaps_an_interval() -> None:
     assert free.value.checkpoint == Checkpoint(10**9, None)
     empty = convert.training_job(_job(checkpoint={"size": "0"}), CATALOGUE)
     assert [problem.field for problem in empty.problems] == ["spec.checkpoint.size"]
+
+
+def test_the_sample_of_the_design_is_accepted_as_it_stands() -> None:
+    converted = convert.training_job(_sample("TrainingJob", "resnet"), CATALOGUE)
+    assert converted.refusals == ()
+    assert converted.value is not None
+    assert converted.value.checkpoint == Checkpoint(300 * 2**20, 600.0, mounted=True)
+    assert converted.value.output == Output(200 * 2**20, True, Key("default", "resnet-weights", "DataSet"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"output": {"size": "0"}}, "spec.output.size"),
+        ({"output": {"size": "1G", "dataSetRef": {"name": "b"}}}, "spec.output.dataSetRef"),
+        ({"output": {"size": "1G", "mountPath": "/in"}}, "spec.output.mountPath"),
+        ({"checkpoint": {"size": "1G", "mountPath": "/in"}}, "spec.checkpoint.mountPath"),
+    ],
+)
+def test_what_contradicts_itself_about_outputs_names_the_field(spec: dict[str, Any], field: str) -> None:
+    reads = [{"name": "a", "dataSetRef": {"name": "b"}, "mountPath": "/in"}]
+    converted = convert.training_job(_job(data=reads, **spec), CATALOGUE)
+    assert [problem.field for problem in converted.problems] == [field]
 
 
 @pytest.mark.parametrize(("field", "spec"), NOT_ACTED_ON, ids=[field for field, _ in NOT_ACTED_ON])

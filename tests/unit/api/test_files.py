@@ -124,10 +124,11 @@ def test_an_object_declared_twice_is_a_finding_at_the_second(tmp_path: Path) -> 
 
 
 def test_what_is_not_acted_on_is_a_finding_at_its_line(tmp_path: Path) -> None:
-    write(tmp_path, "a.yaml", GOOD.replace("  template:", "  output: {size: 1Gi}\n  template:"))
-    _, (finding,) = validate_files([tmp_path])
-    assert (finding.line, finding.field) == (11, "spec.output")
-    assert "NotSupported" in finding.problem
+    entry = "{name: a, dataSetRef: {name: b}, access: Stream, mountPath: /in}"
+    write(tmp_path, "a.yaml", GOOD.replace("  template:", f"  data: [{entry}]\n  template:"))
+    _, findings = validate_files([tmp_path])
+    (finding,) = [one for one in findings if "NotSupported" in one.problem]
+    assert (finding.line, finding.field) == (11, "spec.data[0].mountPath")
 
 
 def test_instants_stay_text_without_quotes(tmp_path: Path) -> None:

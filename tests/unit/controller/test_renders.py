@@ -9,7 +9,10 @@ from polyhull.controller.hubjob import HubJob
 from polyhull.controller.renders import HubDataSet, Renderer
 from polyhull.delivery.base import Apply
 from polyhull.domain.errors import InvalidInput
+from polyhull.domain.fleet import Storage, StorageKind
 from polyhull.domain.workloads import Copy, DataSet, Key, Replica
+from polyhull.render.naming import Owner
+from polyhull.render.transfer import copy_name
 from tests import builders as make
 
 FLEET = make.fleet([make.pool("cloud", "v100")], [make.link("edge", "cloud")])
@@ -70,3 +73,57 @@ def test_a_copy_in_its_cluster_comes_first() -> None:
     }  # fmt: skip
     made = rendered(renderer, assignment)
     assert any("persistentVolumeClaim" in one for one in made.manifest["spec"]["template"]["spec"]["volumes"])
+
+
+WRITES = {
+    **RAW["spec"],  # type: ignore[dict-item]
+    "data": [],
+    "checkpoint": {"size": "300Mi", "mountPath": "/ckpt"},
+    "output": {"size": "1Gi", "dataSetRef": {"name": "weights"}},
+}
+WEIGHTS = make.data_set("weights", 1)
+
+
+def written(storage: Storage) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    """Claims, pod spec and status.output of a job that writes both."""
+    fleet = make.fleet([make.pool("cloud", "v100")], clusters=[make.cluster("cloud", storage=storage)])
+    renderer = Renderer(fleet, {WEIGHTS.key: HubDataSet({"metadata": {"uid": "d"}}, WEIGHTS)})
+    assignment = {
+        "cluster": "cloud", "pool": "cloud/v100", "option": "gpu", "accelerator": "v100", "replicas": 1,
+        "devicesPerReplica": 1, "checkpointIntervalSeconds": 600,
+    }  # fmt: skip
+    job = HubJob(RAW | {"spec": WRITES, "status": {"assignment": assignment}}, Key("team", "learn"))
+    made = renderer.child(job, job.children[0], "hash")
+    claims = [one.manifest for one in renderer.claims(job, job.children[0])]
+    pod: dict[str, Any] = made.manifest["spec"]["template"]["spec"]
+    return claims, pod, renderer.output_status(job, job.children[0])["output"]
+
+
+def test_what_it_writes_is_claimed_before_it_and_mounted_for_writing() -> None:
+    (checkpoint, output), pod, told = written(Storage(StorageKind.VOLUME, storage_class_name="nfs"))
+    assert checkpoint["metadata"]["labels"]["polyhull.io/uid"] == "u"
+    assert checkpoint["metadata"]["labels"]["polyhull.io/component"] == "checkpoint"
+    assert checkpoint["spec"]["resources"]["requests"]["storage"] == "315Mi"
+    assert output["metadata"]["labels"]["polyhull.io/uid"] == "d", "it is to become the data set's copy"
+    assert output["metadata"]["name"] == copy_name(Owner.of(WEIGHTS.key, "d"), "cluster:cloud")
+    mounts = {one["mountPath"]: one for one in pod["containers"][0]["volumeMounts"]}
+    assert set(mounts) == {"/ckpt", "/polyhull/output"}
+    assert not any("readOnly" in one for one in mounts.values())
+    assert all("readOnly" not in one["persistentVolumeClaim"] for one in pod["volumes"])
+    assert pod["securityContext"]["fsGroup"] == 65532
+    environment = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+    assert environment["POLYHULL_CHECKPOINT_PATH"] == "/ckpt"
+    assert environment["POLYHULL_OUTPUT_PATH"] == "/polyhull/output"
+    assert environment["POLYHULL_CHECKPOINT_INTERVAL_SECONDS"] == "600"
+    assert told == {"cluster": "cloud", "store": "cluster:cloud", "claimName": output["metadata"]["name"]}
+
+
+def test_in_a_bucket_it_is_told_where_to_write() -> None:
+    claims, pod, told = written(Storage(StorageKind.BUCKET, url="s3://copies", secret_name="keys"))
+    assert claims == []
+    environment = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+    assert environment["POLYHULL_CHECKPOINT_URL"].startswith("s3://copies/team/learn-")
+    assert environment["POLYHULL_CHECKPOINT_URL"].endswith("/checkpoint")
+    assert environment["POLYHULL_OUTPUT_URL"] == told["url"]
+    assert told["url"].startswith("s3://copies/team/weights-")
+    assert {"secretRef": {"name": "keys"}} in pod["containers"][0]["envFrom"]

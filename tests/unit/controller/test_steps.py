@@ -28,6 +28,9 @@ class Rendering:
     def child(self, job: HubJob, child: Child, plan_hash: str) -> Apply:
         return Apply("edge", CHILD, lambda uid: (SERVICE | {"owner": uid},))
 
+    def claims(self, job: HubJob, child: Child) -> tuple[Apply, ...]:
+        return ()
+
 
 def followed(verdict: Verdict, now: float, memory: Memory, *children: Any) -> tuple[tuple[Action, ...], list[float]]:
     view: Any = SimpleNamespace(now=now, members={"edge": Member("edge", True, children={"u": children})})

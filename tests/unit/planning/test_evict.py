@@ -11,8 +11,8 @@ from polyhull.domain.decision import Decision, Eviction
 from polyhull.domain.fleet import Cluster, Storage, StorageKind
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Copy, DataSet
+from polyhull.optimize.stores import idle_copies
 from polyhull.planning.decide import decide
-from polyhull.planning.evict import idle_copies
 from polyhull.planning.report import document
 from polyhull.planning.validate import validate
 from tests.builders import cluster, data_set, fleet, job, key, link, option, pool, service, snapshot, variant

@@ -45,9 +45,10 @@ class DataSetSpec(Model):
     size: Quantity
     largest_file: Quantity | None = None
     """No file of it is larger. Where the policy lets copies be split, they are split by files: without it none is."""
-    replicas: Annotated[
-        list[ReplicaSpec], Field(min_length=1, max_length=32, json_schema_extra=keyed("site")), unique("site")
-    ]
+    replicas: Annotated[list[ReplicaSpec], Field(max_length=32, json_schema_extra=keyed("site")), unique("site")] = (
+        Field(default_factory=list)
+    )
+    """None: a job will write it (output.dataSetRef)."""
     residency: Residency | None = None
     max_copies: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many copies Polyhull may make beside the declared replicas."""

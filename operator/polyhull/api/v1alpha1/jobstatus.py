@@ -74,6 +74,8 @@ class AssignmentStatus(Model):
     order: Count
     nodes: Annotated[list[NodeShare], Field(max_length=256)] | None = None
     data: Annotated[list[DataSource], Field(max_length=48)] | None = None
+    checkpoint_interval_seconds: Seconds | None = None
+    """How often the plan counts on a checkpoint."""
     released_time: Instant | None = None
     """Set before the child is made; from here on the job is never placed elsewhere until that child is gone."""
     started_time: Instant | None = None
@@ -179,6 +181,16 @@ class PromiseStatus(Model):
     left_option: Names | None = None
 
 
+class OutputStatus(Model):
+    """Where what the job leaves behind is."""
+
+    cluster: Name
+    store: Store
+    claim_name: Name | None = None
+    """A claim of the job's namespace there."""
+    url: Annotated[str, Field(max_length=2048)] | None = None
+
+
 class JobStatus(Status):
     """Status of a job that runs to its end."""
 
@@ -191,6 +203,8 @@ class JobStatus(Status):
     promise: PromiseStatus | None = None
     explanation: ExplanationStatus | None = None
     exclusions: Annotated[list[ExclusionStatus], Field(max_length=16)] | None = None
+    output: OutputStatus | None = None
+    """Since it was released."""
     start_time: Instant | None = None
     """When it was observed to run."""
     completion_time: Instant | None = None

@@ -74,11 +74,14 @@ class DataEntry(Model):
 
 
 class Output(Model):
-    """What the job writes."""
+    """What the job writes, to POLYHULL_OUTPUT_URL or, where storage is volumes, to POLYHULL_OUTPUT_PATH."""
 
     size: Quantity
     mount_path: MountPath | None = None
+    """Where it writes files; needs volume storage."""
     data_set_ref: DataSetRef | None = None
+    """A DataSet without replicas: what was written becomes its copy once the job has succeeded. Without it what is in
+    a volume goes with the job's object."""
 
 
 class Checkpoint(Model):
@@ -87,8 +90,10 @@ class Checkpoint(Model):
     size: Quantity
     """Of one checkpoint."""
     interval_seconds: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    """From one to the next; unset: what loses least on the devices it gets."""
+    """From one to the next; unset: what loses least. POLYHULL_CHECKPOINT_INTERVAL_SECONDS tells the job."""
     mount_path: MountPath | None = None
+    """Where it saves files; needs volume storage. Unset: POLYHULL_CHECKPOINT_URL, or POLYHULL_CHECKPOINT_PATH. It
+    outlives pods and releases to the same cluster, until the job has succeeded or is deleted."""
 
 
 class SpannedModel(Model):
