@@ -7,47 +7,25 @@ one of 10^-6 of their capacity, for rates that are sums of floats. A plan with v
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from fractions import Fraction
-from math import exp, isfinite
+from math import isfinite
 
-from polyhull.domain.decision import (
-    Assignment,
-    Decision,
-    Exchange,
-    ServicePlan,
-    ServingPlan,
-    StreamedRead,
-    Transfer,
-)
-from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Fleet, Link, Node, Pool, StorageKind
-from polyhull.domain.labels import Labels, Selector
+from polyhull.domain.decision import Assignment, Decision, Exchange, ServingPlan, StreamedRead, Transfer
+from polyhull.domain.fleet import Cluster, Evidence, Node, Pool, StorageKind
+from polyhull.domain.labels import Selector
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import (
-    CopyPart,
-    DataInput,
-    DataSet,
-    InferenceService,
-    Key,
-    Option,
-    TrainingJob,
-    Variant,
-)
+from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob
 from polyhull.planning.validate_budget import budget
+from polyhull.planning.validate_facts import LINK_SLACK, SLACK_SECONDS, Facts, exact
 from polyhull.planning.validate_failures import useful
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Passed, Scope, changed
+from polyhull.planning.validate_services import served, traffic
 from polyhull.planning.validate_spans import compute_seconds, exchanges, gang, held
 from polyhull.planning.validate_stores import stores
 from polyhull.planning.validate_streams import chunks, reading_seconds, streams
 from polyhull.planning.validate_times import Interval, at_starts
-
-SLACK_SECONDS = Fraction(1, 1000)
-LINK_SLACK = Fraction(1, 10**6)
-LOAD_SLACK = 1e-6
-MOST_SERVERS = 1_000_000
-"""The recursion takes a step for each; no planner comes near without holding the objective even if all wait."""
-IN_SITE_BYTES_PER_SECOND = Fraction(10**10, 8)
+from polyhull.planning.validate_transfers import moved
 
 
 def validate(snapshot: Snapshot, decision: Decision, passed: Passed | None = None) -> tuple[str, ...]:
@@ -59,23 +37,12 @@ def validate(snapshot: Snapshot, decision: Decision, passed: Passed | None = Non
     return tuple(sorted(set(checker.violations())))
 
 
-class _Checker:
+class _Checker(Facts):
     def __init__(self, snapshot: Snapshot, decision: Decision, scope: Scope | None) -> None:
         """`scope`: what to look at; None: everything."""
-        self.snapshot, self.decision, self.scope = snapshot, decision, scope
-        fleet = snapshot.fleet
-        self.jobs: dict[Key, TrainingJob] = {job.key: job for job in snapshot.jobs}
-        self.pools: dict[str, Pool] = {pool.name: pool for pool in fleet.pools}
-        self.clusters: dict[str, Cluster] = {cluster.name: cluster for cluster in fleet.clusters}
-        self.links: dict[str, Link] = {link.name: link for link in fleet.links}
-        self.labels: dict[str, Labels] = {site.name: site.labels for site in fleet.sites}
-        self.data_sets: dict[Key, DataSet] = {data.key: data for data in snapshot.data_sets}
-        self.kinds: dict[str, AcceleratorType] = {kind.name: kind for kind in fleet.accelerators}
-        self.services: dict[Key, InferenceService] = {service.key: service for service in snapshot.services}
+        super().__init__(snapshot)
+        self.decision, self.scope = decision, scope
         self.arrivals: dict[tuple[Key, str], Transfer] = {(t.data_set, t.store): t for t in decision.transfers}
-        self.nodes: dict[tuple[str, str], Node] = {
-            (pool.name, node.name): node for pool in reversed(fleet.pools) for node in reversed(pool.nodes)
-        }
         self.asked: dict[tuple[str, str], Fraction] | None = None
         """Growth nodes and when the first pod asks for each."""
 
@@ -87,11 +54,11 @@ class _Checker:
             if job is not None:
                 yield from self._assignment(job, assignment)
         for transfer in decision.transfers if scope is None else scope.transfers:
-            yield from self._transfer(transfer)
+            yield from moved(self, transfer)
         for plan in decision.services if scope is None else ():
             service = self.services.get(plan.service)
             if service is not None:
-                yield from self._service(service, plan)
+                yield from served(self, service, plan, self._admitted, self._present)
         yield from self._nodes()
         yield from self._links()
         yield from budget(self.snapshot, self.decision, self._working)
@@ -149,17 +116,17 @@ class _Checker:
             yield f"{job.key}: its nodes take {sum(p for _, p in a.nodes)} pods, not {option.replicas}"
         if len({name for name, _ in a.nodes}) != len(a.nodes):
             yield f"{job.key}: a node is named twice"
-        start, end = _exact(a.start_seconds), _exact(a.end_seconds)
+        start, end = exact(a.start_seconds), exact(a.end_seconds)
         if start is None or end is None or start < 0:
             yield f"{job.key}: starts at {a.start_seconds} s and ends at {a.end_seconds} s, which is no time"
             return
         length, waits = self._length(job, option, pool), self._provisioning(pool, a.nodes, start)
-        begin = start + waits + self._startup()
+        begin = start + waits + self.startup()
         yield from streams(job, a, cluster, begin, self.data_sets, self.links, self.labels)
         if length is not None:
             if a.reads:
                 parts = chunks(job, a, self.snapshot.policy.overlap_chunks)
-                length = self._startup() + reading_seconds(a) + (length - self._startup()) / parts
+                length = self.startup() + reading_seconds(a) + (length - self.startup()) / parts
             if abs(end - start - waits - length) > SLACK_SECONDS + length / 10**9:
                 yield f"{job.key}: takes {float(end - start)} s in the plan but {float(length + waits)} s by its rate"
         for need in job.inputs:
@@ -182,7 +149,7 @@ class _Checker:
         yield from gang(job, a)
         if len(a.parts) < 2:
             return
-        start, end = _exact(a.start_seconds), _exact(a.end_seconds)
+        start, end = exact(a.start_seconds), exact(a.end_seconds)
         if start is None or end is None or start < 0:
             yield f"{job.key}: starts at {a.start_seconds} s and ends at {a.end_seconds} s, which is no time"
             return
@@ -206,13 +173,13 @@ class _Checker:
             waits = max(waits, self._provisioning(pool, part.nodes, start))
             for need in job.inputs:
                 yield from self._present(job.key, need, cluster, start, None)
-        begin = start + waits + self._startup()
+        begin = start + waits + self.startup()
         yield from exchanges(job, a, begin, self.links, self.labels, self.data_sets)
         devices = [
             (p.replicas * p.devices_per_replica, self.kinds.get(p.accelerator), self.clusters.get(p.cluster))
             for p in a.parts
         ]
-        share = useful(job, devices, self._startup())
+        share = useful(job, devices, self.startup())
         needed = compute_seconds(job, a, self.pools, self.kinds, self.links)
         if isinstance(needed, str):
             yield f"{job.key}: {needed}"
@@ -267,11 +234,11 @@ class _Checker:
         if rate is None or rate <= 0:
             return None
         kind, cluster = self.kinds.get(pool.accelerator), self.clusters.get(pool.cluster)
-        share = useful(job, [(option.replicas * option.devices_per_replica, kind, cluster)], self._startup())
+        share = useful(job, [(option.replicas * option.devices_per_replica, kind, cluster)], self.startup())
         if share <= 0:
             return None
         work = Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
-        return self._startup() + work / share
+        return self.startup() + work / share
 
     def _provisioning(self, pool: Pool, nodes: tuple[tuple[str, int], ...], start: Fraction) -> Fraction:
         """Seconds its pods wait for growth nodes that nobody asked for before."""
@@ -283,7 +250,7 @@ class _Checker:
         return delay if start < there - SLACK_SECONDS else Fraction(0)
 
     def _brought_up(self, a: Assignment) -> Fraction:
-        start = _exact(a.start_seconds)
+        start = exact(a.start_seconds)
         if start is None or a.fixed:
             return Fraction(0)
         pools = ((self.pools.get(pool), nodes) for pool, _, nodes in held(a))
@@ -298,12 +265,12 @@ class _Checker:
         length = None if job is None or option is None or pool is None else self._length(job, option, pool)
         if a.parts and not a.fixed:
             held_for = Fraction(a.end_seconds) - Fraction(a.start_seconds)
-            return max(Fraction(0), held_for - self._brought_up(a) - self._startup()), self._brought_up(a)
+            return max(Fraction(0), held_for - self._brought_up(a) - self.startup()), self._brought_up(a)
         if a.fixed or length is None:
             why = a.explanation
             busy = why.compute_seconds + why.exchange_seconds + why.failure_seconds
             return Fraction(busy), Fraction(0)
-        return length - self._startup(), self._brought_up(a)
+        return length - self.startup(), self._brought_up(a)
 
     def _asked(self, pool: str, node: str) -> Fraction:
         """When the first pod asks for a growth node."""
@@ -357,76 +324,6 @@ class _Checker:
             return bool(replicas)
         claims = any(replica.url.startswith("pvc://") for replica in replicas)
         return claims and cluster.storage.kind is StorageKind.VOLUME
-
-    def _startup(self) -> Fraction:
-        """From the release of anything, a transfer too, to the moment it works."""
-        return max(Fraction(0), Fraction(self.snapshot.policy.startup_seconds))
-
-    def _transfer(self, t: Transfer) -> Iterator[str]:
-        data = self.data_sets.get(t.data_set)
-        what = f"the transfer of {t.data_set} to {t.store}"
-        if data is None:
-            yield f"{what} moves a data set that is not in the snapshot"
-            return
-        start, end = _exact(t.start_seconds), _exact(t.end_seconds)
-        if start is None or end is None or start < 0 or t.rate_bytes_per_second <= 0:
-            yield f"{what} has no proper start, end or rate"
-            return
-        running = any((r.data_set, r.store) == (t.data_set, t.store) for r in self.snapshot.transfers)
-        if t.active != running:
-            yield f"{what} is {'not ' if t.active else ''}running in the snapshot, the plan says otherwise"
-        if running:
-            return
-        if t.transfer_bytes != data.size_bytes:
-            yield f"{what} moves {t.transfer_bytes} bytes of {data.size_bytes}"
-        if t.parts:
-            yield from self._split(what, t, data)
-        cluster = self.clusters.get(t.cluster)
-        if cluster is None or cluster.store != t.store or cluster.site != t.target_site:
-            yield f"{what} is run in {t.cluster}, whose store it is not"
-        # A part's share of the files may end inside one, which it then moves as a whole.
-        file = Fraction(data.largest_file_bytes or 0) if t.parts else Fraction(0)
-        for part in t.flows:
-            if part.rate_bytes_per_second <= 0:
-                yield f"{what} has a part without a rate"
-                continue
-            length = (part.transfer_bytes + file) / Fraction(part.rate_bytes_per_second) + self._startup()
-            if end - start < length - SLACK_SECONDS - length / 10**9:
-                yield f"{what} needs {float(length)} s at its rate and is given {float(end - start)} s"
-            yield from self._flow(what, part, t.target_site, data)
-
-    def _split(self, what: str, t: Transfer, data: DataSet) -> Iterator[str]:
-        """What holds of all parts together."""
-        if not self.snapshot.policy.split_transfers:
-            yield f"{what} is split, which the policy does not allow"
-        if data.largest_file_bytes is None:
-            yield f"{what} is split, and nobody said how large its files are"
-        if any(part.transfer_bytes <= 0 for part in t.parts) or len(t.parts) < 2:
-            yield f"{what} is split into {len(t.parts)} parts, one of them without bytes or the only one"
-        if sum(part.transfer_bytes for part in t.parts) != data.size_bytes:
-            total = sum(part.transfer_bytes for part in t.parts)
-            yield f"{what} moves {total} bytes of {data.size_bytes} in its parts"
-
-    def _flow(self, what: str, part: CopyPart, target: str, data: DataSet) -> Iterator[str]:
-        """One path from a declared replica to the target, residency on every hop."""
-        if not any(r.site == part.source_site and r.url == part.source_url for r in data.replicas):
-            yield f"{what} reads from {part.source_site}, where no such replica is declared"
-        at = part.source_site
-        for site in (at, target):
-            if not data.residency.matches(self.labels.get(site, ())):
-                yield f"{what} touches site {site}, where its residency does not allow it"
-        for name in part.links:
-            link = self.links.get(name)
-            if link is None or link.source != at:
-                yield f"{what} goes over {name}, which does not leave {at}"
-                return
-            at = link.target
-            if not data.residency.matches(self.labels.get(at, ())):
-                yield f"{what} passes site {at}, where its residency does not allow it"
-        if at != target:
-            yield f"{what} ends at {at}, not at {target}"
-        if not part.links and Fraction(part.rate_bytes_per_second) > IN_SITE_BYTES_PER_SECOND * (1 + LINK_SLACK):
-            yield f"{what} stays inside a site and is faster than the 10 Gbit/s assumed there"
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
@@ -517,7 +414,7 @@ class _Checker:
                 start, end = read.start_seconds, read.end_seconds
                 for name in read.links if isfinite(start) and isfinite(end) else ():
                     uses.setdefault(name, []).append(((start, end), read.rate_bytes_per_second, a.fixed))
-        constant, only = self._traffic(), None if self.scope is None else self.scope.links
+        constant, only = traffic(self, self.decision), None if self.scope is None else self.scope.links
         for name, entries in sorted(uses.items()):
             link = self.links.get(name)
             if only is not None and name not in only:
@@ -533,129 +430,8 @@ class _Checker:
                         f"(margin included) at {float(instant)} s"
                     )
 
-    def _traffic(self) -> dict[str, Fraction]:
-        """Requests and answers over the path of least latency, both ways."""
-        out: dict[str, Fraction] = {}
-        for plan in self.decision.services:
-            service = self.services.get(plan.service)
-            for route in plan.routes if service is not None else ():
-                assert service is not None
-                demand = next((d for d in service.demand if d.site == route.origin), None)
-                cluster = self.clusters.get(route.cluster)
-                if demand is None or cluster is None:
-                    continue
-                rate = Fraction(route.requests_per_second)
-                for source, target, size in (
-                    (route.origin, cluster.site, demand.request_bytes),
-                    (cluster.site, route.origin, demand.response_bytes),
-                ):
-                    for name in _nearest(self.snapshot.fleet, source, target) or ():
-                        out[name] = out.get(name, Fraction(0)) + rate * Fraction(size)
-        return out
-
-    # -- services ------------------------------------------------------------------------------------------------
-
-    def _service(self, service: InferenceService, plan: ServicePlan) -> Iterator[str]:
-        who = service.key
-        variants = {variant.name: variant for variant in service.variants}
-        total = 0
-        for serving in plan.replicas:
-            variant, pool = variants.get(serving.variant), self.pools.get(serving.pool)
-            cluster = self.clusters.get(serving.cluster)
-            if variant is None or pool is None or cluster is None or pool.cluster != serving.cluster:
-                yield f"{who} is served by {serving.variant} in {serving.pool}, which do not belong together"
-                continue
-            if variant.accelerator != pool.accelerator:
-                yield f"{who}: {variant.name} asks for {variant.accelerator}, {pool.name} has {pool.accelerator}"
-            if sum(pods for _, pods in serving.nodes) != serving.replicas:
-                yield f"{who}: {serving.replicas} replicas in {pool.name}, but its nodes take another number"
-            if not any((now.pool, now.variant) == (serving.pool, serving.variant) for now in service.serving):
-                account = variant.service_account
-                yield from self._admitted(who, pool, cluster, service.site_selector, service.confidential, account)
-            total += serving.replicas
-            if variant.model is not None:
-                begin = Fraction(serving.ready_seconds) if isfinite(serving.ready_seconds) else Fraction(0)
-                yield from self._present(who, variant.model, cluster, begin, None)
-        if service.fixed_replicas is not None and total > service.fixed_replicas:
-            yield f"{who} gets {total} replicas; its scaler says {service.fixed_replicas}"
-        if service.cost_per_hour is not None:
-            hourly = [pool.price_per_device_hour for pool in self.pools.values()]
-            dearest = max((price for price in hourly if price is not None), default=0.0)
-            cost = Fraction(0)
-            for serving in plan.replicas:
-                price = self.pools[serving.pool].price_per_device_hour if serving.pool in self.pools else None
-                cost += serving.replicas * serving.devices_per_replica * Fraction(dearest if price is None else price)
-            if cost > Fraction(service.cost_per_hour) * (1 + Fraction(1, 10**6)):
-                yield f"{who} costs {float(cost):.6g} an hour; it may cost {service.cost_per_hour:g}"
-        yield from self._routes(service, plan, variants)
-
-    def _routes(self, service: InferenceService, plan: ServicePlan, variants: dict[str, Variant]) -> Iterator[str]:
-        who = service.key
-        counts = {(s.pool, s.variant): s.replicas for s in plan.replicas}
-        loads: dict[tuple[str, str], float] = {}
-        by_origin: dict[str, float] = {}
-        for route in plan.routes:
-            place = (route.pool, route.variant)
-            if place not in counts or route.requests_per_second < 0:
-                yield f"{who} sends requests from {route.origin} to {route.pool}, where no replica is"
-            loads[place] = loads.get(place, 0.0) + route.requests_per_second
-            by_origin[route.origin] = by_origin.get(route.origin, 0.0) + route.requests_per_second
-        demand: dict[str, float] = {}
-        for one in service.demand:
-            demand[one.site] = demand.get(one.site, 0.0) + one.requests_per_second
-        for origin, rate in sorted(by_origin.items()):
-            if rate > demand.get(origin, 0.0) * (1 + LOAD_SLACK):
-                yield f"{who} routes {rate} requests/s from {origin}, where {demand.get(origin, 0.0)} arise"
-        served = sum(by_origin.values())
-        if abs(served - plan.served_per_second) > LOAD_SLACK * max(1.0, served):
-            yield f"{who} says it serves {plan.served_per_second} requests/s; its routes carry {served}"
-        for route in plan.routes:
-            place = (route.pool, route.variant)
-            variant, cluster = variants.get(route.variant), self.clusters.get(route.cluster)
-            if place in counts and variant is not None and cluster is not None and route.requests_per_second > 0:
-                slowed = _slowed(variant, self.pools.get(route.pool))
-                late = self._late(service, slowed, counts[place], loads[place], route.origin, cluster.site)
-                if late is not None:
-                    yield f"{who}: requests from {route.origin} to {route.pool} {late}"
-
-    def _late(
-        self, service: InferenceService, variant: Variant, replicas: int, load: float, origin: str, site: str
-    ) -> str | None:
-        """M/M/c waiting plus a fixed service time against the objective (docs/model.md section 3)."""
-        there = _nearest(self.snapshot.fleet, origin, site)
-        back = _nearest(self.snapshot.fleet, site, origin)
-        if there is None or back is None:
-            return "have no path"
-        latency = sum(self.links[name].latency_seconds for name in (*there, *back))
-        left = service.latency_seconds - latency - variant.service_seconds
-        if left < 0:
-            return f"take {latency + variant.service_seconds:.4g} s unqueued, over {service.latency_seconds:.4g} s"
-        slots = max(1, int(variant.rate_per_second * variant.service_seconds + 1e-9))
-        mu = variant.rate_per_second / slots
-        servers = replicas * slots
-        if load >= servers * mu * (1 + LOAD_SLACK):
-            return f"bring {load:.6g} requests/s to {replicas} replicas that finish {servers * mu:.6g}"
-        longer = exp(-max(0.0, servers * mu - load) * left)
-        allowed = (1 - service.percentile) * (1 + 1e-6) + 1e-9
-        if longer > allowed and (waiting := _erlang_c(servers, load / mu) * longer) > allowed:
-            return (
-                f"miss {service.latency_seconds:.4g} s in {waiting:.3%} of cases, over {1 - service.percentile:.3%}"
-            )
-        return None
-
 
 _KINDS = ("devices", "millicores", "bytes of memory", "bytes of ephemeral storage", "pods")
-
-
-def _slowed(variant: Variant, pool: Pool | None) -> Variant:
-    """What the variant does on confidential nodes."""
-    times = max(1.0, pool.slowdown) if pool is not None else 1.0
-    rate, seconds = variant.rate_per_second / times, variant.service_seconds * times
-    return replace(variant, rate_per_second=rate, service_seconds=seconds)
-
-
-def _exact(value: float) -> Fraction | None:
-    return Fraction(value) if isfinite(value) else None
 
 
 def _sum(amounts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
@@ -663,43 +439,3 @@ def _sum(amounts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     for amount in amounts:
         total = tuple(a + b for a, b in zip(total, amount, strict=True))
     return total
-
-
-def _erlang_c(servers: int, offered: float) -> float:
-    """Probability that an arrival waits; the recursion of Erlang B, then C. Of more than MOST_SERVERS: 1."""
-    if offered <= 0:
-        return 0.0
-    if servers > MOST_SERVERS:
-        return 1.0
-    blocked = 1.0
-    for k in range(1, servers + 1):
-        blocked = offered * blocked / (k + offered * blocked)
-    busy = offered / servers
-    return min(1.0, blocked / (1 - busy * (1 - blocked))) if busy < 1 else 1.0
-
-
-def _nearest(fleet: Fleet, source: str, target: str) -> tuple[str, ...] | None:
-    """The path of least latency; Bellman and Ford, so as not to share the planner's search."""
-    best: dict[str, tuple[Fraction, int, tuple[str, ...]]] = {source: (Fraction(0), 0, ())}
-    links = [
-        link
-        for link in fleet.links
-        if link.source != link.target
-        and isfinite(link.bandwidth_bits_per_second)
-        and link.bandwidth_bits_per_second > 0
-    ]
-    for _ in range(len({link.source for link in links}) + 1):
-        changed = False
-        for link in links:
-            if link.source not in best:
-                continue
-            latency, hops, path = best[link.source]
-            extra = (
-                Fraction(link.latency_seconds) if isfinite(link.latency_seconds) and link.latency_seconds > 0 else 0
-            )
-            candidate = (latency + extra, hops + 1, (*path, link.name))
-            if link.target not in best or candidate < best[link.target]:
-                best[link.target], changed = candidate, True
-        if not changed:
-            break
-    return best[target][2] if target in best else None
