@@ -19,7 +19,8 @@ from polyhull.controller.planner import Planner
 from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, Promise, TrainingJob
-from polyhull.optimize.columns import Column, build_columns
+from polyhull.optimize.build import build_columns
+from polyhull.optimize.columns import Column
 from polyhull.planning.carried import carrying, promises_of
 from polyhull.planning.carried import promised as with_promises
 from polyhull.planning.decide import present_plan, quick

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import instances
 from benchmarks.figures import Figure, SkipBenchmark, at_most, report
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.instance import Instance
 from polyhull.planning.kernels import NOT_BUILT, library

@@ -17,7 +17,7 @@ from polyhull.api.files import snapshot_from_files
 from polyhull.controller.prover import Prover
 from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Snapshot
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide, quick
 from polyhull.planning.order import best_of, from_relaxation, initial_orders
 from polyhull.planning.reserve import reserve

@@ -12,7 +12,7 @@ from polyhull.domain.fleet import Power, Site
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Access, ActiveTransfer, InferenceService, Key, Promise
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.instance import Instance, Load
 from polyhull.planning.kernels import CompiledTierSearch, Simulator, load

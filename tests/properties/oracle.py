@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import fleets
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize import bound, highs
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.definition import largest_share
 from polyhull.optimize.instances import least_cost

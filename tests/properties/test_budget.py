@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Power
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.optimize.bound import lower_bound
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.data import model_data
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polyhull.domain.decision import Decision, LevelReport
 from polyhull.domain.snapshot import OBJECTIVES, Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Key
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide
 from polyhull.planning.objectives import LEVELS, RELATIVE_TOLERANCE, content

@@ -12,7 +12,8 @@ import pytest
 
 from polyhull.domain.decision import BoundKind
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
-from polyhull.optimize.columns import Column, build_columns
+from polyhull.optimize.build import build_columns
+from polyhull.optimize.columns import Column
 from polyhull.optimize.exact import ExactAnswer, ExactProblem, answer_from, problem_document
 from polyhull.planning.decide import decide
 from tests.builders import data_set, fleet, job, link, option, pool, snapshot

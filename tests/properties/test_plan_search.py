@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Snapshot, SolverLimits
 from polyhull.domain.workloads import Promise, Serving
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.board import Board
 from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide, quick

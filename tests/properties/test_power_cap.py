@@ -12,7 +12,8 @@ from polyhull.domain.fleet import Power, Site
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Placed
 from polyhull.optimize.bound import lower_bound
-from polyhull.optimize.columns import Column, build_columns
+from polyhull.optimize.build import build_columns
+from polyhull.optimize.columns import Column
 from polyhull.optimize.data import model_data
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate

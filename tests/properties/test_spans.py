@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Power, Site
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Checkpoint, Placed, PlacedPart, Span, SpanMode
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.relaxation import relax
 from polyhull.planning.decide import decide
 from polyhull.planning.reserve import reserve

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from polyhull.domain.decision import BoundKind
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.optimize.bound import slowest
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.data import model_data
 from polyhull.optimize.definition import largest_share
 from polyhull.optimize.highs import solve

@@ -13,8 +13,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.certificate import share_at_most
-from polyhull.optimize.columns import build_columns
 from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.highs import solve
 from polyhull.optimize.programme import programme

@@ -21,7 +21,7 @@ from polyhull.domain.decision import BoundKind, Decision
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import TrainingJob
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide
 from polyhull.planning.scenario import changed
 

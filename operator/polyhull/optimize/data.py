@@ -17,7 +17,8 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CopyPart, Key, TrainingJob
 from polyhull.optimize.admission import Admission, usable_rate
 from polyhull.optimize.budgets import limits
-from polyhull.optimize.columns import Column, ColumnSet, Need, alike, held
+from polyhull.optimize.build import alike
+from polyhull.optimize.columns import Column, ColumnSet, Need, held
 from polyhull.optimize.paths import Network
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from polyhull.domain.decision import Baselines, BoundKind, Decision, SolverReport
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.budgets import limits
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.exact import Prove
 from polyhull.planning.afford import allotted, payable
 from polyhull.planning.calm import adopted

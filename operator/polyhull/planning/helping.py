@@ -16,7 +16,8 @@ from polyhull.domain.errors import InvalidInput
 from polyhull.domain.scenario import AddCopy, AddNodes, Change, SetLink, SetPriority
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
-from polyhull.optimize.columns import ColumnSet, build_columns
+from polyhull.optimize.build import build_columns
+from polyhull.optimize.columns import ColumnSet
 from polyhull.planning.canonical import canonical
 from polyhull.planning.carried import carrying
 from polyhull.planning.promise import arrivals_behind, keep

@@ -19,7 +19,8 @@ from polyhull.domain.decision import Assignment, Decision, SolverReport, Transfe
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataSet, TrainingJob
 from polyhull.optimize.admission import Admission
-from polyhull.optimize.columns import ColumnSet, columns_of
+from polyhull.optimize.build import columns_of
+from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Network
 from polyhull.optimize.relaxation import dropped

@@ -16,7 +16,7 @@ from benchmarks import executed, instances, planning
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.figures import Figure, SkipBenchmark, alternately, at_most, percentile, report
 from benchmarks.ground import WRITES, requests_by_kind
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 
 KEYS = ["figure", "value", "unit", "anchor", "anchor_source", "target", "holds", "instance"]
 REGIONS = ("aws:a", "aws:b", "gcp:c", "gcp:d")

@@ -9,7 +9,7 @@ import pytest
 from polyhull.domain.decision import ServicePlan
 from polyhull.domain.snapshot import Policy, Snapshot
 from polyhull.domain.workloads import InferenceService, Variant
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.erlang import most_arrivals
 from polyhull.optimize.services import Serving
 from polyhull.planning.decide import decide

@@ -10,8 +10,8 @@ import pytest
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Placed
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.coarse import coarser
-from polyhull.optimize.columns import build_columns
 from polyhull.optimize.exact import (
     Built,
     ExactAnswer,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Storage, StorageKind
 from polyhull.domain.snapshot import Policy, SolverLimits
 from polyhull.domain.workloads import Checkpoint, Placed
-from polyhull.optimize.columns import Column, build_columns
+from polyhull.optimize.build import build_columns
+from polyhull.optimize.columns import Column
 from polyhull.optimize.failures import DEVICE_MEAN_SECONDS, Recovery, best_interval, useful_share
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate

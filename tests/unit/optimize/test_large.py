@@ -14,8 +14,8 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize import bound as bounds
 from polyhull.optimize import whole_bound
 from polyhull.optimize.bound import lower_bound
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.certificate import share_at_most
-from polyhull.optimize.columns import build_columns
 from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.highs import solve as solve_exactly
 from polyhull.optimize.large.answer import by_prices

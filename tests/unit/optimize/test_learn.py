@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.workloads import Observation, Option
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.learn import ESTIMATE_SPREAD, RUN_SPREAD, Seen, learn, with_learnt
 from polyhull.planning.decide import decide
 from tests import builders as b

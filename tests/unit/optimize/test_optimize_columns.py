@@ -8,7 +8,8 @@ from polyhull.domain.fleet import Storage, StorageKind, Taint, Toleration
 from polyhull.domain.labels import Selector
 from polyhull.domain.resources import Resources
 from polyhull.domain.workloads import ActiveTransfer, Copy, DataInput, Exclusion, Key, Placed, Replica
-from polyhull.optimize.columns import ColumnSet, build_columns
+from polyhull.optimize.build import build_columns
+from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.paths import Network
 from tests import builders as b
 

@@ -9,7 +9,7 @@ import pytest
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize import bound, certificate, highs
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.data import ModelData, model_data
 from polyhull.optimize.programme import programme
 from polyhull.optimize.programme.dual_feasible import dual_feasible, dual_feasible_whole

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from polyhull.domain.workloads import Placed, Serving
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.erlang import holds, least_replicas, most_arrivals, replicas_per_request, waits
 from polyhull.optimize.relaxation import Relaxation, relax
 from tests import builders as b

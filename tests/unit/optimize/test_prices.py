@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from polyhull.domain.snapshot import Policy, Snapshot
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.relaxation import Relaxation, relax
 from tests import builders as b
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide
 from tests import builders as make
 

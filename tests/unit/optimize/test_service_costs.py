@@ -11,7 +11,7 @@ from polyhull.domain.decision import ServicePlan
 from polyhull.domain.fleet import Fleet
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import InferenceService, Serving
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.relaxation import relax
 from tests import builders as b
 

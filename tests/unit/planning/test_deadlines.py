@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhull.domain.workloads import TrainingJob
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.deadlines import fewest_late
 from polyhull.planning.decide import decide

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import TrainingJob
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.isolated import isolated, least_ratio, least_seconds
 from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide

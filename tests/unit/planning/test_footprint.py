@@ -7,7 +7,7 @@ import pytest
 from polyhull.domain.decision import Decision, Use
 from polyhull.domain.fleet import AcceleratorType, Power, Site
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.optimize.costs import IDLE_SHARE, UTILISATION, Tariffs
 from polyhull.planning.decide import decide
 from polyhull.planning.report import document

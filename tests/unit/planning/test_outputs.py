@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Storage, StorageKind
 from polyhull.domain.snapshot import Policy, SolverLimits
 from polyhull.domain.workloads import Checkpoint, Copy, Key, Output, Placed
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests import builders as b

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, Learnt, Placed
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide
 from polyhull.planning.instance import Instance

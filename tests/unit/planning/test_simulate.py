@@ -7,7 +7,7 @@ import pytest
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import ActiveTransfer, Key, Placed
-from polyhull.optimize.columns import build_columns
+from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide
 from polyhull.planning.instance import Instance, binding_dimensions
 from polyhull.planning.packing import Room, choose

@@ -12,7 +12,8 @@ from polyhull.domain.labels import Selector, labels_of
 from polyhull.domain.scenario import LoseCluster, ResizePool
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Access, Checkpoint, Placed, PlacedPart, Promise, Span, SpanMode, TrainingJob
-from polyhull.optimize.columns import ColumnSet, build_columns
+from polyhull.optimize.build import build_columns
+from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.spans import MOST_COLUMNS
 from polyhull.planning.decide import decide
 from polyhull.planning.report import document
