@@ -257,7 +257,7 @@ class TrainingJob:
     @property
     def kept_bytes(self) -> int:
         """What it keeps in the store of where it runs; of a job over several sites nothing is kept."""
-        if self.span is not None:
+        if self.span is not None or (self.checkpoint is None and self.output is None):
             return 0
         return sum(one.size_bytes for one in (self.checkpoint, self.output) if one is not None)
 

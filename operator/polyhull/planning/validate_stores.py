@@ -31,7 +31,8 @@ class _Stores:
         self.limited = [data for data in snapshot.data_sets if data.max_copies is not None]
         at = {cluster.name: cluster.store for cluster in snapshot.fleet.clusters}
         keepers = {job.key: job for job in snapshot.jobs if job.span is None and (job.checkpoint or job.output)}
-        self.keeping = [(keepers[a.job], a) for a in decision.assignments if a.job in keepers and a.cluster in at]
+        placed = decision.assignments if keepers else ()
+        self.keeping = [(keepers[a.job], a) for a in placed if a.job in keepers and a.cluster in at]
         self.writing: dict[Key, tuple[str, int]] = {}
         """What jobs keep where they run: (store, bytes)."""
         for job, a in self.keeping:
@@ -90,6 +91,8 @@ class _Stores:
 
     def written(self) -> Iterator[str]:
         """Outputs have a store; a data set that they become has one writer, and nothing is overwritten."""
+        if not self.keeping:
+            return
         clusters = {cluster.name: cluster for cluster in self.snapshot.fleet.clusters}
         sets = {data.key: data for data in self.snapshot.data_sets}
         writers: dict[Key, Key] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhull.planning.instance import Instance
+from polyhull.planning.instance import Choice, Gang, Instance
 from polyhull.planning.timeline import Units
 
 _COUNTS = ("jobs", "choices", "pools", "links", "moves", "ways", "budgets", "tiers")
@@ -71,7 +71,8 @@ def _flat(rows: Iterable[Sequence[int]]) -> chain[int]:
 
 def _values(instance: Instance) -> dict[str, Any]:
     choices = [choice for options in instance.choices for choice in options]
-    gangs = [gang for choice in choices for gang in choice.gangs]
+    # A choice is its own first gang; there are too many of them to make another value of each.
+    gangs: list[Choice | Gang] = [gang for choice in choices for gang in (choice, *choice.others)]
     loads = [load for choice in choices for load in choice.loads]
     pools, moves = instance.pools, instance.moves
     ways = [way for move in moves for way in move.ways]
