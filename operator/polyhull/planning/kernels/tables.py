@@ -72,7 +72,10 @@ def _flat(rows: Iterable[Sequence[int]]) -> chain[int]:
 def _values(instance: Instance) -> dict[str, Any]:
     choices = [choice for options in instance.choices for choice in options]
     # A choice is its own first gang; there are too many of them to make another value of each.
-    gangs: list[Choice | Gang] = [gang for choice in choices for gang in (choice, *choice.others)]
+    gangs: list[Choice | Gang] = []
+    for choice in choices:
+        gangs.append(choice)
+        gangs.extend(choice.others)
     loads = [load for choice in choices for load in choice.loads]
     pools, moves = instance.pools, instance.moves
     ways = [way for move in moves for way in move.ways]
