@@ -166,7 +166,8 @@ def test_zoom_widens_the_plane_and_nodes_unfold(opened: Open, thirty: tuple[Snap
     browser.find_element("css selector", '[aria-label="Zoom in"]').click()
     assert browser.execute_script(width) == pytest.approx(1.6 * before, rel=0.02)
     browser.find_element("css selector", '[aria-label="Show all of it"]').click()
-    assert browser.execute_script(width) == pytest.approx(before, rel=0.01)
+    # A scrollbar may have come meanwhile: 15 of some 1,100 pixels.
+    assert browser.execute_script(width) == pytest.approx(before, rel=0.02)
     count = bars(browser, "job")
     button = browser.find_element("css selector", ".row .label .link")
     button.click()
