@@ -61,7 +61,7 @@ class _Checker(Facts):
                 yield from served(self, service, plan, self._admitted, self._present)
         yield from self._nodes()
         yield from self._links()
-        yield from budget(self.snapshot, self.decision, self._working)
+        yield from budget(self, self.decision, self._working)
         yield from watts(self.snapshot, self.decision, self._brought_up)
         yield from stores(self.snapshot, self.decision)
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.snapshot import Snapshot
+from polyhull.planning.validate_facts import Facts
 
 SLACK = Fraction(1, 10**6)
 IDLE, WORKING = Fraction(15, 100), Fraction(72, 100)
@@ -17,15 +18,15 @@ JOULES_PER_KILOWATT_HOUR = 3_600_000
 Seconds = Callable[[Assignment], tuple[Fraction, Fraction]]
 
 
-def budget(snapshot: Snapshot, decision: Decision, seconds: Seconds) -> Iterator[str]:
+def budget(facts: Facts, decision: Decision, seconds: Seconds) -> Iterator[str]:
     """Violations as sentences; running jobs alone are not blamed.
 
     `seconds` of an assignment: how long its devices compute, and how long its nodes are still being brought up.
     """
-    policy = snapshot.policy
+    policy, snapshot = facts.snapshot.policy, facts.snapshot
     new = any(not one.fixed for one in decision.assignments)
     if policy.cost_budget is not None:
-        yield from _held("the plan's jobs cost {}", _cost(snapshot, decision), policy.cost_budget, new)
+        yield from _held("the plan's jobs cost {}", _cost(facts, decision), policy.cost_budget, new)
     if policy.energy_budget_kilowatt_hours is None and policy.carbon_budget_grams is None:
         return
     joules, grams = _drawn(snapshot, decision, seconds)
@@ -41,20 +42,15 @@ def _held(what: str, spent: Fraction, limit: float, new: bool) -> Iterator[str]:
         yield f"{what.format(f'{float(spent):.6g}')}; the budget is {limit:.6g}"
 
 
-def _cost(snapshot: Snapshot, decision: Decision) -> Fraction:
+def _cost(facts: Facts, decision: Decision) -> Fraction:
     """Devices while held and bytes over links."""
-    hourly = {pool.name: pool.price_per_device_hour for pool in snapshot.fleet.pools}
-    dearest = max((price for price in hourly.values() if price is not None), default=0.0)
-    egress = {link.name: link.price_per_gigabyte for link in snapshot.fleet.links}
+    egress = {name: link.price_per_gigabyte for name, link in facts.links.items()}
     most = max((price for price in egress.values() if price is not None), default=0.0)
     spent = Fraction(0)
     for one in decision.assignments:
         hours = Fraction(one.end_seconds - one.start_seconds) / 3600
         for place in one.places:
-            price = hourly.get(place.pool)
-            spent += (
-                place.replicas * place.devices_per_replica * hours * Fraction(dearest if price is None else price)
-            )
+            spent += place.replicas * place.devices_per_replica * hours * facts.hourly(place.pool)
     for move in decision.transfers:
         for part in move.flows if not move.active else ():
             for name in part.links:

@@ -51,12 +51,10 @@ def served(
     if service.fixed_replicas is not None and total > service.fixed_replicas:
         yield f"{who} gets {total} replicas; its scaler says {service.fixed_replicas}"
     if service.cost_per_hour is not None:
-        hourly = [pool.price_per_device_hour for pool in facts.pools.values()]
-        dearest = max((price for price in hourly if price is not None), default=0.0)
-        cost = Fraction(0)
-        for serving in plan.replicas:
-            price = facts.pools[serving.pool].price_per_device_hour if serving.pool in facts.pools else None
-            cost += serving.replicas * serving.devices_per_replica * Fraction(dearest if price is None else price)
+        cost = sum(
+            (part.replicas * part.devices_per_replica * facts.hourly(part.pool) for part in plan.replicas),
+            Fraction(0),
+        )
         if cost > Fraction(service.cost_per_hour) * (1 + Fraction(1, 10**6)):
             yield f"{who} costs {float(cost):.6g} an hour; it may cost {service.cost_per_hour:g}"
     yield from _routes(facts, service, plan, variants)

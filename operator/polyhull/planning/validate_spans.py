@@ -12,6 +12,7 @@ from polyhull.domain.decision import Assignment, Exchange, Part
 from polyhull.domain.fleet import AcceleratorType, Evidence, Link, Pool
 from polyhull.domain.labels import Labels
 from polyhull.domain.workloads import DataSet, Key, Option, Span, SpanMode, TrainingJob
+from polyhull.planning.validate_facts import along
 
 _SLACK = Fraction(1, 1000)
 _MOST_SITES = 3
@@ -62,15 +63,11 @@ def exchanges(
     """Violations of the paths between the parts, and of when they are used: from `begin` to the end of the job."""
     residency = [data_sets[one.data_set].residency for one in job.inputs if one.data_set in data_sets]
     for one in a.exchanges:
-        what, at = f"{job.key} sends from {one.source_site} to {one.target_site}", one.source_site
-        for name in one.links:
-            link = links.get(name)
-            if link is None or link.source != at:
-                yield f"{what} over {name}, which does not leave {at}"
-                return
-            at = link.target
-            if not all(selector.matches(labels.get(at, ())) for selector in residency):
-                yield f"{what} past site {at}, where the residency of its data does not allow it"
+        what = f"{job.key} sends from {one.source_site} to {one.target_site}"
+        whose = "the residency of its data does"
+        at = yield from along(what, one.source_site, one.links, links, labels, residency, whose)
+        if at is None:
+            return
         if at != one.target_site or not one.links or not one.rate_bytes_per_second > 0.0:
             yield f"{what}, over a path that ends at {at} or at no rate"
         if abs(Fraction(one.start_seconds) - begin) > _SLACK or abs(one.end_seconds - a.end_seconds) > _SLACK:

@@ -10,6 +10,7 @@ from polyhull.domain.decision import Assignment, StreamedRead
 from polyhull.domain.fleet import Cluster, Link
 from polyhull.domain.labels import Labels
 from polyhull.domain.workloads import Access, DataSet, Key, TrainingJob
+from polyhull.planning.validate_facts import along
 
 _SLACK = Fraction(1, 10**9)
 
@@ -64,14 +65,6 @@ def _path(
     links: Mapping[str, Link],
     labels: Mapping[str, Labels],
 ) -> Iterator[str]:
-    at = read.source_site
-    for name in read.links:
-        link = links.get(name)
-        if link is None or link.source != at:
-            yield f"{what} over {name}, which does not leave {at}"
-            return
-        at = link.target
-        if not data.residency.matches(labels.get(at, ())):
-            yield f"{what} past site {at}, where its residency does not allow it"
-    if at != cluster.site or not read.links:
+    at = yield from along(what, read.source_site, read.links, links, labels, [data.residency], "its residency does")
+    if at is not None and (at != cluster.site or not read.links):
         yield f"{what} to {at}, not to {cluster.site}"
