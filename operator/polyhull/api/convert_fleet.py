@@ -250,7 +250,7 @@ def namespace_rule(
     spec, found = entry.spec, findings_for(entry, file)
     if spec.namespace_selector is None:
         found.invalid("spec.namespaceSelector", "is missing", "add it, or name the policy default")
-    for name in _FLEET_FIELDS:
+    for name in policy.FLEET_FIELDS:
         if getattr(spec, _SNAKE[name]) is not None:
             found.invalid(f"spec.{name}", "belongs into the policy named default", "move it there")
     if spec.device_limits:
@@ -272,18 +272,6 @@ def namespace_rule(
     )
 
 
-_FLEET_FIELDS = (
-    "objective",
-    "stabilisation",
-    "solver",
-    "overlapChunks",
-    "bandwidthMargin",
-    "startupSeconds",
-    "costBudget",
-    "energyBudgetKilowattHours",
-    "carbonBudgetGrams",
-    "transfers",
-)
 _SNAKE = {(field.alias or name): name for name, field in policy.PlacementPolicySpec.model_fields.items()}
 
 

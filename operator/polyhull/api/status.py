@@ -39,17 +39,7 @@ def assignment_status(
 ) -> dict[str, Any]:
     """`status.assignment`. With `released_at` (seconds since the epoch) the job counts as placed for ever after,
     until its child is gone: write it before the child is made."""
-    out: dict[str, Any] = {
-        "cluster": assignment.cluster,
-        "site": assignment.site,
-        "pool": assignment.pool,
-        "option": assignment.option,
-        "accelerator": assignment.accelerator,
-        "deviceClass": assignment.device_class,
-        "replicas": assignment.replicas,
-        "devicesPerReplica": assignment.devices_per_replica,
-        "order": assignment.order,
-    }
+    out = {**_place(assignment), "order": assignment.order}
     if nodes := _named(assignment.nodes):
         out["nodes"] = nodes[:MOST_NODES]
     if assignment.data:
@@ -67,18 +57,21 @@ def assignment_status(
     return out
 
 
-def _part_status(part: Part) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "cluster": part.cluster,
-        "site": part.site,
-        "pool": part.pool,
-        "option": part.option,
-        "accelerator": part.accelerator,
-        "deviceClass": part.device_class,
-        "replicas": part.replicas,
-        "devicesPerReplica": part.devices_per_replica,
-        "firstRank": part.first_rank,
+def _place(one: Assignment | Part) -> dict[str, Any]:
+    return {
+        "cluster": one.cluster,
+        "site": one.site,
+        "pool": one.pool,
+        "option": one.option,
+        "accelerator": one.accelerator,
+        "deviceClass": one.device_class,
+        "replicas": one.replicas,
+        "devicesPerReplica": one.devices_per_replica,
     }
+
+
+def _part_status(part: Part) -> dict[str, Any]:
+    out = {**_place(part), "firstRank": part.first_rank}
     if part.stage_layers:
         out["stageLayers"] = list(part.stage_layers)
     if nodes := _named(part.nodes):

@@ -8,6 +8,7 @@ from polyhull.domain.decision import (
     Explanation,
     Help,
     LevelReport,
+    Part,
     Price,
     ServicePlan,
     Transfer,
@@ -128,15 +129,7 @@ def _level(level: LevelReport) -> Document:
 def _assignment(assignment: Assignment) -> Document:
     return {
         "job": _key(assignment.job),
-        "cluster": assignment.cluster,
-        "site": assignment.site,
-        "pool": assignment.pool,
-        "option": assignment.option,
-        "accelerator": assignment.accelerator,
-        "deviceClass": assignment.device_class,
-        "replicas": assignment.replicas,
-        "devicesPerReplica": assignment.devices_per_replica,
-        "nodes": _nodes(assignment.nodes),
+        **_place(assignment),
         "order": assignment.order,
         "startSeconds": _seconds(assignment.start_seconds),
         "endSeconds": _seconds(assignment.end_seconds),
@@ -158,25 +151,27 @@ def _assignment(assignment: Assignment) -> Document:
     }
 
 
+def _place(one: Assignment | Part) -> Document:
+    return {
+        "cluster": one.cluster,
+        "site": one.site,
+        "pool": one.pool,
+        "option": one.option,
+        "accelerator": one.accelerator,
+        "deviceClass": one.device_class,
+        "replicas": one.replicas,
+        "devicesPerReplica": one.devices_per_replica,
+        "nodes": _nodes(one.nodes),
+    }
+
+
 def _spread(assignment: Assignment) -> Document:
     """Of a job over several sites: its parts, and what they send each other; nothing for others."""
     if not assignment.parts:
         return {}
     return {
         "parts": [
-            {
-                "cluster": part.cluster,
-                "site": part.site,
-                "pool": part.pool,
-                "option": part.option,
-                "accelerator": part.accelerator,
-                "deviceClass": part.device_class,
-                "replicas": part.replicas,
-                "devicesPerReplica": part.devices_per_replica,
-                "nodes": _nodes(part.nodes),
-                "firstRank": part.first_rank,
-                "stageLayers": list(part.stage_layers),
-            }
+            {**_place(part), "firstRank": part.first_rank, "stageLayers": list(part.stage_layers)}
             for part in assignment.parts
         ],
         "exchanges": [

@@ -42,8 +42,8 @@ class DataSource(Model):
     store: Store
 
 
-class PartStatus(Model):
-    """What a job over several sites runs in one pool: pods with the ranks from `firstRank` on."""
+class PlaceStatus(Model):
+    """Pods of one gang in one pool."""
 
     cluster: Name
     site: Name
@@ -53,24 +53,21 @@ class PartStatus(Model):
     device_class: Annotated[str, Field(max_length=16)] = ""
     replicas: Count
     devices_per_replica: Count
+
+
+class PartStatus(PlaceStatus):
+    """What a job over several sites runs in one pool: pods with the ranks from `firstRank` on."""
+
     first_rank: Count = 0
     stage_layers: Annotated[list[Count], Field(max_length=4096)] | None = None
     """Pipeline: layers of each stage here; with S stages the part's n-th node holds stage n mod S of copy n div S."""
     nodes: Annotated[list[NodeShare], Field(max_length=256)] | None = None
 
 
-class AssignmentStatus(Model):
+class AssignmentStatus(PlaceStatus):
     """The column the job got, and its place in the plan's queue. Of a job over several sites cluster to nodes are
     those of its first part."""
 
-    cluster: Name
-    site: Name
-    pool: PoolName
-    option: Name
-    accelerator: Name
-    device_class: Annotated[str, Field(max_length=16)] = ""
-    replicas: Count
-    devices_per_replica: Count
     order: Count
     nodes: Annotated[list[NodeShare], Field(max_length=256)] | None = None
     data: Annotated[list[DataSource], Field(max_length=48)] | None = None

@@ -123,7 +123,7 @@ class PlacementPolicySpec(Model):
     ) = None
 
 
-_FLEET = (
+FLEET_FIELDS = (
     "objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds", "costBudget",
     "energyBudgetKilowattHours", "carbonBudgetGrams", "transfers",
 )  # fmt: skip
@@ -143,10 +143,10 @@ class PlacementPolicy(Object):
             ),
             (
                 "self.metadata.name == 'default' || (has(self.spec.namespaceSelector) && "
-                + " && ".join(f"!has(self.spec.{name})" for name in _FLEET)
+                + " && ".join(f"!has(self.spec.{name})" for name in FLEET_FIELDS)
                 + ")",
                 "a policy not named default needs namespaceSelector, and no fleet settings ("
-                + ", ".join(_FLEET)
+                + ", ".join(FLEET_FIELDS)
                 + ")",
             ),
         )
