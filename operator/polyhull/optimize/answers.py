@@ -23,6 +23,7 @@ from polyhull.domain.workloads import InferenceService
 from polyhull.optimize.costs import SECONDS_PER_HOUR
 from polyhull.optimize.data import DIMENSIONS, Floats, ServingOption
 from polyhull.optimize.erlang import most_arrivals
+from polyhull.optimize.fairness import Entries, compressed
 from polyhull.optimize.highs import run_linear
 from polyhull.optimize.service_costs import Counts
 
@@ -211,10 +212,10 @@ class _Model:
         """(variables, duals of the rows where nothing is whole); None for what the solver could not say."""
         if not self.costs:
             return None, None
-        entries = sorted(self._entries)
-        cols = np.array([col for col, _, _ in entries], dtype=np.int64)
-        rows = np.array([row for _, row, _ in entries], dtype=np.int64)
-        matrix = (np.searchsorted(cols, np.arange(len(self.costs) + 1)), rows, np.array([v for _, _, v in entries]))
+        rows = np.array([row for _, row, _ in self._entries], dtype=np.int64)
+        cols = np.array([col for col, _, _ in self._entries], dtype=np.int64)
+        values = np.array([value for _, _, value in self._entries], dtype=np.float64)
+        matrix = compressed(Entries(rows, cols, values), len(self._limits), len(self.costs))
         lower, upper = np.array(self._limits).T
         whole = np.array(self._whole, dtype=np.int64) if self._whole else None
         found, duals, _, _ = run_linear(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from polyhull.domain.fleet import Pool
 from polyhull.domain.snapshot import Snapshot
@@ -56,7 +57,6 @@ def alike(job: TrainingJob) -> object:
 class _Builder(Making):
     def __init__(self, snapshot: Snapshot, admission: Admission) -> None:
         super().__init__(snapshot, admission)
-        self.released = Released(snapshot, admission)
         self.pools: dict[str, list[Pool]] = {}
         for pool in sorted(snapshot.fleet.pools, key=lambda pool: pool.name):
             self.pools.setdefault(pool.accelerator, []).append(pool)
@@ -67,6 +67,11 @@ class _Builder(Making):
         self.known: dict[object, tuple[list[Column], list[Inadmissible]]] = {}
         """By what makes jobs alike."""
         self.rules: dict[object, Mapping[str, Refusal | None]] = {}
+
+    @cached_property
+    def released(self) -> Released:
+        """Made where something runs: an arrival's columns are made without."""
+        return Released(self.snapshot, self.admission)
 
     def add_job(self, job: TrainingJob) -> None:
         if job.placed is not None:

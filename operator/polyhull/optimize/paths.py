@@ -9,7 +9,7 @@ margin.
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from polyhull.domain.fleet import Fleet, Link
 
@@ -119,19 +119,34 @@ class Network:
 
     def _least(self, source: str, target: str, allowed: Allowed, wide: float) -> tuple[Link, ...] | None:
         """Fewest hops, least latency, first by name, over links at least `wide`."""
-        heap: list[tuple[int, float, tuple[str, ...], str]] = [(0, 0.0, (), source)]
+
+        def step(label: tuple[float, ...], link: Link) -> tuple[float, ...] | None:
+            if link.target not in allowed or self.bytes_per_second[link.name] < wide:
+                return None
+            return label[0] + 1.0, label[1] + _latency(link)
+
+        return self._first_path([source], target, (0.0, 0.0), step)
+
+    def _first_path(
+        self,
+        starts: Iterable[str],
+        target: str,
+        label: tuple[float, ...],
+        step: Callable[[tuple[float, ...], Link], tuple[float, ...] | None],
+    ) -> tuple[Link, ...] | None:
+        """The path of the least label (ties: names), each link making it no less; None where `step` bars all."""
+        heap: list[tuple[tuple[float, ...], tuple[str, ...], str]] = [(label, (), site) for site in starts]
         done: set[str] = set()
         while heap:
-            hops, latency, names, at = heapq.heappop(heap)
+            reached, names, at = heapq.heappop(heap)
             if at == target:
                 return tuple(self.links[name] for name in names)
             if at in done:
                 continue
             done.add(at)
             for link in self._out.get(at, ()):
-                if link.target in allowed and link.target not in done and self.bytes_per_second[link.name] >= wide:
-                    step = (hops + 1, latency + _latency(link), (*names, link.name), link.target)
-                    heapq.heappush(heap, step)
+                if link.target not in done and (further := step(reached, link)) is not None:
+                    heapq.heappush(heap, (further, (*names, link.name), link.target))
         return None
 
     def _latencies(self, source: str) -> dict[str, tuple[Link, ...]]:
@@ -185,20 +200,11 @@ class Network:
 
     def _fattest(self, flow: dict[str, float], starts: Allowed, target: str, least: float) -> tuple[Link, ...]:
         """The path from a source that carries most of `flow` (ties: fewer hops, names); empty if none is left."""
-        heap: list[tuple[float, int, tuple[str, ...], str]] = [(-math.inf, 0, (), site) for site in sorted(starts)]
-        done: set[str] = set()
-        while heap:
-            width, hops, names, at = heapq.heappop(heap)
-            if at == target:
-                return tuple(self.links[name] for name in names)
-            if at in done:
-                continue
-            done.add(at)
-            for link in self._out.get(at, ()):
-                if flow[link.name] > least and link.target not in done:
-                    step = (max(width, -flow[link.name]), hops + 1, (*names, link.name), link.target)
-                    heapq.heappush(heap, step)
-        return ()
+
+        def step(label: tuple[float, ...], link: Link) -> tuple[float, ...] | None:
+            return (max(label[0], -flow[link.name]), label[1] + 1.0) if flow[link.name] > least else None
+
+        return self._first_path(sorted(starts), target, (-math.inf, 0.0), step) or ()
 
 
 def _filled(room: dict[str, dict[str, float]], starts: Allowed, target: str) -> tuple[float, float]:
