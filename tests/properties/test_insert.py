@@ -18,6 +18,7 @@ from polyhull.planning.canonical import canonical
 from polyhull.planning.carried import carrying
 from polyhull.planning.decide import present_plan, quick
 from polyhull.planning.grown import Arrivals
+from polyhull.planning.insert import insertable
 from polyhull.planning.robust import quantiles, spread
 from tests.builders import NOW, random_snapshot
 from tests.kernel_cases import everything
@@ -113,3 +114,15 @@ def test_quantiles_of_many_rows_are_those_of_each(seed: int) -> None:
     present = present_plan(cases(seed)[0])
     found = spread(present.reserved.instance, present.schedule)
     assert quantiles(found.ends) == [quantiles(row[None])[0] for row in found.ends]
+
+
+def test_under_a_budget_every_job_takes_part_in_each_decision() -> None:
+    """Whichever budget it is: what one job is allotted depends on all of them."""
+    case = canonical(random_snapshot(3, 6, 3, 2, policy=Policy()))
+    assert insertable(present_plan(case))
+    for limited in (
+        replace(case.policy, cost_budget=1e9),
+        replace(case.policy, energy_budget_kilowatt_hours=1e9),
+        replace(case.policy, carbon_budget_grams=1e9),
+    ):
+        assert not insertable(present_plan(replace(case, policy=limited)))

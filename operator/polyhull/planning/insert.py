@@ -19,6 +19,7 @@ from polyhull.domain.decision import Assignment, Decision, SolverReport, Transfe
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataSet, TrainingJob
 from polyhull.optimize.admission import Admission
+from polyhull.optimize.budgets import limits
 from polyhull.optimize.build import columns_of
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.costs import Tariffs
@@ -77,7 +78,7 @@ def insertable(present: Present) -> bool:
         bool(instance.jobs)
         and not decision.violations
         and set(policy.objective) <= _LEVELS
-        and policy.cost_budget is None
+        and not limits(policy)
         and all(slot is not None for slot in present.schedule.slots)
         # A start that is fixed from now on puts its job before others.
         and all(settled(replace(job, promise=told[job.key])) == settled(job) for job in instance.jobs)
