@@ -29,6 +29,12 @@ class Recovery:
     restart_seconds: float
     interval_seconds: float | None = None
 
+    def interval(self, rate: float) -> float:
+        """Seconds between checkpoints: its own, else what loses least at this rate of failures."""
+        return (
+            best_interval(self.checkpoint_seconds, rate) if self.interval_seconds is None else self.interval_seconds
+        )
+
 
 def failure_rate(devices: float, device_mean_seconds: float, link_mean_seconds: tuple[float, ...] = ()) -> float:
     """Lambda per second: any device or any remote link stops the run. inf means that something never fails."""
@@ -42,9 +48,7 @@ def best_interval(checkpoint_seconds: float, rate: float) -> float:
 
 def useful_share(recovery: Recovery, rate: float) -> float:
     """phi; may be far below 0 where the interval does not suit the rate."""
-    interval = recovery.interval_seconds
-    if interval is None:
-        interval = best_interval(recovery.checkpoint_seconds, rate)
+    interval = recovery.interval(rate)
     if rate <= 0.0 and math.isinf(interval):
         return 1.0
     lost = recovery.checkpoint_seconds / interval if interval > 0.0 else 0.0

@@ -9,14 +9,7 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, Option, TrainingJob
 from polyhull.optimize.admission import Admission, DataAt, Refusal
 from polyhull.optimize.columns import LONGEST_SECONDS, Column, Need
-from polyhull.optimize.failures import (
-    Recovery,
-    best_interval,
-    device_mean_seconds,
-    failure_rate,
-    recovery,
-    useful_share,
-)
+from polyhull.optimize.failures import Recovery, device_mean_seconds, failure_rate, recovery, useful_share
 from polyhull.optimize.paths import Allowed
 from polyhull.optimize.spans import Candidate, Spanned
 from polyhull.optimize.streams import Streams, streamed
@@ -47,8 +40,7 @@ class Making:
         devices = option.replicas * option.devices_per_replica
         rate = failure_rate(devices, device_mean_seconds(kind))
         saving = recovery(job.checkpoint, member, self.admission.startup_seconds)
-        interval = saving.interval_seconds or best_interval(saving.checkpoint_seconds, rate)
-        return useful_share(saving, rate), interval
+        return useful_share(saving, rate), saving.interval(rate)
 
     def allowed(self, job: TrainingJob) -> Allowed:
         """Sites that what a job sends between its parts may pass: those where all its data may be."""
