@@ -20,7 +20,6 @@ import numpy as np
 
 from polyhull.domain.decision import Answerer
 from polyhull.domain.workloads import InferenceService
-from polyhull.optimize.costs import SECONDS_PER_HOUR
 from polyhull.optimize.data import DIMENSIONS, Floats, ServingOption
 from polyhull.optimize.erlang import most_arrivals
 from polyhull.optimize.fairness import Entries, compressed
@@ -52,8 +51,7 @@ def best_answers(serving: "Serving", free: Mapping[str, tuple[int, ...]]) -> Cou
     `free`: what each pool's nodes hold beside jobs and services that run, by dimension of Resources.
     """
     _, demands, options = serving.model()
-    new = {i for i, one in enumerate(serving.services) if not one.serving and one.fixed_replicas is None}
-    kinds = [one for one in options if one.service in new]
+    new, kinds = serving.open_to_choice(options)
     missed = [losses(one) for one in serving.services]
     greatest = max((missed[one.service][one.variant] for one in kinds), default=0.0)
     if not greatest > 0.0 or not all(np.isfinite(list(one.values())).all() for one in missed):
@@ -76,11 +74,12 @@ def best_answers(serving: "Serving", free: Mapping[str, tuple[int, ...]]) -> Cou
         unanswered = model.variable(rates[d] * greatest * _UNANSWERED, 1.0)
         model.row([*parts, (unanswered, 1.0)], 1.0, 1.0)
     _room(model, serving, kinds, [count for count, _ in counts], free)
+    tariffs = serving.admission.tariffs
     for i in sorted(new):
         limit = serving.services[i].cost_per_hour
         if limit is not None:
             mine = [
-                (count, _hourly(serving, kind))
+                (count, tariffs.hourly(serving.pools[kind.pool].name, kind.pod.devices))
                 for (count, _), kind in zip(counts, kinds, strict=True)
                 if kind.service == i
             ]
@@ -179,11 +178,6 @@ def _room(
             scale = max(left, *(float(kind.pod.as_tuple()[d]) for kind, _ in mine), _LEAST)
             pods = [(at, n * kind.pod.as_tuple()[d] / scale) for kind, count in mine for at, n in count]
             model.row(pods, -np.inf, left / scale)
-
-
-def _hourly(serving: "Serving", kind: ServingOption) -> float:
-    """What a replica costs in an hour, an unknown price as the dearest."""
-    return serving.admission.tariffs.price(serving.pools[kind.pool].name, kind.pod.devices * SECONDS_PER_HOUR)
 
 
 class _Model:

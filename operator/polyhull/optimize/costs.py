@@ -61,6 +61,10 @@ class Tariffs:
         known = self.of(pool).price_per_second
         return device_seconds * (self._price if known is None else known)
 
+    def hourly(self, pool: str, devices: int) -> float:
+        """What holding devices for an hour costs, for comparisons."""
+        return self.price(pool, devices * SECONDS_PER_HOUR)
+
     def joules(self, pool: str, devices: int, idle_seconds: float, active_seconds: float) -> float:
         """What devices draw, for comparisons."""
         tariff = self.of(pool)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polyhull.domain.workloads import Key
-from polyhull.optimize.costs import SECONDS_PER_HOUR, Tariffs
 from polyhull.optimize.data import DIMENSIONS
 from polyhull.optimize.instances import least_cost
 
@@ -31,9 +30,8 @@ def cheapest_counts(serving: "Serving", free: Mapping[str, tuple[int, ...]]) -> 
     `free`: what each pool's nodes hold beside jobs and services that run, by dimension of Resources.
     """
     services, demands, options = serving.model()
-    new = {i for i, one in enumerate(serving.services) if not one.serving and one.fixed_replicas is None}
+    new, kinds = serving.open_to_choice(options)
     buckets = [d for d, one in enumerate(demands) if one.service in new]
-    kinds = [one for one in options if one.service in new]
     if not buckets or not kinds:
         return {}
     row = {d: n for n, d in enumerate(buckets)}
@@ -43,10 +41,10 @@ def cheapest_counts(serving: "Serving", free: Mapping[str, tuple[int, ...]]) -> 
             load[row[d], g] = slope * demands[d].requests_per_second
     if not np.isfinite(load).any(axis=1).all():
         return {}
-    tariffs = Tariffs(serving.snapshot.fleet)
+    tariffs = serving.admission.tariffs
     names = [serving.pools[kind.pool].name for kind in kinds]
     pods = np.array([kind.pod.as_tuple() for kind in kinds], dtype=np.float64)
-    price = [tariffs.price(name, pod[0] * SECONDS_PER_HOUR) for name, pod in zip(names, pods, strict=True)]
+    price = [tariffs.hourly(name, kind.pod.devices) for name, kind in zip(names, kinds, strict=True)]
     used = sorted(set(names))
     usage = np.zeros((len(used) * DIMENSIONS, len(kinds)))
     for g, name in enumerate(names):

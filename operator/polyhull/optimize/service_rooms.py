@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from polyhull.domain.fleet import Node
 from polyhull.domain.resources import Resources
 from polyhull.domain.workloads import InferenceService, Variant
-from polyhull.optimize.costs import SECONDS_PER_HOUR
 from polyhull.optimize.data import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Purse:
         self._left = max(0.0, self._left - count * self._each(one))
 
     def _each(self, one: Candidate) -> float:
-        return self._tariffs.price(one.pool, one.variant.devices_per_replica * SECONDS_PER_HOUR)
+        return self._tariffs.hourly(one.pool, one.variant.devices_per_replica)
 
 
 class Room:

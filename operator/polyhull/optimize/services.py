@@ -6,7 +6,7 @@ hold beside running jobs and earlier services; which node takes which replica is
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from polyhull.domain.decision import Explanation, Route, ServicePlan, ServingPlan, Unplaced
 from polyhull.domain.fleet import Evidence
@@ -157,6 +157,11 @@ class Serving:
                     per_link[position[link.name]] = per_link.get(position[link.name], 0.0) + volume
             found.append((site, tuple(sorted(per_link.items()))))
         return tuple(found)
+
+    def open_to_choice(self, options: Sequence[ServingOption]) -> tuple[set[int], list[ServingOption]]:
+        """Services that run nowhere yet and whose replicas nobody else counts, and the options of theirs."""
+        new = {i for i, one in enumerate(self.services) if not one.serving and one.fixed_replicas is None}
+        return new, [one for one in options if one.service in new]
 
     # -- integers ---------------------------------------------------------------------------------------------
 
