@@ -99,6 +99,13 @@ def judge(
     )
 
 
+def _guard(data_set: HubDataSet) -> tuple[Action, ...]:
+    """The finalizer, where it is missing: what is recorded is removed before the object goes."""
+    raw = data_set.raw
+    have = naming.FINALIZER in (raw["metadata"].get("finalizers") or ())
+    return () if have else (Finalizer(ref_of(raw), data_set.uid, True),)
+
+
 def written(
     data_set: HubDataSet, copies: Sequence[tuple[Copy, str, float]], active: Sequence[ActiveTransfer], now: float
 ) -> tuple[Action, ...]:
@@ -106,11 +113,9 @@ def written(
     raw = data_set.raw
     held = list((raw.get("status") or {}).get("copies") or ())
     made = [api_status.copy_status(copy, cluster, at) for copy, cluster, at in copies]
-    have = naming.FINALIZER in (raw["metadata"].get("finalizers") or ())
-    guard = () if have else (Finalizer(ref_of(raw), data_set.uid, True),)
     places = ", ".join(f"{copy.site} ({cluster})" for copy, cluster, _ in copies)
     news = Announce(ref_of(raw), data_set.uid, "Normal", "Written", f"A job wrote it at {places}")
-    return (*guard, *_put(data_set, [*held, *made], active, now), news)
+    return (*_guard(data_set), *_put(data_set, [*held, *made], active, now), news)
 
 
 def evict(
@@ -173,10 +178,8 @@ def start(
         for move in moves
     ]
     raw = data_set.raw
-    have = naming.FINALIZER in (raw["metadata"].get("finalizers") or ())
-    guard = () if have else (Finalizer(ref_of(raw), data_set.uid, True),)
     copies = list((raw.get("status") or {}).get("copies") or ())
-    return (*guard, *_put(data_set, copies, [*active, *begun], now), *applies)
+    return (*_guard(data_set), *_put(data_set, copies, [*active, *begun], now), *applies)
 
 
 def resume(data_set: HubDataSet, lost: Lost, renderer: Renderer, plan_hash: str) -> tuple[Apply, ...]:
