@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from polyhull.domain.fleet import Evidence
-from polyhull.domain.workloads import CopyPart, Key, Promise
+from polyhull.domain.workloads import Copy, CopyPart, Key, Promise
 
 
 class BoundKind(StrEnum):
@@ -385,6 +385,35 @@ class SolverReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningMove:
+    """A running job that is to be stopped and to go on elsewhere; its assignment is the new one, and waits.
+
+    What is written down when it is stopped, `Resume` in all but the instant, is `work_done`, `stores` and `moves`.
+    """
+
+    job: Key
+    from_cluster: str
+    from_pool: str
+    from_option: str
+    to_cluster: str
+    to_pool: str
+    to_option: str
+    checkpoint_bytes: int
+    """That go over links; 0 where the checkpoint is read from where it lies."""
+    work_done: float
+    """Units that its last checkpoint holds for certain, of all runs."""
+    stores: tuple[Copy, ...]
+    """That hold that checkpoint."""
+    lost_seconds: float
+    """Of work since then, to be done again."""
+    gain_seconds: float
+    """By how much sooner it ends."""
+    moves: int = 1
+    """How many times it will have been stopped then."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to a snapshot. `violations` non-empty means: do not apply."""
 
@@ -410,6 +439,8 @@ class Decision:
     violations: tuple[str, ...] = ()
     plan_hash: str = ""
     footprint: Footprint = Footprint()
+    moves: tuple[RunningMove, ...] = ()
+    """Running jobs that this plan stops and places elsewhere, by key."""
 
     @property
     def gap(self) -> float | None:

@@ -69,7 +69,11 @@ class Policy:
     move_budget: int | None = None
     """At most so many waiting jobs change their place from one plan to the next; None: no limit."""
     cool_down_seconds: float = 600.0
-    """A waiting job that changed its place keeps it for so long."""
+    """A waiting job that changed its place keeps it for so long; so does a running one, and one that just started."""
+    move_running: bool = False
+    """A running job with checkpoints may be stopped in order to go on elsewhere."""
+    running_move_budget: int = 1
+    """At most so many jobs are under way at once: stopped to be moved, and not running again yet."""
     solver: SolverLimits = field(default_factory=SolverLimits)
 
 

@@ -10,10 +10,14 @@ from polyhull.domain.fleet import Evidence
 from polyhull.domain.labels import Selector
 from polyhull.domain.resources import Resources
 
+CHECKPOINT = "Checkpoint"
+"""The kind of `checkpoint_key`."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Identity of a namespaced object. `kind` is TrainingJob, InferenceJob or DataSet."""
+    """Identity of a namespaced object. `kind` is TrainingJob, InferenceJob or DataSet; also Checkpoint, which is
+    what a stopped job goes on from and no object of its own."""
 
     namespace: str
     name: str
@@ -95,6 +99,8 @@ class Option:
     """That its template names; a member's administrator must allow it there."""
     learnt: tuple[Learnt, ...] = ()
     """Sorted by site. What was learnt counts for more than a rate that was not measured."""
+    grace_seconds: float = 30.0
+    """That its template leaves a pod to end by itself when it is stopped (terminationGracePeriodSeconds)."""
 
     def rate_at(self, site: str) -> tuple[float | None, Evidence]:
         """What was learnt there, else anywhere, else as stated or estimated."""
@@ -232,6 +238,36 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """A job that was stopped in order to be moved, and what it goes on from: its last checkpoint.
+
+    While it is not `placed` again it waits like a new job, but for `work_done`, and it reads its checkpoint, the
+    private data set `checkpoint_key`, before it starts. Once it is placed again this stays, as its history.
+    """
+
+    work_done: float
+    """Units of work that the checkpoint holds, of all runs before."""
+    cluster: str
+    pool: str
+    option: str
+    """Where it ran last."""
+    stores: tuple["Copy", ...]
+    """Sorted; that hold the checkpoint whole."""
+    stopped_at: float
+    moves: int = 1
+    """How many times it was stopped so far, this one included."""
+    nodes: tuple[tuple[str, int], ...] = ()
+    """(node name, pods there) where its old pods have not been seen gone; nobody else has these devices yet."""
+    free_at: float = 0.0
+    """When they are expected to be gone: nothing of it starts before. 0: they are."""
+
+
+def checkpoint_key(job: Key) -> Key:
+    """By which a stopped job's checkpoint goes in plans and transfers; no object has it."""
+    return Key(job.namespace, job.name, CHECKPOINT)
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingJob:
     """A finite job: training, or batch inference converted to the same shape (`key.kind` tells)."""
 
@@ -253,6 +289,13 @@ class TrainingJob:
     checkpoint: Checkpoint | None = None
     """None: a failure is not planned for."""
     output: Output | None = None
+    resume: Resume | None = None
+    """None: it was never stopped in order to be moved."""
+
+    @property
+    def work_left(self) -> float:
+        """Units of work from its last start on: of a job that was never stopped all of it."""
+        return self.work_quantity if self.resume is None else max(0.0, self.work_quantity - self.resume.work_done)
 
     @property
     def kept_bytes(self) -> int:
