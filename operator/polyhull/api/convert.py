@@ -17,6 +17,7 @@ from polyhull.api.convert_fleet import (
 from polyhull.api.convert_jobs import (
     active_transfers,
     batch_job,
+    carried_checkpoints,
     data_set,
     is_online,
     key_of,
@@ -36,6 +37,7 @@ __all__ = [
     "accelerator",
     "active_transfers",
     "batch_job",
+    "carried_checkpoints",
     "cluster",
     "data_set",
     "declared_pool",

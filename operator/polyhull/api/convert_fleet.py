@@ -233,6 +233,10 @@ def fleet_policy(raw: Raw | policy.PlacementPolicy, *, file: str = "", strict: b
             minimum_gain=found.decimal(gain) if gain else plain.minimum_gain,
             move_budget=calm.move_budget,
             cool_down_seconds=plain.cool_down_seconds if cool_down is None else float(cool_down),
+            move_running=calm.move_running == "Allowed",
+            running_move_budget=plain.running_move_budget
+            if calm.running_move_budget is None
+            else calm.running_move_budget,
             split_transfers=spec.transfers is not None and spec.transfers.split == "Allowed",
             solver=_limits(spec.solver),
         )

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from polyhull.api.convert_span import refuse_span, span_of
 from polyhull.api.estimate import Served, served, with_rates
+from polyhull.api.moves import checkpoint_transfers, read_resume, stopping
 from polyhull.api.parse import parse, where_of
-from polyhull.api.podtemplate import pod_requests, service_account
+from polyhull.api.podtemplate import grace_seconds, pod_requests, service_account
 from polyhull.api.results import Converted, Findings, created_at, part
 from polyhull.api.status import read_active_transfers, read_copies, read_exclusions, read_placed, read_promise
 from polyhull.api.status import read_serving as serving_of
@@ -185,11 +186,12 @@ def _finite(
         deadline_at=found.instant("spec.deadline", spec.deadline),
         site_selector=_sites(spec.placement),
         confidential=_confidential(spec.placement),
-        placed=read_placed(job.status),
+        placed=None if stopping(job.status) else read_placed(job.status),
         promise=read_promise(job.status),
         exclusions=read_exclusions(job.status),
         checkpoint=_checkpoint(spec, found),
         output=_output(spec, job.namespace, inputs, found),
+        resume=read_resume(job.status, options),
     )
 
 
@@ -288,6 +290,14 @@ def active_transfers(raw: Raw | DataSetObject) -> tuple[ActiveTransfer, ...]:
     if entry is None:
         return ()
     return read_active_transfers(Key(entry.namespace, entry.name, "DataSet"), entry.status)
+
+
+def carried_checkpoints(raw: Raw) -> tuple[ActiveTransfer, ...]:
+    """The same of a TrainingJob that was stopped to be moved: of its checkpoint."""
+    if not part(part(raw, "status"), "move").get("transfers"):
+        return ()
+    entry, _ = model_of(raw, TrainingJobObject, "", False)
+    return () if entry is None else checkpoint_transfers(key_of(raw), entry.status)
 
 
 def _cpu_names(accelerators: Sequence[AcceleratorType]) -> frozenset[str]:
@@ -406,6 +416,7 @@ def _option(
         pod,
         Evidence(entry.rate_evidence),
         service_account(template, entry.template),
+        grace_seconds=grace_seconds(template, entry.template),
     )
 
 

@@ -7,6 +7,8 @@ from polyhull.api.results import Findings
 from polyhull.api.v1alpha1.template import PodTemplate
 from polyhull.domain.resources import Resources
 
+GRACE_SECONDS = 30.0
+"""What Kubernetes leaves a pod to end by itself where nobody says."""
 _MERGED_INSIDE = ("resources", "securityContext")
 """Plain records that merge member by member; everything else (lists, probes: unions) is replaced whole."""
 
@@ -72,6 +74,14 @@ def service_account(base: PodTemplate | None, over: PodTemplate | None) -> str:
         if template is not None and template.service_account_name:
             return template.service_account_name
     return ""
+
+
+def grace_seconds(base: PodTemplate | None, over: PodTemplate | None) -> float:
+    """What a pod of the merged template is left to end by itself."""
+    for template in (over, base):
+        if template is not None and template.termination_grace_period_seconds is not None:
+            return float(template.termination_grace_period_seconds)
+    return GRACE_SECONDS
 
 
 _AMOUNTS = ("cpu", "memory", "ephemeral_storage")

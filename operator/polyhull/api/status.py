@@ -4,13 +4,14 @@ Times in decisions count from `Decision.taken_at`; in status they are instants i
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from polyhull.api.conditions import Reason, Type, condition_status, get_condition, instant
 from polyhull.api.results import parse_instant
-from polyhull.api.v1alpha1.dataset import ActiveTransferStatus, DataSetStatus
+from polyhull.api.v1alpha1.copies import ActiveTransferStatus
+from polyhull.api.v1alpha1.dataset import DataSetStatus
 from polyhull.api.v1alpha1.inference import InferenceJobStatus
 from polyhull.api.v1alpha1.jobstatus import AssignmentStatus, JobStatus, NodeShare
 from polyhull.domain.decision import Assignment, Explanation, Part, ServicePlan, Transfer
@@ -335,14 +336,14 @@ def read_placed(status: JobStatus | None) -> Placed | None:
         cluster=entry.cluster,
         pool=entry.pool,
         option=entry.option,
-        nodes=_nodes(entry.nodes),
+        nodes=read_nodes(entry.nodes),
         released_at=parse_instant(entry.released_time),
         started_at=None if entry.started_time is None else parse_instant(entry.started_time),
         uncertain=placed is not None
         and placed.get("status") == "Unknown"
         and placed.get("reason") == Reason.MEMBER_UNREACHABLE,
         parts=tuple(
-            PlacedPart(part.cluster, part.pool, part.option, part.replicas, _nodes(part.nodes))
+            PlacedPart(part.cluster, part.pool, part.option, part.replicas, read_nodes(part.nodes))
             for part in entry.parts or ()
         ),
     )
@@ -386,7 +387,8 @@ def read_serving(status: InferenceJobStatus | None) -> tuple[Serving, ...]:
     """Replicas of an online service as last recorded."""
     entries = (status.serving if status else None) or ()
     return tuple(
-        Serving(entry.cluster, entry.pool, entry.variant, entry.replicas, _nodes(entry.nodes)) for entry in entries
+        Serving(entry.cluster, entry.pool, entry.variant, entry.replicas, read_nodes(entry.nodes))
+        for entry in entries
     )
 
 
@@ -398,7 +400,11 @@ def read_copies(status: DataSetStatus | None) -> tuple[Copy, ...]:
 
 def read_active_transfers(key: Key, status: DataSetStatus | None) -> tuple[ActiveTransfer, ...]:
     """Copies under way, by store."""
-    entries = (status.transfers if status else None) or ()
+    return read_transfers(key, (status.transfers if status else None) or ())
+
+
+def read_transfers(key: Key, entries: Iterable[ActiveTransferStatus]) -> tuple[ActiveTransfer, ...]:
+    """Copies of `key` under way, by store."""
     return tuple(_active_transfer(key, entry) for entry in sorted(entries, key=lambda entry: entry.store))
 
 
@@ -468,7 +474,8 @@ def _settled_transfer(old: Raw, new: Raw, now: float) -> dict[str, Any]:
     return {**new, **times}
 
 
-def _nodes(entries: Sequence[NodeShare] | None) -> tuple[tuple[str, int], ...]:
+def read_nodes(entries: Sequence[NodeShare] | None) -> tuple[tuple[str, int], ...]:
+    """(node name, pods there)."""
     return tuple((entry.name, entry.pods) for entry in entries or ())
 
 

@@ -227,6 +227,7 @@ class _Builder:
             self._note(ref_of(raw), convert.scenario(raw, accelerators, **self._options(raw)))
         observations, signatures = self._observations(jobs)
         transfers = [entry for raw in self._of("DataSet") for entry in convert.active_transfers(raw)]
+        transfers += [entry for raw in self._of("TrainingJob") for entry in convert.carried_checkpoints(raw)]
         return World(
             sites=tuple(sorted(sites, key=lambda place: place.name)),
             links=tuple(sorted(links, key=lambda link: link.name)),
@@ -339,7 +340,7 @@ class _Builder:
             value = self._job(raw, known, accelerators)
             if value is not None:
                 kept.append(value)
-        against = check.check_counts([job for job in kept if not _under_way(job)], known)
+        against = check.check_counts([job for job in kept if not _begun(job)], known)
         for key, refusals in against.items():
             self._passes(Ref(key.kind, key.namespace, key.name), refusals)
         left = [job for job in kept if job.key not in against]
@@ -406,4 +407,12 @@ def _second_local(cluster: Cluster, first: str | None) -> tuple[Refusal, ...]:
 
 
 def _under_way(job: TrainingJob | InferenceService) -> bool:
-    return bool(job.serving) if isinstance(job, InferenceService) else job.placed is not None
+    """Whether it holds devices, or may."""
+    if isinstance(job, InferenceService):
+        return bool(job.serving)
+    return job.placed is not None or (job.resume is not None and bool(job.resume.nodes))
+
+
+def _begun(job: TrainingJob | InferenceService) -> bool:
+    """Whether it ran already: it may hold devices, or was stopped in order to go on elsewhere."""
+    return _under_way(job) or (isinstance(job, TrainingJob) and job.resume is not None)

@@ -14,6 +14,7 @@ TOLD: list[tuple[Any, str, object]] = [
     (Solver, "kill_seconds", SolverLimits().kill_seconds),
     (Stabilisation, "minimum_gain", Policy().minimum_gain),
     (Stabilisation, "cool_down_seconds", Policy().cool_down_seconds),
+    (Stabilisation, "running_move_budget", Policy().running_move_budget),
 ]
 
 

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from polyhull.api.v1alpha1.common import (
-    Bytes,
     Count,
-    Instant,
     LabelSelector,
     Model,
     Name,
@@ -18,7 +16,7 @@ from polyhull.api.v1alpha1.common import (
     keyed,
     unique,
 )
-from polyhull.api.v1alpha1.jobstatus import CopyPartStatus, LinkName, Store
+from polyhull.api.v1alpha1.copies import ActiveTransferStatus, CopyStatus
 
 Url = Annotated[str, Field(min_length=5, max_length=1024, pattern=r"^[a-z][a-z0-9+.-]{0,15}://[^\s]+$")]
 
@@ -52,35 +50,6 @@ class DataSetSpec(Model):
     residency: Residency | None = None
     max_copies: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many copies Polyhull may make beside the declared replicas."""
-
-
-class CopyStatus(Model):
-    """A complete copy that Polyhull made."""
-
-    store: Store
-    site: Name
-    cluster: Name
-    completion_time: Instant | None = None
-    start_time: Instant | None = None
-    """When the transfer that made it was released; with the next two, how fast its links are is learnt."""
-    bytes_per_second: Bytes | None = None
-    """The limit it ran under."""
-    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
-    last_used_time: Instant | None = None
-
-
-class ActiveTransferStatus(Model):
-    """A copy under way."""
-
-    store: Store
-    site: Name
-    cluster: Name
-    source_site: Name
-    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
-    bytes_per_second: Bytes
-    start_time: Instant
-    parts: Annotated[list[CopyPartStatus], Field(max_length=8)] | None = None
-    """Without it the copy is whole, over `links`; with it they are at each part, and all of them are one copy."""
 
 
 class DataSetStatus(Status):

@@ -7,6 +7,7 @@ from pydantic import Field
 from polyhull.api.v1alpha1.common import (
     Bytes,
     Count,
+    Decimal,
     Instant,
     Model,
     Name,
@@ -15,11 +16,10 @@ from polyhull.api.v1alpha1.common import (
     Seconds,
     Status,
     Text,
+    keyed,
 )
+from polyhull.api.v1alpha1.copies import ActiveTransferStatus, CopyPartStatus, CopyStatus, LinkName, Store
 
-LinkName = Annotated[str, Field(min_length=1, max_length=80)]
-"""A Link's name, or `<name>.reverse`."""
-Store = Annotated[str, Field(min_length=1, max_length=80)]
 Names = Annotated[str, Field(min_length=1, max_length=600)]
 """Of pools or options; those of a job over several sites joined by +."""
 ShortNames = Annotated[str, Field(min_length=1, max_length=128)]
@@ -83,15 +83,6 @@ class AssignmentStatus(PlaceStatus):
     """Into how many a copy's samples of a step are cut, where parts have stages."""
     parts: Annotated[list[PartStatus], Field(max_length=3)] | None = None
     """All parts of a job over several sites, in the order of their ranks."""
-
-
-class CopyPartStatus(Model):
-    """What one source sends over one path of a copy that is split."""
-
-    source_site: Name
-    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
-    transfer_bytes: Bytes
-    bytes_per_second: Bytes
 
 
 class TransferStatus(Model):
@@ -188,6 +179,43 @@ class OutputStatus(Model):
     url: Annotated[str, Field(max_length=2048)] | None = None
 
 
+class MoveStatus(Model):
+    """A job that ran was stopped in order to go on elsewhere from its last checkpoint: what a restart must know."""
+
+    phase: Literal["Stopping", "Carrying", "Resuming", "Resumed"]
+    """Stopping: where it ran it may run still. Carrying: it does not; it waits, and its checkpoint is carried where
+    need be. Resuming: released again. Resumed: it runs again; what follows is history."""
+    from_cluster: Name
+    from_pool: PoolName
+    from_option: Name
+    to_cluster: Name
+    """Where it was to go when it was stopped; since its release where it went."""
+    to_pool: PoolName
+    to_option: Name
+    to_store: Store | None = None
+    """Where it saves its checkpoints since its release."""
+    moves: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """How many times it was stopped so far."""
+    work_done: Decimal
+    """Units of work that its checkpoint holds at least, of all runs before."""
+    checkpoint_bytes: Bytes = 0
+    """That had to go over links."""
+    lost_seconds: Seconds = 0
+    """Work since its last checkpoint, at most, which is done again."""
+    gain_seconds: Seconds = 0
+    """By how much sooner it was expected to end."""
+    why: Text = ""
+    decided_time: Instant
+    stopped_time: Instant | None = None
+    """When its pods were seen gone."""
+    stores: Annotated[list[CopyStatus], Field(max_length=128, json_schema_extra=keyed("store"))] | None = None
+    """Where its last checkpoint lies whole."""
+    transfers: (
+        Annotated[list[ActiveTransferStatus], Field(max_length=64, json_schema_extra=keyed("store"))] | None
+    ) = None
+    """Of its checkpoint, under way."""
+
+
 class JobStatus(Status):
     """Status of a job that runs to its end."""
 
@@ -202,6 +230,8 @@ class JobStatus(Status):
     exclusions: Annotated[list[ExclusionStatus], Field(max_length=16)] | None = None
     output: OutputStatus | None = None
     """Since it was released."""
+    move: MoveStatus | None = None
+    """Of a job that was stopped in order to be moved."""
     start_time: Instant | None = None
     """When it was observed to run."""
     completion_time: Instant | None = None

@@ -33,7 +33,11 @@ class Stabilisation(Model):
     move_budget: Count | None = None
     """Waiting jobs that may change their place from one plan to the next; unset: no limit."""
     cool_down_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
-    """How long a waiting job keeps a place it was moved to; unset: 600."""
+    """How long a job keeps a place it was moved to or began at; unset: 600."""
+    move_running: Literal["Never", "Allowed"] | None = None
+    """Allowed: a running TrainingJob with `checkpoint` may be stopped in order to go on elsewhere; unset: Never."""
+    running_move_budget: Count | None = None
+    """Running jobs that may be under way at once: stopped, and not running again yet; unset: 1."""
 
 
 class Solver(Model):

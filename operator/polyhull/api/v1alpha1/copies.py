@@ -1,0 +1,49 @@
+"""Copies that are there, and copies under way: what the status of data sets and of moved jobs records."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from polyhull.api.v1alpha1.common import Bytes, Instant, Model, Name
+
+LinkName = Annotated[str, Field(min_length=1, max_length=80)]
+"""A Link's name, or `<name>.reverse`."""
+Store = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class CopyPartStatus(Model):
+    """What one source sends over one path of a copy that is split."""
+
+    source_site: Name
+    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
+    transfer_bytes: Bytes
+    bytes_per_second: Bytes
+
+
+class CopyStatus(Model):
+    """A complete copy that Polyhull made."""
+
+    store: Store
+    site: Name
+    cluster: Name
+    completion_time: Instant | None = None
+    start_time: Instant | None = None
+    """When the transfer that made it was released; with the next two, how fast its links are is learnt."""
+    bytes_per_second: Bytes | None = None
+    """The limit it ran under."""
+    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
+    last_used_time: Instant | None = None
+
+
+class ActiveTransferStatus(Model):
+    """A copy under way."""
+
+    store: Store
+    site: Name
+    cluster: Name
+    source_site: Name
+    links: Annotated[list[LinkName], Field(max_length=16)] | None = None
+    bytes_per_second: Bytes
+    start_time: Instant
+    parts: Annotated[list[CopyPartStatus], Field(max_length=8)] | None = None
+    """Without it the copy is whole, over `links`; with it they are at each part, and all of them are one copy."""
