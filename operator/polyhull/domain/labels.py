@@ -47,6 +47,13 @@ class Selector:
             requirement.matches(have) for requirement in self.match_expressions
         )
 
+    def also(self, other: "Selector") -> "Selector":
+        """Matches what both match."""
+        if other.empty or self == other:
+            return self
+        labels = tuple(sorted({*self.match_labels, *other.match_labels}))
+        return Selector(labels, tuple(dict.fromkeys((*self.match_expressions, *other.match_expressions))))
+
     @property
     def empty(self) -> bool:
         return not self.match_labels and not self.match_expressions

@@ -295,7 +295,9 @@ class TrainingJob:
     @property
     def work_left(self) -> float:
         """Units of work from its last start on: of a job that was never stopped all of it."""
-        return self.work_quantity if self.resume is None else max(0.0, self.work_quantity - self.resume.work_done)
+        if self.resume is None or self.checkpoint is None:
+            return self.work_quantity
+        return max(0.0, self.work_quantity - self.resume.work_done)
 
     @property
     def kept_bytes(self) -> int:

@@ -16,6 +16,7 @@ from polyhull.domain.units import format_bytes
 from polyhull.domain.workloads import ActiveTransfer, DataInput, DataSet, Exclusion, Key, TrainingJob
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Allowed, Network
+from polyhull.optimize.resumed import is_bucket, leaving_seconds, stopped_of
 from polyhull.optimize.stores import promised_room
 
 IN_SITE_BYTES_PER_SECOND = 10e9 / 8
@@ -72,6 +73,7 @@ class Admission:
         self.active: dict[tuple[Key, str], ActiveTransfer] = {}
         for transfer in sorted(snapshot.transfers, key=lambda one: (one.data_set, one.store, one.source_site)):
             self.active.setdefault((transfer.data_set, transfer.store), transfer)
+        self.stopped = stopped_of(snapshot)
         self.tariffs = Tariffs(fleet)
         self._tolerations = {kind.name: kind.tolerations for kind in fleet.accelerators}
         self._allowed: dict[Selector, Allowed] = {}
@@ -252,16 +254,31 @@ class Admission:
             return Refusal("NeedsVolumeStorage", f"{text}; give it storage.volume or drop mountPath")
         if any(copy.store == cluster.store for copy in data.copies):
             return DataAt(cluster.store, True)
+        if data.key in self.stopped:
+            return self._carried(data, cluster)
         here = [replica for replica in data.replicas if replica.site == cluster.site]
         if any(replica.url.startswith("pvc://") for replica in here if need.mounted):
             return DataAt(f"site:{cluster.site}", True)
         if here and not need.mounted:
             return DataAt(f"site:{cluster.site}", True)
+        return self._under_way(data, cluster) or self._movable(data, cluster)
+
+    def _carried(self, data: DataSet, cluster: Cluster) -> DataAt | Refusal:
+        """The checkpoint of a stopped job, at a cluster where it is not yet."""
+        if not is_bucket(cluster):
+            text = f"its checkpoint would have to be carried to {cluster.name}, which keeps none in a bucket"
+            return Refusal("CheckpointStays", f"{text}; give that MemberCluster storage.bucket")
+        if not data.replicas:
+            text = "its checkpoint lies in a claim, which is only read inside its cluster"
+            return Refusal("CheckpointStays", f"{text}; storage.bucket of a MemberCluster lets jobs move on")
+        return self._under_way(data, cluster) or self._movable(data, cluster)
+
+    def _under_way(self, data: DataSet, cluster: Cluster) -> DataAt | None:
         active = self.active.get((data.key, cluster.store))
-        if active is not None:
-            seconds = self.remaining_transfer(data, active) / usable_rate(active)
-            return DataAt(cluster.store, False, active_seconds=seconds)
-        return self._movable(data, cluster)
+        if active is None:
+            return None
+        seconds = self.remaining_transfer(data, active) / usable_rate(active)
+        return DataAt(cluster.store, False, active_seconds=seconds)
 
     def _movable(self, data: DataSet, cluster: Cluster) -> DataAt | Refusal:
         storage: Storage = cluster.storage
@@ -306,6 +323,11 @@ class Admission:
         left = data.size_bytes - rate * max(0.0, moving)
         floor = max(OVERDUE_SECONDS * rate, OVERDUE_SHARE * data.size_bytes)
         return min(float(data.size_bytes), left) if left > 0.0 else floor
+
+    def transfer_startup(self, data: DataSet) -> float:
+        """Seconds until the bytes of a new transfer flow; a checkpoint stays while its job's pods end."""
+        job = self.stopped.get(data.key)
+        return self.startup_seconds + (0.0 if job is None else leaving_seconds(job, self.now))
 
     def remaining_startup(self, active: ActiveTransfer) -> float:
         """Seconds until its bytes flow."""

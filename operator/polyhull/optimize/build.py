@@ -13,6 +13,7 @@ from polyhull.optimize.failures import LEAST_USEFUL
 from polyhull.optimize.making import Inputs, Making, candidate, compute_seconds
 from polyhull.optimize.paths import Network
 from polyhull.optimize.released import Released
+from polyhull.optimize.resumed import leaving_seconds
 from polyhull.optimize.routes import Routes
 from polyhull.optimize.spans import MOST_COLUMNS, Candidate, Spanned, combinations, span_name, spanned
 from polyhull.optimize.streams import paced
@@ -48,7 +49,7 @@ def alike(job: TrainingJob) -> object:
     """Equal for jobs that differ in nothing that a column is made of but their names."""
     return (
         job.key.namespace, job.work_quantity, job.options, job.inputs, job.priority, job.site_selector,
-        job.confidential, job.exclusions, job.checkpoint, job.span,
+        job.confidential, job.exclusions, job.checkpoint, job.span, job.resume,
         # Room for what is written is promised to jobs by name, and so is who writes a data set.
         job.output, job.key if job.kept_bytes else None,
     )  # fmt: skip
@@ -174,9 +175,9 @@ class _Builder(Making):
         work = compute * max(1.0, pool.slowdown)
         compute = work / useful
         devices = option.replicas * option.devices_per_replica
-        head = 0.0
+        head = leaving = leaving_seconds(job, admission.now)
         if pool.growth is not None and admission.room(option.pod, pool).now < option.replicas:
-            head = max(0.0, pool.growth.provision_seconds)
+            head = max(head, pool.growth.provision_seconds)
         streams = paced(answer.streams, compute)
         held = startup + compute + streams.overlap_seconds + streams.pacing_seconds
         if not held <= LONGEST_SECONDS:
@@ -199,6 +200,7 @@ class _Builder(Making):
                 compute_seconds=compute,
                 transfer_seconds=answer.transfer_seconds,
                 head_seconds=head,
+                leaving_seconds=leaving,
                 needs=answer.needs,
                 price=self.tariffs.price(pool.name, devices * held),
                 evidence=evidence,

@@ -119,6 +119,8 @@ class Column:
     """The part of `compute_seconds` that saves checkpoints, restarts, or is done again."""
     checkpoint_interval_seconds: float = 0.0
     """From one checkpoint to the next; 0 without."""
+    leaving_seconds: float = 0.0
+    """Of `head_seconds`, until the pods of a stopped job are gone from where it ran."""
 
     @property
     def devices(self) -> int:

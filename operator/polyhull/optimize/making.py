@@ -130,8 +130,7 @@ def compute_seconds(job: TrainingJob, option: Option, site: str) -> tuple[float,
     rate, evidence = option.rate_at(site)
     if rate is None or not (math.isfinite(rate) and rate > 0.0) or not job.work_quantity > 0.0:
         return 0.0, evidence
-    seconds = min(job.work_quantity / rate, math.inf)
-    return max(seconds, 1e-9), evidence
+    return max(min(job.work_left / rate, math.inf), 1e-9), evidence
 
 
 def candidate(
@@ -155,7 +154,7 @@ def candidate(
         pod=option.pod,
         gang=option.replicas,
         most=most,
-        rate=job.work_quantity / (compute * max(1.0, pool.slowdown)) / option.replicas,
+        rate=job.work_left / (compute * max(1.0, pool.slowdown)) / option.replicas,
         memory_bytes=memory,
         device_mean_seconds=math.inf if job.checkpoint is None else device_mean_seconds(kind),
         evidence=evidence,

@@ -220,7 +220,8 @@ _STAGES = (
     "ServiceAccountNotAllowed", "SiteSelector",
     "Confidential", "Excluded", "PoolTooSmall", "NodesUnavailable", "Taint", "PowerUnknown", "PowerCap",
     "NoRate", "DataSetUnknown", "Residency",
-    "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "NoReachableReplica", "Budget",
+    "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "CheckpointStays", "NoReachableReplica",
+    "Budget",
 )  # fmt: skip
 """Rules in the order they are checked: the refusal that came latest was nearest to a yes."""
 

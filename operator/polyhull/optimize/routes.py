@@ -62,7 +62,7 @@ class Routes:
                 rate_bytes_per_second=rate,
                 transfer_bytes=data.size_bytes,
                 price=self.admission.tariffs.egress(tuple(link.name for link in path), data.size_bytes),
-                startup_seconds=self.admission.startup_seconds,
+                startup_seconds=self.admission.transfer_startup(data),
             )
 
     def _active_route(self, data: DataSet, store: str, active: ActiveTransfer) -> Route:

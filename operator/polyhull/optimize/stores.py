@@ -8,11 +8,12 @@ Checkpoints and outputs take room too. Where a store is limited, what is free is
 and age, wherever they might go in the end: a job that is not promised room somewhere may not run there yet.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from polyhull.domain.fleet import StorageKind
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import DataSet, Key
+from polyhull.domain.workloads import CHECKPOINT, DataSet, Key, TrainingJob, checkpoint_key
 from polyhull.optimize.paths import Network
 
 
@@ -56,12 +57,12 @@ def idle_copies(snapshot: Snapshot) -> tuple[Idle, ...]:
 
 
 def held_bytes(snapshot: Snapshot, store: str) -> dict[Key, int]:
-    """Data sets that are in a store or on their way to it, with their sizes."""
+    """Data sets that are in a store or on their way to it, with their sizes; checkpoints are what jobs keep there."""
     moving = {transfer.data_set for transfer in snapshot.transfers if transfer.store == store}
     return {
         data.key: data.size_bytes
         for data in snapshot.data_sets
-        if data.key in moving or any(copy.store == store for copy in data.copies)
+        if data.key.kind != CHECKPOINT and (data.key in moving or any(copy.store == store for copy in data.copies))
     }
 
 
@@ -76,13 +77,24 @@ def limits(snapshot: Snapshot) -> dict[str, int]:
 
 
 def kept(snapshot: Snapshot, store: str) -> dict[Key, int]:
-    """What released jobs keep in a store."""
+    """What released jobs keep in a store, and what stopped ones left there, or have carried there."""
     here = {cluster.name for cluster in snapshot.fleet.clusters if cluster.store == store}
-    return {
-        job.key: job.kept_bytes
-        for job in snapshot.jobs
-        if job.placed is not None and job.kept_bytes > 0 and job.placed.cluster in here
-    }
+    moving = {transfer.data_set for transfer in snapshot.transfers if transfer.store == store}
+    out = {}
+    for job in snapshot.jobs:
+        if job.placed is not None and job.kept_bytes > 0 and job.placed.cluster in here:
+            out[job.key] = job.kept_bytes
+        elif left := _left(job, store, moving):
+            out[job.key] = left
+    return out
+
+
+def _left(job: TrainingJob, store: str, moving: Set[Key]) -> int:
+    """Bytes of its checkpoint in a store where it does not run."""
+    if job.resume is None or job.checkpoint is None:
+        return 0
+    there = any(copy.store == store for copy in job.resume.stores) or checkpoint_key(job.key) in moving
+    return job.checkpoint.size_bytes if there else 0
 
 
 def free_bytes(snapshot: Snapshot) -> dict[str, int]:
@@ -105,11 +117,12 @@ def promised_room(snapshot: Snapshot) -> dict[str, dict[Key, int]]:
     sites: dict[str, str] = {cluster.store: cluster.site for cluster in snapshot.fleet.clusters}
     out: dict[str, dict[Key, int]] = {}
     for store, left in free_bytes(snapshot).items():
-        mine = out.setdefault(store, {})
+        mine, there = out.setdefault(store, {}), kept(snapshot, store)
         for job in waiting:
-            if job.kept_bytes <= left and job.site_selector.matches(labels.get(sites[store], ())):
-                mine[job.key] = job.kept_bytes
-                left -= job.kept_bytes
+            more = job.kept_bytes - there.get(job.key, 0)
+            if more <= left and job.site_selector.matches(labels.get(sites[store], ())):
+                mine[job.key] = more
+                left -= more
     return out
 
 

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from polyhull.domain.snapshot import Snapshot
+from polyhull.optimize.resumed import resumed
 
 
 def canonical(snapshot: Snapshot) -> Snapshot:
-    """The same snapshot whatever order its objects came in."""
-    fleet = snapshot.fleet
+    """The same snapshot whatever order its objects came in, checkpoints of stopped jobs among its data sets."""
+    fleet, snapshot = snapshot.fleet, resumed(snapshot)
     return replace(
         snapshot,
         jobs=tuple(sorted(snapshot.jobs, key=lambda job: job.key)),

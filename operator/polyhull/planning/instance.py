@@ -11,7 +11,7 @@ from math import inf
 from polyhull.domain.fleet import Fleet, Pool, Taint
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key, TrainingJob
+from polyhull.domain.workloads import CHECKPOINT, Key, TrainingJob
 from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.isolated import isolated
@@ -253,6 +253,10 @@ def pods_by_pool(snapshot: Snapshot, columns: Iterable[Column]) -> dict[str, set
         for variant in service.variants:
             by_kind.setdefault(variant.accelerator, set()).add(variant.pod)
     pods = {pool.name: set(by_kind.get(pool.accelerator, ())) for pool in snapshot.fleet.pools}
+    for job in snapshot.jobs:
+        if job.resume is not None and job.resume.nodes:
+            left = (option.pod for option in job.options if option.name == job.resume.option)
+            pods.setdefault(job.resume.pool, set()).update(left)
     for column in columns:
         pods.setdefault(column.pool, set()).add(column.pod)
         for part in column.parts:
@@ -433,7 +437,8 @@ class Budgets:
         out = []
         if data_set in self._copies:
             out.append((self._copies[data_set], 1))
-        if store in self._stores:
+        # Room for a checkpoint was promised to its job.
+        if store in self._stores and data_set.kind != CHECKPOINT:
             out.append((self._stores[store], size_bytes))
         return tuple(out)
 
@@ -547,6 +552,6 @@ def loads_of(
 
 def _head(column: Column, pool: PoolModel) -> float:
     """The column's head less the provisioning of growth, which the simulation adds itself where it is needed."""
-    if pool.growth and column.head_seconds <= pool.provision_seconds:
-        return 0.0
+    if pool.growth and column.head_seconds <= max(pool.provision_seconds, column.leaving_seconds):
+        return column.leaving_seconds
     return column.head_seconds

@@ -9,10 +9,11 @@ from math import inf
 
 from polyhull.domain.decision import Explanation, ServicePlan, ServingPlan
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import InferenceService, Serving, Variant
+from polyhull.domain.workloads import InferenceService, Serving, TrainingJob, Variant
 from polyhull.optimize.columns import Column, ColumnSet
 from polyhull.optimize.erlang import most_arrivals
 from polyhull.optimize.paths import Network
+from polyhull.optimize.resumed import leaving_seconds
 from polyhull.optimize.spans import SpanPart
 from polyhull.planning.instance import Choice, Instance, PoolModel, compile_instance, units
 from polyhull.planning.schedule import Slot
@@ -74,6 +75,8 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
         )
         for fixed in instance.fixed
     )
+    for job in snapshot.jobs:
+        _hold_leaving(instance, state, job)
     services = {service.key: service for service in snapshot.services}
     out = [
         _serve(instance, state, services[plan.service], plan)
@@ -129,6 +132,22 @@ def _hold_fixed(
         return seen
     hold(model, state, pool, pod, 0.0, slot.end, slot.nodes)
     return seen + named(model, slot.nodes)
+
+
+def _hold_leaving(instance: Instance, state: State, job: TrainingJob) -> None:
+    """The old pods of a stopped job, until they are gone."""
+    seconds, resume = leaving_seconds(job, instance.snapshot.taken_at), job.resume
+    if seconds <= 0.0 or resume is None or resume.pool not in instance.pool_index:
+        return
+    option = next((one for one in job.options if one.name == resume.option), None)
+    if option is None:
+        return
+    pool = instance.pool_index[resume.pool]
+    model = instance.pools[pool]
+    index = {name: k for k, name in enumerate(model.nodes)}
+    known = tuple((index[name], pods) for name, pods in resume.nodes if name in index)
+    hold(model, state, pool, units(option.pod, model.dimensions), 0.0, seconds, known)
+    _draw(instance, state, resume.pool, sum(pods for _, pods in known) * option.devices_per_replica, seconds)
 
 
 def _pool_at(instance: Instance, name: str) -> int:

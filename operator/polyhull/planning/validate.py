@@ -14,10 +14,11 @@ from polyhull.domain.decision import Assignment, Decision, Exchange, ServingPlan
 from polyhull.domain.fleet import Cluster, Evidence, Node, Pool, StorageKind
 from polyhull.domain.labels import Selector
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import DataInput, DataSet, InferenceService, Key, Option, TrainingJob
+from polyhull.domain.workloads import CHECKPOINT, DataInput, DataSet, InferenceService, Key, Option, TrainingJob
 from polyhull.planning.validate_budget import budget
 from polyhull.planning.validate_facts import LINK_SLACK, SLACK_SECONDS, Facts, exact
 from polyhull.planning.validate_failures import useful
+from polyhull.planning.validate_moves import as_stopped, goes_on, left_holding, running_moves
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Passed, Scope, changed
 from polyhull.planning.validate_services import served, traffic
@@ -40,7 +41,8 @@ def validate(snapshot: Snapshot, decision: Decision, passed: Passed | None = Non
 class _Checker(Facts):
     def __init__(self, snapshot: Snapshot, decision: Decision, scope: Scope | None) -> None:
         """`scope`: what to look at; None: everything."""
-        super().__init__(snapshot)
+        super().__init__(as_stopped(snapshot, decision))
+        self.given = snapshot
         self.decision, self.scope = decision, scope
         self.arrivals: dict[tuple[Key, str], Transfer] = {(t.data_set, t.store): t for t in decision.transfers}
         self.asked: dict[tuple[str, str], Fraction] | None = None
@@ -48,6 +50,7 @@ class _Checker(Facts):
 
     def violations(self) -> Iterator[str]:
         yield from self._counts()
+        yield from running_moves(self.given, self.decision)
         scope, decision = self.scope, self.decision
         for assignment in decision.assignments if scope is None else scope.assignments:
             job = self.jobs.get(assignment.job)
@@ -131,6 +134,7 @@ class _Checker(Facts):
                 yield f"{job.key}: takes {float(end - start)} s in the plan but {float(length + waits)} s by its rate"
         for need in job.inputs:
             yield from self._present(job.key, need, cluster, start, dict(a.data).get(need.data_set), a.reads)
+        yield from goes_on(self, job, a, self.decision)
 
     def _allowed(
         self, job: TrainingJob, option: Option, pool: Pool, cluster: Cluster, accelerator: str
@@ -237,7 +241,7 @@ class _Checker(Facts):
         share = useful(job, [(option.replicas * option.devices_per_replica, kind, cluster)], self.startup())
         if share <= 0:
             return None
-        work = Fraction(job.work_quantity) / rate * max(Fraction(1), Fraction(pool.slowdown))
+        work = _work_left(job) / rate * max(Fraction(1), Fraction(pool.slowdown))
         return self.startup() + work / share
 
     def _provisioning(self, pool: Pool, nodes: tuple[tuple[str, int], ...], start: Fraction) -> Fraction:
@@ -319,6 +323,8 @@ class _Checker(Facts):
     def _here(self, need: DataInput, data: DataSet, cluster: Cluster) -> bool:
         if any(copy.store == cluster.store for copy in data.copies):
             return not need.mounted or cluster.storage.kind is StorageKind.VOLUME
+        if data.key.kind == CHECKPOINT:
+            return False
         replicas = [replica for replica in data.replicas if replica.site == cluster.site]
         if not need.mounted:
             return bool(replicas)
@@ -356,6 +362,8 @@ class _Checker(Facts):
                     uses.setdefault((serving.pool, name), []).append(
                         ((begin, None), variant.pod.times(pods).as_tuple(), False)
                     )
+        for pool, name, pods, pod, _, seconds in left_holding(self.snapshot):
+            uses.setdefault((pool, name), []).append(((Fraction(0), seconds), pod.times(pods).as_tuple(), True))
         for at, mine in sorted(uses.items(), key=lambda item: item[0]):
             if only is None or at in only:
                 yield from self._node(*at, mine)
@@ -432,6 +440,12 @@ class _Checker(Facts):
 
 
 _KINDS = ("devices", "millicores", "bytes of memory", "bytes of ephemeral storage", "pods")
+
+
+def _work_left(job: TrainingJob) -> Fraction:
+    """Of a stopped job what its checkpoint does not hold."""
+    done = Fraction(job.resume.work_done) if job.resume is not None and job.checkpoint is not None else Fraction(0)
+    return max(Fraction(0), Fraction(job.work_quantity) - done)
 
 
 def _sum(amounts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from math import isfinite
 
 from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.snapshot import Snapshot
+from polyhull.planning.validate_moves import left_holding
 from polyhull.planning.validate_times import Interval, at_starts
 
 SLACK = Fraction(1, 10**6)
@@ -28,7 +29,7 @@ def watts(snapshot: Snapshot, decision: Decision, provisioning: Callable[[Assign
     pools = {pool.name: pool for pool in snapshot.fleet.pools}
     peaks = {kind.name: kind.peak_watts for kind in snapshot.fleet.accelerators}
     uses: dict[str, list[Held]] = {}
-    for name, devices, start, end, fixed in _held(decision, provisioning):
+    for name, devices, start, end, fixed in (*_held(decision, provisioning), *_leaving(snapshot)):
         pool = pools.get(name)
         if pool is None or pool.site not in caps:
             continue
@@ -44,6 +45,11 @@ def watts(snapshot: Snapshot, decision: Decision, provisioning: Callable[[Assign
             total = sum((one[1] for one in now), Fraction(0))
             if total > cap * (1 + SLACK) and not all(one[2] for one in now):
                 yield f"site {site} draws {float(total):.6g} W of {float(cap):.6g} at {float(instant)} s"
+
+
+def _leaving(snapshot: Snapshot) -> Iterator[tuple[str, int, Fraction, Fraction | None, bool]]:
+    for pool, _, pods, _, devices, seconds in left_holding(snapshot):
+        yield pool, pods * devices, Fraction(0), seconds, True
 
 
 def _held(

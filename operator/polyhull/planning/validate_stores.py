@@ -9,7 +9,7 @@ from functools import cached_property
 from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Cluster, StorageKind
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Key
+from polyhull.domain.workloads import CHECKPOINT, Key
 
 
 def stores(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
@@ -25,9 +25,10 @@ def stores(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
 class _Stores:
     def __init__(self, snapshot: Snapshot, decision: Decision) -> None:
         self.snapshot, self.decision = snapshot, decision
-        self.new = [one for one in decision.transfers if not one.active]
-        self.copied = {(data.key, copy.store) for data in snapshot.data_sets for copy in data.copies}
-        self.moving = {(one.data_set, one.store) for one in snapshot.transfers}
+        self.new = [one for one in decision.transfers if not one.active and one.data_set.kind != CHECKPOINT]
+        sets = [data for data in snapshot.data_sets if data.key.kind != CHECKPOINT]
+        self.copied = {(data.key, copy.store) for data in sets for copy in data.copies}
+        self.moving = {(one.data_set, one.store) for one in snapshot.transfers if one.data_set.kind != CHECKPOINT}
         self.limited = [data for data in snapshot.data_sets if data.max_copies is not None]
         at = {cluster.name: cluster.store for cluster in snapshot.fleet.clusters}
         keepers = {job.key: job for job in snapshot.jobs if job.span is None and (job.checkpoint or job.output)}
@@ -79,13 +80,19 @@ class _Stores:
         here = [a for _, a in self.keeping if a.job in writing]
         if not coming and all(a.fixed for a in here):
             return  # nothing is added to what is there
+        left = [
+            job.checkpoint.size_bytes
+            for job in self.snapshot.jobs
+            if job.resume is not None and job.checkpoint is not None and job.key not in writing
+            if any(copy.store == store for copy in job.resume.stores)
+        ]
         begins = started or any(a.release_now for a in here)
         running = [writing[a.job] for a in here if a.fixed or a.release_now]
         for when, held, written in (
             ("now", (there - gone) | started if begins else set(), running if begins else []),
             ("in the end", kept | set(coming), list(writing.values())),
         ):
-            total = sum(self.sizes.get(key, 0) for key in held) + sum(written)
+            total = sum(self.sizes.get(key, 0) for key in held) + sum(written) + sum(left)
             if total > limit:
                 yield f"{store} would hold {total} bytes of {limit} {when}"
 
