@@ -5,6 +5,7 @@ Times are seconds. Instants are seconds since the epoch (UTC), as floats; durati
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.labels import Selector
@@ -14,10 +15,12 @@ CHECKPOINT = "Checkpoint"
 """The kind of `checkpoint_key`."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
+class Key(NamedTuple):
     """Identity of a namespaced object. `kind` is TrainingJob, InferenceJob or DataSet; also Checkpoint, which is
-    what a stopped job goes on from and no object of its own."""
+    what a stopped job goes on from and no object of its own.
+
+    A tuple, not a dataclass: plans of thousands of jobs hash and compare keys more than they do anything else.
+    """
 
     namespace: str
     name: str

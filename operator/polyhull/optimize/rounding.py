@@ -78,11 +78,12 @@ def _names(
 ) -> Rounded:
     choice: dict[Key, Column] = {}
     ranking: dict[Key, tuple[Column, ...]] = {}
+    finish = data.finish
     for j, members in enumerate(data.jobs):
         mine = order[starts[j] : starts[j + 1]]
         first = int(mine[0])
         cheapest = float(cost[mine].min())
-        ranked = np.lexsort((mine, data.finish[mine], np.round((cost[mine] - cheapest) / max(cheapest, 1e-12), 9)))
+        ranked = np.lexsort((mine, finish[mine], np.round((cost[mine] - cheapest) / max(cheapest, 1e-12), 9)))
         offsets = [int(mine[at]) - first for at in ranked]
         picks = [g - first for g in sorted(counts[j]) for _ in range(counts[j][g])]
         for member, pick in zip(members, picks, strict=True):
@@ -96,7 +97,7 @@ class _Loads:
     """Seconds that each pool and each site border is busy if all its work is spread evenly."""
 
     def __init__(self, data: ModelData) -> None:
-        self.data = data
+        self.data, self.finish = data, data.finish
         devices = np.array([pool.capacity[0] + pool.growth_nodes * pool.growth_shape[0] for pool in data.pools])
         devices = np.maximum(devices, 1.0)
         self.work = (
@@ -142,6 +143,7 @@ class _Loads:
             busiest = float(self.pool[self.data.pool[g]] + self.work[g])
             for at, seconds in self.borders(g).items():
                 busiest = max(busiest, self.border.get(at, 0.0) + seconds + float(self.data.length[g]))
-            return (max(busiest, float(self.data.finish[g])), float(self.data.finish[g]), g)
+            finish = float(self.finish[g])
+            return (max(busiest, finish), finish, g)
 
         return min((int(g) for g in options), key=weight)

@@ -1,4 +1,4 @@
-"""Frozen dataclasses as plain JSON values and back, led by their type hints: safe to read, exact, canonical.
+"""Frozen dataclasses and named tuples as plain JSON values and back, led by their type hints: safe, exact, canonical.
 
 What is written says nothing about classes; what is read builds only the class that the reader asked for, field by
 field. Floats keep every bit (the shortest text that reads back equal), whole numbers stay whole, and what JSON has no
@@ -36,19 +36,19 @@ def canonical(value: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as maps, tuples as lists, sets sorted. Raises TypeError for anything a snapshot cannot hold."""
+    """What has fields as maps, tuples as lists, sets sorted. Raises TypeError for anything a snapshot cannot hold."""
     if value is None or isinstance(value, bool | int) or type(value) is str:
         return value
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, tuple):
+    kind: Any = type(value)
+    if kind is tuple:
         return [plain(item) for item in value]
     if isinstance(value, frozenset):
         return sorted(plain(item) for item in value)
-    if dataclasses.is_dataclass(value):
-        kind: Any = type(value)
+    if _has_fields(kind):
         return {name: plain(getattr(value, name)) for name in _names(kind)}
     raise TypeError(f"{type(value).__name__} is no value of a snapshot or a decision")
 
@@ -59,9 +59,23 @@ def build(kind: type[T], value: Any) -> T:
     return made
 
 
+def _has_fields(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+
+
 @cache
 def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else kind._fields
+
+
+def _needed(kind: Any) -> frozenset[str]:
+    """Fields without a default."""
+    if not dataclasses.is_dataclass(kind):
+        return frozenset(name for name in kind._fields if name not in kind._field_defaults)
+    none = dataclasses.MISSING
+    return frozenset(
+        one.name for one in dataclasses.fields(kind) if one.default is none and one.default_factory is none
+    )
 
 
 @cache
@@ -75,8 +89,8 @@ def _reader(hint: Any) -> Reader:
         return _optional(arguments)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _enum(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _Dataclass(hint)
+    if isinstance(hint, type) and _has_fields(hint):
+        return _Record(hint)
     if hint is float:
         return _float
     if hint in (int, str, bool):
@@ -84,7 +98,7 @@ def _reader(hint: Any) -> Reader:
     raise TypeError(f"no way to read {hint!r} is known; a field of a snapshot or a decision has that type")
 
 
-class _Dataclass:
+class _Record:
     """Fields are looked up late, so that classes may name each other."""
 
     def __init__(self, kind: type) -> None:
@@ -109,10 +123,8 @@ class _Dataclass:
 
     def _learn(self) -> None:
         hints = typing.get_type_hints(self._kind)
-        fields = dataclasses.fields(self._kind)
-        none = dataclasses.MISSING
-        self._needed = frozenset(one.name for one in fields if one.default is none and one.default_factory is none)
-        self._fields = {one.name: _reader(hints[one.name]) for one in fields}
+        self._needed = _needed(self._kind)
+        self._fields = {name: _reader(hints[name]) for name in _names(self._kind)}
 
 
 def _tuple(arguments: tuple[Any, ...]) -> Reader:
