@@ -200,8 +200,8 @@ def test_one_job_over_two_clusters_runs_with_all_its_parts_or_none(
     members = {at: fleet.clusters[at] for at in ("cloud", "edge")}
     crossing = {"crossSite": {"mode": "DataParallel", "model": {"gradientBytes": "1000"}}}
 
-    def large(entry: str) -> dict[str, Any]:
-        return job(name, entry, option("cpu", devices=12, replicas=3), placement=crossing)
+    def large(entry: str, **more: Any) -> dict[str, Any]:
+        return job(name, entry, option("cpu", devices=12, replicas=3), placement=crossing, **more)
 
     def jobs() -> list[tuple[str, int]]:
         held = [(at, body) for at, cluster in members.items() for body in listed(cluster, "jobs", name)]
@@ -226,7 +226,7 @@ def test_one_job_over_two_clusters_runs_with_all_its_parts_or_none(
     hub.kubectl("delete", "trainingjob", "refused", "-n", name)
     members["edge"].kubectl("delete", "resourcequota", "none", "-n", name)
 
-    hub.kubectl("apply", "-f", "-", stdin=large("trains"))
+    hub.kubectl("apply", "-f", "-", stdin=large("trains", checkpoint={"size": "1Gi"}, output={"size": "1Gi"}))
     wait_for("both parts are bound", lambda: _placed(hub, name, "trains"))
     told = status("trains")["assignment"]
     assert [(part["cluster"], part["replicas"], part["firstRank"]) for part in told["parts"]] == [
@@ -245,6 +245,12 @@ def test_one_job_over_two_clusters_runs_with_all_its_parts_or_none(
     environment = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
     assert environment["MASTER_ADDR"] == f"{export['metadata']['name']}.{name}.svc.clusterset.local"
     assert [environment[one] for one in ("NODE_RANK", "NNODES", "WORLD_SIZE")] == ["2", "3", "36"]
+    leader = next(
+        one for one in listed(members["cloud"], "pods", name) if one["metadata"]["name"].startswith("trains")
+    )
+    handed = {one["name"]: one.get("value") for one in leader["spec"]["containers"][0]["env"]}
+    assert handed["POLYHULL_OUTPUT_URL"] == status("trains")["output"]["url"]
+    assert "POLYHULL_OUTPUT_URL" not in environment and not listed(members["edge"], "pvc", name), "where rank 0 is"
     for cluster in members.values():
         finish_pods(cluster, name)
     wait_for("both parts ended", lambda: condition(get(hub, "trainingjob", name, "trains"), "Succeeded")[0] == "True")

@@ -7,15 +7,15 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyhull.domain.fleet import Power, Site
+from polyhull.domain.fleet import Power, Site, Storage, StorageKind
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
-from polyhull.domain.workloads import Checkpoint, Placed, PlacedPart, Span, SpanMode
+from polyhull.domain.workloads import Checkpoint, Output, Placed, PlacedPart, Span, SpanMode
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.relaxation import relax
 from polyhull.planning.decide import decide
 from polyhull.planning.reserve import reserve
 from polyhull.planning.simulate import run
-from tests.builders import NOW, data_set, fleet, job, link, option, pool, service, snapshot, variant
+from tests.builders import NOW, cluster, data_set, fleet, job, link, option, pool, service, snapshot, variant
 from tests.properties.amount import examples
 from tests.properties.test_plan_brute_force import prove
 
@@ -62,12 +62,22 @@ def case(seed: int, jobs: int, services: bool = True) -> Snapshot:
         options = [option(kind, dice.choice([0.5, 2.0]), replicas, dice.choice([1, 2])) for kind in ("v100", "npu")]
         data = [dice.choice(sets).key.name] if dice.random() < 0.4 else []
         work.append(
-            job(f"job{i}", options, dice.choice([20.0, 90.0]), data, span=span(dice), checkpoint=saving(dice))
+            job(
+                f"job{i}",
+                options,
+                dice.choice([20.0, 90.0]),
+                data,
+                span=span(dice),
+                checkpoint=saving(dice),
+                output=dice.choice([None, None, Output(10**9, mounted=dice.random() < 0.5)]),
+            )
         )
     watts = [Site(at, power=Power(cap_watts=dice.choice([None, None, 900.0]))) for at in sites]
     online = [service("chat", [(sites[0], 3.0)], [variant("v100"), replace(variant("npu"), name="n")])]
     asked = online if services and dice.random() < 0.4 else []
-    return snapshot(fleet(pools, links, sites=watts), work, sets, asked, policy=POLICY)
+    stores = [Storage(), Storage(StorageKind.VOLUME), Storage(StorageKind.VOLUME, capacity_bytes=6 * 10**9)]
+    clusters = [cluster(at, storage=dice.choice(stores[1:] * 2 + stores)) for at in sites]
+    return snapshot(fleet(pools, links, clusters, sites=watts), work, sets, asked, policy=POLICY)
 
 
 @examples(25)

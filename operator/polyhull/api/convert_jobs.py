@@ -108,7 +108,6 @@ def training_job(
     spec, found = job.spec, findings_for(job, file)
     key = Key(job.namespace, job.name, "TrainingJob")
     quantity = found.decimal(spec.work.quantity)
-    _refuse_not_built(spec, found)
     inputs = tuple(_input(entry, index, job.namespace, found) for index, entry in enumerate(spec.data or ()))
     options = with_rates(
         [
@@ -145,7 +144,6 @@ def batch_job(
     if spec.mode != "Batch":
         found.invalid("spec.mode", "is Online", "convert it with online_service")
     quantity = found.decimal(spec.requests)
-    _refuse_not_built(spec, found)
     refuse_span(spec.placement, found)
     _refuse_differing_models(spec.variants, found)
     kinds = {kind.name: kind for kind in accelerators}
@@ -215,7 +213,6 @@ def online_service(
         return Converted(None, tuple(found.problems))
     if spec.deadline is not None:
         found.refuse("spec.deadline", "a service does not end; leave it out, its objective is the latency")
-    _refuse_not_built(spec, found)
     refuse_span(spec.placement, found)
     demand = tuple(
         Demand(
@@ -310,17 +307,6 @@ def _sites(placement: Placement | None) -> Selector:
 
 def _confidential(placement: Placement | None) -> bool:
     return placement is not None and placement.confidential == "Required"
-
-
-def _refuse_not_built(spec: Any, found: Findings) -> None:
-    """Fields of both kinds of job that nothing acts on yet. docs say when they come."""
-    crossing = spec.placement.cross_site if spec.placement else None
-    if crossing is not None and crossing.mode != "Never":
-        for name in ("checkpoint", "output"):
-            told = getattr(spec, name, None)
-            if told is not None and (name == "output" or told.mount_path is not None):
-                where = "spec.output" if name == "output" else "spec.checkpoint.mountPath"
-                found.refuse(where, "what a job over several sites writes is not kept; let it write to an address")
 
 
 def _checkpoint(spec: TrainingJobSpec | InferenceJobSpec, found: Findings) -> Checkpoint | None:

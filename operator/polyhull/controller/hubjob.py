@@ -14,9 +14,10 @@ from polyhull.controller import status
 from polyhull.controller.children import Progress
 from polyhull.controller.status import Said
 from polyhull.delivery.base import Action
-from polyhull.domain.workloads import Key, Placed
+from polyhull.domain.workloads import Key, Placed, SpanMode, writes_at
 from polyhull.kube.resources import JOBS, Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
+from polyhull.render.keeping import CHECKPOINT, OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ def children_of(assignment: Mapping[str, Any], owner: naming.Owner) -> tuple[Chi
         for first, replicas in _runs(part, told)
         for rank in (naming.rank(first, len(parts)),)
     )
+
+
+def kept_entries(job: "HubJob", child: Child) -> tuple[str, ...]:
+    """Which of `checkpoint` and `output` are kept where the child runs, if the job has them."""
+    placement = (job.raw.get("spec") or {}).get("placement") or {}
+    crossing = (placement.get("crossSite") or {}).get("mode", "Never")
+    saves, leaves = writes_at(child.part, None if crossing == "Never" else SpanMode(crossing))
+    return tuple(entry for entry, here in ((CHECKPOINT, saves), (OUTPUT, leaves)) if here)
 
 
 def _runs(part: int, told: Mapping[str, Any]) -> list[tuple[int, int]]:

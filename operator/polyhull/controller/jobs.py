@@ -15,7 +15,7 @@ from dataclasses import replace
 from polyhull.api.conditions import Type
 from polyhull.controller import children, released, status
 from polyhull.controller.children import Member, Trouble, component
-from polyhull.controller.hubjob import HubJob, State, Verdict
+from polyhull.controller.hubjob import HubJob, State, Verdict, kept_entries
 from polyhull.controller.removal import deletes, leftovers, remove
 from polyhull.delivery.base import Action, ConfirmGone, Finalizer
 from polyhull.kube.resources import PERSISTENT_VOLUME_CLAIMS, Ref
@@ -84,13 +84,16 @@ def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | N
 
     While it waits, what it wrote stays where it is: it may come back there. Released elsewhere it is stale.
     """
-    assigned = {(child.cluster, child.ref.name) for child in job.children} if job.released else set()
-    homes = {cluster for cluster, _ in assigned}
+    mine = job.children if job.released else ()
+    assigned = {(child.cluster, child.ref.name) for child in mine}
+    homes = {child.cluster for child in mine}
+    kept = {(child.cluster, entry) for child in mine for entry in kept_entries(job, child)}
     found = [
         (cluster, body)
         for cluster, body in leftovers(job.uid, members)
         if cluster not in homes
         or (component(body) == "workers" and (cluster, body["metadata"]["name"]) not in assigned)
+        or (component(body) in _CLAIMS and (cluster, component(body)) not in kept)
     ]
     if not job.released:
         found = [(cluster, body) for cluster, body in found if component(body) not in _CLAIMS]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from polyhull.api.convert import pod_template
-from polyhull.controller.hubjob import Child, HubJob
+from polyhull.controller.hubjob import Child, HubJob, kept_entries
 from polyhull.delivery.base import Apply
 from polyhull.domain.decision import ServingPlan, Transfer
 from polyhull.domain.errors import InvalidInput
@@ -70,7 +70,7 @@ class Renderer:
             ),
             retry_limit=int(spec.get("retryLimit", 3)),
             plan_hash=plan_hash[:63],
-            checkpoint_interval_seconds=int(told.get("checkpointIntervalSeconds") or 0),
+            checkpoint_interval_seconds=int(child.assignment.get("checkpointIntervalSeconds") or 0),
             pod_groups=cluster.serves_pod_groups,
             span=self._span(job, child) if len(child.parts) > 1 else None,
         )
@@ -112,9 +112,7 @@ class Renderer:
     def kept(self, job: HubJob, child: Child) -> tuple[keeping.Kept, ...]:
         """What the job writes where the child runs; nothing where nothing can be kept."""
         cluster, spec = self._cluster(child.cluster), job.raw["spec"]
-        told = {name: spec.get(name) for name in (keeping.CHECKPOINT, keeping.OUTPUT) if spec.get(name)}
-        crossing = (spec.get("placement") or {}).get("crossSite") or {}
-        if cluster.storage.kind is StorageKind.NONE or crossing.get("mode", "Never") != "Never":
+        if cluster.storage.kind is StorageKind.NONE:
             return ()
         return tuple(
             keeping.Kept(
@@ -126,11 +124,15 @@ class Renderer:
                 mount_path=entry.get("mountPath") or "",
                 data_set=self._written(job, entry),
             )
-            for name, entry in told.items()
+            for name in kept_entries(job, child)
+            if (entry := spec.get(name))
         )
 
     def claims(self, job: HubJob, child: Child) -> tuple[Apply, ...]:
-        """Applies of the claims that the child's pods write to: before it, and never again once it is there."""
+        """Applies of the claims that the pods of the child's part write to: before its first child, and never again
+        once that is there."""
+        if child.first_rank != int(child.told.get("firstRank") or 0):
+            return ()
         made = (keeping.claim(one) for one in self.kept(job, child))
         return tuple(Apply(child.cluster, manifest, uid=job.uid) for manifest in made if manifest is not None)
 

@@ -3,6 +3,7 @@
 Times are seconds. Instants are seconds since the epoch (UTC), as floats; durations say so in their names.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -146,6 +147,14 @@ class Span:
     """DataParallel: of all parameters, per exchange."""
     state_bytes: float = 0.0
     """Weights, gradients and optimizer of the whole model; 0: memory is not looked at."""
+
+
+def writes_at(part: int, mode: SpanMode | None) -> tuple[bool, bool]:
+    """Whether the `part` of a job (0: where rank 0 is) keeps checkpoints, and whether it keeps the output.
+
+    Rank 0 writes both, but stages of a pipeline, which nobody else holds, are saved where they run.
+    """
+    return part == 0 or mode is SpanMode.PIPELINE, part == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,10 +313,19 @@ class TrainingJob:
 
     @property
     def kept_bytes(self) -> int:
-        """What it keeps in the store of where it runs; of a job over several sites nothing is kept."""
-        if self.span is not None or (self.checkpoint is None and self.output is None):
+        """What it keeps in the store of where it runs; of a job over several sites the most at one of them."""
+        if self.checkpoint is None and self.output is None:
             return 0
         return sum(one.size_bytes for one in (self.checkpoint, self.output) if one is not None)
+
+    def kept_at(self, clusters: Sequence[str]) -> dict[str, int]:
+        """By cluster, what it keeps where its parts run in these, in the order of their ranks."""
+        found: dict[str, int] = {}
+        for part, cluster in enumerate(clusters):
+            saves, leaves = writes_at(part, self.span.mode if self.span is not None else None)
+            told = (self.checkpoint if saves else None, self.output if leaves else None)
+            found.setdefault(cluster, sum(one.size_bytes for one in told if one is not None))
+        return {cluster: size for cluster, size in found.items() if size > 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,12 +206,13 @@ class Admission:
             self._data[key] = self._data_at(need, cluster)
         return self._data[key]
 
-    def keeps(self, job: TrainingJob, cluster: Cluster) -> Refusal | None:
-        """May what the job writes, checkpoints and output, be kept at this cluster?"""
-        if job.checkpoint is None and job.output is None:
+    def keeps(self, job: TrainingJob, cluster: Cluster, leaves: bool = True) -> Refusal | None:
+        """May what the job writes, checkpoints and (if it `leaves` it there) output, be kept at this cluster?"""
+        saves, out = job.checkpoint, job.output if leaves else None
+        if saves is None and out is None:
             return None
-        storage, out = cluster.storage, job.output
-        mounted = any(one.mounted for one in (job.checkpoint, out) if one is not None)
+        storage = cluster.storage
+        mounted = any(one.mounted for one in (saves, out) if one is not None)
         if mounted and storage.kind is not StorageKind.VOLUME:
             text = f"what it writes has a mountPath and {cluster.name} has no volume storage"
             return Refusal("NeedsVolumeStorage", f"{text}; give it storage.volume or drop mountPath")

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from polyhull.domain.fleet import Pool
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import InferenceService, Key, Option, Span, TrainingJob, Variant
+from polyhull.domain.workloads import InferenceService, Key, Option, Span, SpanMode, TrainingJob, Variant
 from polyhull.optimize.admission import Admission, Refusal
 from polyhull.optimize.columns import LONGEST_SECONDS, Column, ColumnSet, Inadmissible, Need
 from polyhull.optimize.failures import LEAST_USEFUL
@@ -236,10 +236,14 @@ class _Builder(Making):
         allowed = self.allowed(job)
         found: list[tuple[float, Column]] = []
         for chosen in combinations(candidates, span.max_sites):
+            leading = self._leading(job, span, chosen)
             against = self._power_of(chosen) or self._nameless(chosen)
+            if against is None and isinstance(leading, Refusal):
+                against = leading
             answer = against or spanned(
-                span, job.work_quantity, chosen, self.admission.network, allowed, self.recovery(job, chosen)
-            )
+                span, job.work_quantity, chosen, self.admission.network, allowed, self.recovery(job, chosen),
+                leading=leading,
+            )  # fmt: skip
             if isinstance(answer, Spanned) and not answer.compute_seconds <= LONGEST_SECONDS:
                 answer = Refusal("NoRate", f"it would take {answer.compute_seconds:.3g} s; correct work.quantity")
             if isinstance(answer, Refusal):
@@ -278,6 +282,19 @@ class _Builder(Making):
         pools = self.admission.pools
         refusals = (self.admission.power(pools[one.pool], pods * one.devices_per_replica) for one, pods in chosen)
         return next((refusal for refusal in refusals if refusal is not None), None)
+
+    def _leading(
+        self, job: TrainingJob, span: Span, chosen: Sequence[tuple[Candidate, int]]
+    ) -> frozenset[str] | Refusal:
+        """Sites that may have rank 0: those that can keep what it writes. Stages of a pipeline are saved at each."""
+        clusters = {one.site: self.admission.clusters[one.cluster] for one, _ in chosen}
+        against = {site: self.admission.keeps(job, cluster) for site, cluster in clusters.items()}
+        if span.mode is SpanMode.PIPELINE:
+            for cluster in clusters.values():
+                if (refusal := self.admission.keeps(job, cluster, leaves=False)) is not None:
+                    return refusal
+        found = frozenset(site for site, refusal in against.items() if refusal is None)
+        return found or next(refusal for refusal in against.values() if refusal is not None)
 
     def _nameless(self, chosen: Sequence[tuple[Candidate, int]]) -> Refusal | None:
         """Any part may hold rank 0, which pods of other clusters must find by name."""

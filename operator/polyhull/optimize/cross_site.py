@@ -17,7 +17,7 @@ site, or across sites with an all-reduce every H steps. Every layout is a column
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,6 +98,7 @@ class CrossSiteColumn:
     step: StepSeconds
     useful: float
     link_bytes: tuple[tuple[tuple[str, str], float], ...]
+    checkpoint_interval_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -121,10 +122,12 @@ def cross_site_column(
     recovery: Recovery,
     synchronize_steps: int = 1,
     in_order: bool = False,
+    leading: Container[str] | None = None,
 ) -> CrossSiteColumn | Refusal:
     """The fastest layout over exactly these sites (1 to 3) that gives every node a place, or why there is none.
 
-    A pipeline goes through them in the order that is fastest; `in_order`: as given.
+    A pipeline goes through them in the order that is fastest and begins at a site of `leading` (None: anywhere);
+    `in_order`: as given.
     """
     names = [part.site for part in parts]
     if not 1 <= len(parts) <= MOST_SITES or len(set(names)) != len(names):
@@ -136,6 +139,8 @@ def cross_site_column(
         return Refusal("NoLink", f"no link joins {said}; declare Links both ways")
     if mode == "DataParallel" or in_order:
         chains = [chain for chain in chains if chain == tuple(parts)]
+    elif leading is not None:
+        chains = [chain for chain in chains if chain[0].site in leading]
     best: CrossSiteColumn | None = None
     fullest, useful = math.inf, -math.inf
     for chain in chains:
@@ -278,6 +283,7 @@ def _column(
         step=StepSeconds(compute, cuts, inside, exchanged / synchronize_steps),
         useful=useful_share(recovery, rate),
         link_bytes=tuple((pair, bytes_per_link) for pair in _borders(layout)),
+        checkpoint_interval_seconds=recovery.interval(rate),
     )
 
 

@@ -89,6 +89,7 @@ class Making:
             micro_batches=found.micro_batches,
             exchange_seconds=found.exchange_seconds,
             failure_seconds=found.failure_seconds,
+            checkpoint_interval_seconds=0.0 if job.checkpoint is None else found.checkpoint_interval_seconds,
         )
 
     def needs(self, inputs: Sequence[DataInput], cluster: Cluster) -> "Inputs | Refusal":

@@ -10,7 +10,7 @@ and the times are those at that pace: the thriftiest of `PACES` that costs at mo
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from polyhull.domain.fleet import Evidence, Link
@@ -83,6 +83,7 @@ class Spanned:
     exchange_seconds: float
     failure_seconds: float
     evidence: Evidence
+    checkpoint_interval_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,12 @@ def spanned(
     allowed: Allowed,
     recovery: Recovery,
     in_order: bool = False,
+    leading: Container[str] | None = None,
 ) -> Spanned | Refusal:
-    """`work` units over these pools, with links otherwise empty. Its traffic passes sites of `allowed` only."""
+    """`work` units over these pools, with links otherwise empty. Its traffic passes sites of `allowed` only; rank 0
+    is at a site of `leading` (None: at any)."""
+    if leading is not None and span.mode is SpanMode.DATA_PARALLEL:
+        chosen = _led(chosen, leading)
     paths = _paths([one.site for one, _ in chosen], span.mode, network, allowed)
     if isinstance(paths, Refusal):
         return paths
@@ -160,7 +165,7 @@ def spanned(
         }
         column = cross_site_column(
             _model(span), [_site(span, one, pods) for one, pods in chosen], _connections(paths, rates),
-            span.mode.value, recovery, span.synchronize_steps, in_order,
+            span.mode.value, recovery, span.synchronize_steps, in_order, leading,
         )  # fmt: skip
         if not isinstance(column, CrossSiteColumn):
             return Refusal(column.reason, column.message)
@@ -189,6 +194,12 @@ def _part(one: Candidate, pods: int, rank: int, layers: tuple[int, ...]) -> Span
         one.pool, one.cluster, one.site, one.option, one.accelerator, one.device_class, pods, one.devices_per_replica,
         one.pod, rank, layers,
     )  # fmt: skip
+
+
+def _led(chosen: Sequence[tuple[Candidate, int]], leading: Container[str]) -> Sequence[tuple[Candidate, int]]:
+    """Turned until a site of `leading` is first: in a ring that changes nothing else."""
+    first = next((at for at, (one, _) in enumerate(chosen) if one.site in leading), 0)
+    return (*chosen[first:], *chosen[:first])
 
 
 Paths = Mapping[tuple[str, str], tuple[Link, ...]]
@@ -282,5 +293,6 @@ def _result(
         compute_seconds=total,
         exchange_seconds=steps * (step.cuts + step.exchange_across),
         failure_seconds=total - steps * step.total,
+        checkpoint_interval_seconds=column.checkpoint_interval_seconds,
         evidence=max((one.evidence for one, _ in chosen), key=_TRUST.index),
     )

@@ -80,10 +80,12 @@ def kept(snapshot: Snapshot, store: str) -> dict[Key, int]:
     """What released jobs keep in a store, and what stopped ones left there, or have carried there."""
     here = {cluster.name for cluster in snapshot.fleet.clusters if cluster.store == store}
     moving = {transfer.data_set for transfer in snapshot.transfers if transfer.store == store}
-    out = {}
+    out: dict[Key, int] = {}
     for job in snapshot.jobs:
-        if job.placed is not None and job.kept_bytes > 0 and job.placed.cluster in here:
-            out[job.key] = job.kept_bytes
+        if job.placed is not None and job.kept_bytes > 0:
+            at = job.kept_at([place.cluster for place in job.placed.places])
+            if mine := [size for cluster, size in at.items() if cluster in here]:
+                out[job.key] = max(mine)
         elif left := _left(job, store, moving):
             out[job.key] = left
     return out

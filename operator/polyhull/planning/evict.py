@@ -17,10 +17,12 @@ def evictions(
         if not one.active and one.start_seconds <= 0.0:
             starting.setdefault(one.store, {})[one.data_set] = one.transfer_bytes
     stores = {cluster.name: cluster.store for cluster in snapshot.fleet.clusters}
-    keep = {job.key: job.kept_bytes for job in snapshot.jobs if job.kept_bytes > 0}
+    keepers = {job.key: job for job in snapshot.jobs if job.kept_bytes > 0}
     for placed in assignments:
-        if placed.release_now and placed.job in keep:
-            starting.setdefault(stores[placed.cluster], {})[placed.job] = keep[placed.job]
+        if placed.release_now and placed.job in keepers:
+            kept_there = keepers[placed.job].kept_at([place.cluster for place in placed.places])
+            for at, size in kept_there.items():
+                starting.setdefault(stores[at], {})[placed.job] = size
     out: list[Eviction] = []
     bounded = any(one.store in starting and one.storage.capacity_bytes is not None for one in snapshot.fleet.clusters)
     candidates = idle_copies(snapshot) if bounded else ()

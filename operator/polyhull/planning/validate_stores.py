@@ -6,17 +6,18 @@ Like validate.py it shares no code with what made the plan.
 from collections.abc import Iterator
 from functools import cached_property
 
-from polyhull.domain.decision import Decision
+from polyhull.domain.decision import Assignment, Decision
 from polyhull.domain.fleet import Cluster, StorageKind
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import CHECKPOINT, Key
+from polyhull.domain.workloads import CHECKPOINT, Checkpoint, Key, Output, SpanMode, TrainingJob
 
 
 def stores(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
     """Violations as sentences."""
     checker = _Stores(snapshot, decision)
     yield from checker.copies()
-    for store in sorted({one.store for one in checker.new} | {store for store, _ in checker.writing.values()}):
+    writing = {store for kept in checker.writing.values() for store in kept}
+    for store in sorted({one.store for one in checker.new} | writing):
         yield from checker.room(store)
     yield from checker.written()
     yield from checker.evicted()
@@ -30,15 +31,17 @@ class _Stores:
         self.copied = {(data.key, copy.store) for data in sets for copy in data.copies}
         self.moving = {(one.data_set, one.store) for one in snapshot.transfers if one.data_set.kind != CHECKPOINT}
         self.limited = [data for data in snapshot.data_sets if data.max_copies is not None]
-        at = {cluster.name: cluster.store for cluster in snapshot.fleet.clusters}
-        keepers = {job.key: job for job in snapshot.jobs if job.span is None and (job.checkpoint or job.output)}
+        self.at = {cluster.name: cluster for cluster in snapshot.fleet.clusters}
+        keepers = {job.key: job for job in snapshot.jobs if job.checkpoint or job.output}
         placed = decision.assignments if keepers else ()
-        self.keeping = [(keepers[a.job], a) for a in placed if a.job in keepers and a.cluster in at]
-        self.writing: dict[Key, tuple[str, int]] = {}
-        """What jobs keep where they run: (store, bytes)."""
+        self.keeping = [(keepers[a.job], a) for a in placed if a.job in keepers and a.cluster in self.at]
+        self.writing: dict[Key, dict[str, int]] = {}
+        """What jobs keep where they run: store -> bytes."""
         for job, a in self.keeping:
-            told = [one.size_bytes for one in (job.checkpoint, job.output) if one is not None]
-            self.writing[job.key] = (at[a.cluster], sum(told))
+            stores = self.writing.setdefault(job.key, {})
+            for cluster, kept in _kept(job, a).items():
+                if cluster in self.at and kept:
+                    stores[self.at[cluster].store] = sum(one.size_bytes for one in kept)
 
     @cached_property
     def sizes(self) -> dict[Key, int]:
@@ -76,7 +79,7 @@ class _Stores:
         started = {key for key, one in coming.items() if one.start_seconds <= 0.0}
         gone = {one.data_set for one in self.decision.evictions if one.store == store}
         kept = {key for key in there if not self._may_go(key, store)}
-        writing = {key: size for key, (where, size) in self.writing.items() if where == store}
+        writing = {key: kept[store] for key, kept in self.writing.items() if store in kept}
         here = [a for _, a in self.keeping if a.job in writing]
         if not coming and all(a.fixed for a in here):
             return  # nothing is added to what is there
@@ -100,14 +103,18 @@ class _Stores:
         """Outputs have a store; a data set that they become has one writer, and nothing is overwritten."""
         if not self.keeping:
             return
-        clusters = {cluster.name: cluster for cluster in self.snapshot.fleet.clusters}
         sets = {data.key: data for data in self.snapshot.data_sets}
         writers: dict[Key, Key] = {}
         for job, a in self.keeping:
             key, output = job.key, job.output
+            for cluster, kept in _kept(job, a).items() if not a.fixed else ():
+                found = self.at.get(cluster)
+                volume = found is not None and found.storage.kind is StorageKind.VOLUME
+                if any(one.mounted for one in kept) and not volume:
+                    yield f"{key} is to keep files at {cluster}, which has no volume storage"
             if output is None or a.fixed:
                 continue
-            if clusters[a.cluster].storage.kind is StorageKind.NONE:
+            if self.at[a.cluster].storage.kind is StorageKind.NONE:
                 yield f"{key} leaves an output at {a.cluster}, which has no storage"
             if output.data_set is None:
                 continue
@@ -130,3 +137,13 @@ class _Stores:
 
     def _clusters(self, store: str) -> list[Cluster]:
         return [cluster for cluster in self.snapshot.fleet.clusters if cluster.store == store]
+
+
+def _kept(job: TrainingJob, a: Assignment) -> dict[str, list[Checkpoint | Output]]:
+    """By cluster: both where rank 0 is; where a pipeline goes on, the checkpoints of the stages there."""
+    found = {a.cluster: [one for one in (job.checkpoint, job.output) if one is not None]}
+    stages = job.span is not None and job.span.mode is SpanMode.PIPELINE
+    for part in a.parts[1:] if stages and job.checkpoint is not None else ():
+        assert job.checkpoint is not None
+        found.setdefault(part.cluster, [job.checkpoint])
+    return found

@@ -55,6 +55,13 @@ def test_gradients_and_state_follow_from_parameters_unless_they_are_written() ->
     assert (told.gradient_bytes, told.state_bytes, told.work_per_step) == (7e9, 70e9, 0.5)
 
 
+def test_what_it_writes_is_read_like_any_job_s() -> None:
+    kept = {"checkpoint": {"size": "1Gi", "mountPath": "/c"}, "output": {"size": "1Gi", "mountPath": "/o"}}
+    converted = convert.training_job(job({"mode": "DataParallel", "model": {"gradientBytes": "1G"}}, **kept))
+    assert converted.accepted and converted.value is not None
+    assert converted.value.kept_at(["a", "b"]) == {"a": 2 * 2**30}
+
+
 @pytest.mark.parametrize(
     ("told", "field"),
     [

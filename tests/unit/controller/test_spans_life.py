@@ -396,6 +396,42 @@ def test_each_part_reads_the_copy_of_its_own_site() -> None:
     assert read == ["s3://edge/images", "s3://cloud/images", "s3://cloud/images"]
 
 
+def keeps(mode: str) -> tuple[HubJob, list[set[str]]]:
+    """A job that writes both, and which claims each child makes and mounts."""
+    job = hub_job()
+    written = {name: {"size": "1Gi", "mountPath": f"/{name}"} for name in ("checkpoint", "output")}
+    job.raw["spec"] |= {**written, "placement": {"crossSite": {"mode": mode, "synchronizeSteps": 5}}}
+    renderer = Renderer(resolvable(CLUSTERSET_DOMAIN), {})
+    told = []
+    for child, made in zip(job.children, rendered(job=job), strict=True):
+        (container,) = made.manifest["spec"]["template"]["spec"]["containers"]
+        assert all(one["mountPath"].strip("/") in written for one in container.get("volumeMounts") or ())
+        assert bool(renderer.claims(job, child)) == (child.first_rank in (0, 2) and bool(renderer.kept(job, child)))
+        told.append({one["mountPath"] for one in container.get("volumeMounts") or ()})
+    return job, told
+
+
+def test_what_it_writes_is_kept_where_rank_0_is_and_stages_where_they_run() -> None:
+    assert keeps("DataParallel")[1] == [{"/checkpoint", "/output"}, set(), set()]
+    assert keeps("Pipeline")[1] == [{"/checkpoint", "/output"}, {"/checkpoint"}, {"/checkpoint"}]
+
+
+def test_claims_of_an_earlier_assignment_go_where_this_one_keeps_none() -> None:
+    seen = members("running", "running", "running")
+    owner = naming.Owner.of(KEY, UID)
+    claims = tuple(
+        {"kind": "PersistentVolumeClaim", "apiVersion": "v1",
+         "metadata": {"name": entry, "namespace": "team", "uid": entry, "labels": naming.labels(owner, entry)}}
+        for entry in ("checkpoint", "output")
+    )  # fmt: skip
+    both = {name: replace(one, children={UID: (*one.children[UID], *claims)}) for name, one in seen.items()}
+    for mode, stale in (("DataParallel", {"checkpoint", "output"}), ("Pipeline", {"output"})):
+        job, _ = keeps(mode)
+        told = job.raw["status"] | {"startTime": instant(NOW - 50)}
+        verdict = judge(HubJob(job.raw | {"status": told}, KEY), both, NOW)
+        assert {(one.cluster, one.uid) for one in of(Delete, verdict)} == {("cloud", entry) for entry in stale}
+
+
 def test_an_ordinary_job_is_none_of_this() -> None:
     job = hub_job()
     told = job.raw["status"]["assignment"]

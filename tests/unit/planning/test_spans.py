@@ -7,14 +7,25 @@ from typing import Any
 import pytest
 
 from polyhull.domain.decision import Assignment, Decision
-from polyhull.domain.fleet import Power, Site
+from polyhull.domain.fleet import Power, Site, Storage, StorageKind
 from polyhull.domain.labels import Selector, labels_of
 from polyhull.domain.scenario import LoseCluster, ResizePool
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Access, Checkpoint, Placed, PlacedPart, Promise, Span, SpanMode, TrainingJob
+from polyhull.domain.workloads import (
+    Access,
+    Checkpoint,
+    Output,
+    Placed,
+    PlacedPart,
+    Promise,
+    Span,
+    SpanMode,
+    TrainingJob,
+)
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.spans import MOST_COLUMNS
+from polyhull.optimize.stores import kept
 from polyhull.planning.decide import decide
 from polyhull.planning.report import document
 from polyhull.planning.scenario import changed
@@ -127,6 +138,44 @@ def test_data_is_staged_at_every_site() -> None:
     assert [t.store for t in plan.transfers] == ["cluster:b"]
     assert big.start_seconds == plan.transfers[0].end_seconds
     assert {store for _, store in big.data} == {"site:a", "cluster:b"}
+
+
+def keeping(span: Span, storage: dict[str, Storage], **kept: Any) -> Snapshot:
+    """The gang over the sites of `storage`; `kept`: checkpoint and output."""
+    case = world(gang(span, **kept), sites="".join(storage))
+    clusters = tuple(replace(one, storage=storage[one.name]) for one in case.fleet.clusters)
+    return replace(case, fleet=replace(case.fleet, clusters=clusters))
+
+
+VOLUME, NOWHERE = Storage(StorageKind.VOLUME), Storage()
+SAVES, LEAVES = Checkpoint(10**9, mounted=True), Output(10**9, mounted=True)
+
+
+@pytest.mark.parametrize("span", [PARALLEL, PIPELINE])
+def test_rank_0_is_where_the_output_can_be_kept(span: Span) -> None:
+    _, big = planned(keeping(span, {"a": NOWHERE, "b": VOLUME}, output=LEAVES))
+    assert [(p.site, p.first_rank) for p in big.parts] == [("b", 0), ("a", 2)]
+    assert set(refused(keeping(span, {"a": NOWHERE, "b": NOWHERE}, output=LEAVES)).values()) == {"NeedsVolumeStorage"}
+
+
+def test_stages_of_a_pipeline_are_saved_where_they_are_and_copies_where_rank_0_is() -> None:
+    half = {"a": NOWHERE, "b": VOLUME}
+    assert refused(keeping(PIPELINE, half, checkpoint=SAVES)) == {"a/v100+b/v100": "NeedsVolumeStorage"}
+    _, copies = planned(keeping(PARALLEL, half, checkpoint=SAVES))
+    assert copies.cluster == "b" and copies.checkpoint_interval_seconds > 0.0
+    case = keeping(PIPELINE, dict.fromkeys("ab", VOLUME), checkpoint=SAVES, output=LEAVES)
+    plan, _ = planned(case)
+    there = released(case, plan)
+    assert {store: kept(there, store)[key("big")] for store in ("cluster:a", "cluster:b")} in (
+        {"cluster:a": 2 * 10**9, "cluster:b": 10**9},
+        {"cluster:a": 10**9, "cluster:b": 2 * 10**9},
+    )
+    full = replace(VOLUME, capacity_bytes=15 * 10**8)
+    small = replace(
+        case, fleet=replace(case.fleet, clusters=tuple(replace(c, storage=full) for c in case.fleet.clusters))
+    )
+    assert " would hold 2000000000 bytes of 1500000000" in " ".join(validate(small, plan))
+    assert " to keep files at " in " ".join(validate(keeping(PIPELINE, half, checkpoint=SAVES), plan))
 
 
 def refused(case: Snapshot) -> dict[str, str]:
