@@ -302,7 +302,8 @@ def why(item: Assignment, moves: tuple[Transfer, ...], pool_prices: tuple[Price,
         words = f"  ends {format_seconds(item.late_seconds)} after its deadline; {item.remedy}"
         head.append(f"{words}\n", style="yellow")
     if spent := spending(Footprint(item.use.cost, None, None, item.use.energy_joules, item.use.carbon_grams)):
-        head.append(f"  {spent}\n")
+        egress = item.use.egress_cost
+        head.append(f"  {spent}{'' if egress is None else f', and {egress:,.2f} for what it sends over links'}\n")
     if reason.evidence is not Evidence.MEASURED:
         head.append(f"  its rate is {reason.evidence.value}, not measured\n", style="yellow")
     head.rstrip()

@@ -151,8 +151,11 @@ class Use:
     """What one placement costs, draws and emits from now to its end; None: a price or a figure is unknown."""
 
     cost: float | None = None
+    """Of its devices."""
     energy_joules: float | None = None
     carbon_grams: float | None = None
+    egress_cost: float | None = None
+    """Of what it streams, and of what its parts exchange; None also where there is neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,8 @@ class Exchange:
     source_site: str
     target_site: str
     links: tuple[str, ...]
+    transfer_bytes: float
+    """In all, at most what the rate allows; work that failures make it do again is not counted."""
     rate_bytes_per_second: float
     start_seconds: float
     end_seconds: float

@@ -20,7 +20,7 @@ class Budget:
     way: str
     limit: Callable[[Policy], float | None]
     spent: Callable[[Column], float]
-    """What a column takes of it, bytes left out."""
+    """What a column takes of it, copies of its data left out."""
     paid_while_provisioning: bool = False
     """Growth nodes are paid from their first demand; they draw nothing before they are up."""
     pays_bytes: bool = False
@@ -31,7 +31,7 @@ BUDGETS = (
         "costBudget",
         "its cheapest way costs",
         lambda policy: policy.cost_budget,
-        lambda column: column.price,
+        lambda column: column.price + column.egress_price,
         paid_while_provisioning=True,
         pays_bytes=True,
     ),

@@ -8,7 +8,7 @@ from polyhull.domain.fleet import Pool
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import InferenceService, Key, Option, Span, SpanMode, TrainingJob, Variant
 from polyhull.optimize.admission import Admission, Refusal
-from polyhull.optimize.columns import LONGEST_SECONDS, Column, ColumnSet, Inadmissible, Need
+from polyhull.optimize.columns import LONGEST_SECONDS, Column, ColumnSet, Inadmissible, Need, bytes_by_link
 from polyhull.optimize.failures import LEAST_USEFUL
 from polyhull.optimize.making import Inputs, Making, candidate, compute_seconds
 from polyhull.optimize.paths import Network
@@ -206,6 +206,7 @@ class _Builder(Making):
                 evidence=evidence,
                 energy_joules=self.tariffs.joules(pool.name, devices, held - compute, compute),
                 carbon_grams=self.tariffs.grams(pool.name, devices, held - compute, compute),
+                egress_price=self.tariffs.carried(bytes_by_link(streams.reads)),
                 streams=streams,
                 failure_seconds=compute - work,
                 checkpoint_interval_seconds=interval,

@@ -10,7 +10,7 @@ from polyhull.domain.fleet import Evidence
 from polyhull.domain.resources import Resources
 from polyhull.domain.workloads import CopyPart, Key, Placed
 from polyhull.optimize.spans import SpanPart, SteadyFlow, span_name
-from polyhull.optimize.streams import Paced
+from polyhull.optimize.streams import Paced, Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,11 @@ def _over_links(flows: Iterable[tuple[tuple[str, ...], float]]) -> dict[str, flo
     return total
 
 
+def bytes_by_link(sent: Iterable[Read | SteadyFlow]) -> dict[str, float]:
+    """Of what is sent while computing."""
+    return _over_links((one.links, float(one.transfer_bytes)) for one in sent)
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """A data set a column must have at a store before it starts. `present`: nothing to move."""
@@ -107,6 +112,8 @@ class Column:
     energy_joules: float = 0.0
     """Of its devices for its length, for comparisons too."""
     carbon_grams: float = 0.0
+    egress_price: float = 0.0
+    """Of what it streams or its parts exchange, for comparisons too."""
     streams: Paced = Paced()
     parts: tuple[SpanPart, ...] = ()
     """Of a job over several sites all its parts; `pool` to `pod` are the first's, `needs` those of all."""
@@ -126,6 +133,11 @@ class Column:
     def devices(self) -> int:
         """Of all parts."""
         return sum(part.devices for part in self.parts) or self.replicas * self.devices_per_replica
+
+    @property
+    def volumes(self) -> dict[str, float]:
+        """Bytes that it sends over each link while it computes."""
+        return bytes_by_link((*self.streams.reads, *self.flows))
 
     @property
     def places(self) -> tuple[SpanPart, ...]:

@@ -3,6 +3,7 @@
 Prices are per device and second in the fleet's one currency; watts are at the site's meter, its PUE included.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -81,6 +82,10 @@ class Tariffs:
     def egress(self, links: tuple[str, ...], transfer_bytes: float) -> float:
         """What bytes over a path of links cost, for comparisons."""
         return transfer_bytes / 1e9 * sum(self._per_gigabyte(name) for name in links)
+
+    def carried(self, volumes: Mapping[str, float]) -> float:
+        """The same of bytes by link."""
+        return math.fsum(amount / 1e9 * self._per_gigabyte(name) for name, amount in volumes.items())
 
     def known_egress(self, volumes: Mapping[str, float]) -> float | None:
         """The same of bytes by link as far as it is known; None where one of the links has no price."""

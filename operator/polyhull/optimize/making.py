@@ -8,7 +8,7 @@ from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Pool
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataInput, Option, TrainingJob
 from polyhull.optimize.admission import Admission, DataAt, Refusal
-from polyhull.optimize.columns import LONGEST_SECONDS, Column, Need
+from polyhull.optimize.columns import LONGEST_SECONDS, Column, Need, bytes_by_link
 from polyhull.optimize.failures import Recovery, device_mean_seconds, failure_rate, recovery, useful_share
 from polyhull.optimize.paths import Allowed
 from polyhull.optimize.spans import Candidate, Spanned
@@ -84,6 +84,7 @@ class Making:
             fixed=fixed,
             energy_joules=sum(tariffs.joules(part.pool, part.devices, startup, compute) for part in found.parts),
             carbon_grams=sum(tariffs.grams(part.pool, part.devices, startup, compute) for part in found.parts),
+            egress_price=tariffs.carried(bytes_by_link(found.flows)),
             parts=found.parts,
             flows=found.flows,
             micro_batches=found.micro_batches,

@@ -6,7 +6,7 @@ from polyhull.domain.fleet import Cluster, Evidence, Pool
 from polyhull.domain.resources import Resources
 from polyhull.domain.workloads import Option, Placed, TrainingJob
 from polyhull.optimize.admission import OVERDUE_SECONDS, DataAt, Refusal, remaining_seconds
-from polyhull.optimize.columns import LONGEST_SECONDS, Column, Need
+from polyhull.optimize.columns import LONGEST_SECONDS, Column, Need, bytes_by_link
 from polyhull.optimize.failures import LEAST_USEFUL
 from polyhull.optimize.making import Inputs, Making, candidate, compute_seconds
 from polyhull.optimize.spans import Candidate, Spanned, by_rates, spanned
@@ -36,10 +36,12 @@ class Released(Making):
         streams = paced(self._reads_on(job, cluster), compute)
         compute += streams.overlap_seconds + streams.pacing_seconds
         startup, reading = self.admission.startup_seconds, streams.reading_seconds
+        egress = self.tariffs.carried(bytes_by_link(streams.reads))
         if placed.started_at is not None:
             elapsed = max(0.0, self.snapshot.taken_at - placed.started_at)
             startup, compute = 0.0, remaining_seconds(compute, elapsed)
             reading = min(compute, max(0.0, reading - elapsed))
+            egress *= reading / streams.reading_seconds if streams.reads else 0.0
         kind = self.kinds.get(accelerator)
         replicas = option.replicas if option else max(1, sum(count for _, count in placed.nodes))
         devices = option.devices_per_replica if option else 0
@@ -62,6 +64,7 @@ class Released(Making):
             price=self.tariffs.price(placed.pool, replicas * devices * (startup + compute)),
             evidence=evidence,
             fixed=True,
+            egress_price=egress,
             streams=Paced(streams.reads, reading),
             energy_joules=self.tariffs.joules(placed.pool, replicas * devices, startup, compute),
             carbon_grams=self.tariffs.grams(placed.pool, replicas * devices, startup, compute),
@@ -83,6 +86,7 @@ class Released(Making):
         ]
         left_of = replace(
             found,
+            flows=tuple(replace(flow, transfer_bytes=flow.transfer_bytes * share) for flow in found.flows),
             compute_seconds=left,
             exchange_seconds=found.exchange_seconds * share,
             failure_seconds=found.failure_seconds * share,

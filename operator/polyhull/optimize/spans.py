@@ -68,6 +68,8 @@ class SteadyFlow:
     source_site: str
     target_site: str
     links: tuple[str, ...]
+    transfer_bytes: float
+    """In all."""
     rate_bytes_per_second: float
 
 
@@ -280,12 +282,12 @@ def _result(
         one, pods = by_site[site]
         parts.append(_part(one, pods, rank, layers if span.layers > 1 else ()))
         rank += pods
-    talk = {frozenset(pair) for pair, _ in column.link_bytes}
+    talk = {frozenset(pair): sent for pair, sent in column.link_bytes}
     total, step = steps * column.seconds, column.step
     return Spanned(
         parts=tuple(parts),
         flows=tuple(
-            SteadyFlow(*pair, tuple(link.name for link in path), rates[pair])
+            SteadyFlow(*pair, tuple(link.name for link in path), steps * talk[frozenset(pair)], rates[pair])
             for pair, path in sorted(paths.items())
             if frozenset(pair) in talk
         ),

@@ -95,17 +95,26 @@ def _exchanges(column: Column, begin: float, end: float, slower: float) -> tuple
     """What its parts send each other while it computes."""
     start = begin + column.startup_seconds
     return tuple(
-        Exchange(one.source_site, one.target_site, one.links, one.rate_bytes_per_second / slower, start, end)
+        Exchange(
+            one.source_site,
+            one.target_site,
+            one.links,
+            one.transfer_bytes,
+            one.rate_bytes_per_second / slower,
+            start,
+            end,
+        )
         for one in column.flows
     )
 
 
 def _use(tariffs: Tariffs, column: Column, held: float, waits: float = 0.0) -> Use:
-    if not column.parts:
-        return use(tariffs.of(column.pool), column.devices, held, column.compute_seconds, waits)
-    return together(
-        use(tariffs.of(part.pool), part.devices, held, column.compute_seconds, waits) for part in column.parts
+    spent = together(
+        use(tariffs.of(part.pool), part.devices, held, column.compute_seconds, waits) for part in column.places
     )
+    if not (column.streams.reads or column.flows):
+        return spent
+    return replace(spent, egress_cost=tariffs.known_egress(column.volumes))
 
 
 def _fixed_why(column: Column) -> Explanation:

@@ -4,6 +4,7 @@ What is known is added up; what is not is named, never taken for zero in silence
 are ready to the end of the plan. A growth node is paid as a whole from its first demand to its last use.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 
 from polyhull.domain.decision import Assignment, Footprint, ServicePlan, ServingPlan, Transfer, Use
@@ -24,7 +25,7 @@ def use(tariff: Tariff, devices: int, held: float, compute: float, waits: float 
 def together(uses: Iterable[Use]) -> Use:
     """Of all parts of a job; unknown where one of them is."""
     costs, joules, grams = zip(*((one.cost, one.energy_joules, one.carbon_grams) for one in uses), strict=True)
-    return Use(*(None if None in values else sum(values) for values in (costs, joules, grams)))
+    return Use(*(None if None in values else math.fsum(values) for values in (costs, joules, grams)))
 
 
 def footprint(
@@ -44,27 +45,39 @@ def footprint(
     uses += [(pool, use(tariffs.of(pool), 1, seconds, 0.0)) for pool, seconds in growing]
     accelerators = {pool.name: pool.accelerator for pool in snapshot.fleet.pools}
     sites = {pool.name: pool.site for pool in snapshot.fleet.pools}
-    paths = [(move, move.price) for move in moves if move.links]
+    paths: list[tuple[tuple[str, ...], float, float | None]]
+    paths = [(move.links, move.transfer_bytes, move.price) for move in moves if move.links]
+    for one in placed:
+        for links, carried in _steady(one):
+            paths.append((links, carried, tariffs.known_egress(dict.fromkeys(links, carried))))
     hourly = [tariffs.of(part.pool).price_per_second for part in serving]
     devices = [part.replicas * part.devices_per_replica for part in serving]
     return Footprint(
-        cost=_sum([one.cost for _, one in uses] + [price for _, price in paths]),
-        egress_cost=_sum(price for _, price in paths),
+        cost=_sum([one.cost for _, one in uses] + [price for _, _, price in paths]),
+        egress_cost=_sum(price for _, _, price in paths),
         services_cost_per_hour=_sum(
             None if price is None else price * n * SECONDS_PER_HOUR for price, n in zip(hourly, devices, strict=True)
         ),
         energy_joules=_sum(one.energy_joules for _, one in uses),
         carbon_grams=_sum(one.carbon_grams for _, one in uses),
-        egress_bytes=sum(move.transfer_bytes for move, _ in paths),
+        egress_bytes=round(sum(carried for _, carried, _ in paths)),
         unpriced=_names(
             [pool for pool, one in uses if one.cost is None]
-            + [name for move, price in paths if price is None for name in move.links if _free(snapshot, name)]
+            + [name for links, _, price in paths if price is None for name in links if _free(snapshot, name)]
         ),
         unmetered=_names(accelerators.get(pool, pool) for pool, one in uses if one.energy_joules is None),
         carbon_unknown=_names(
             sites.get(pool, pool) for pool, one in uses if one.energy_joules is not None and one.carbon_grams is None
         ),
     )
+
+
+def _steady(one: Assignment) -> Iterator[tuple[tuple[str, ...], float]]:
+    """(links, bytes) of what it streams or its parts exchange from now on."""
+    for read in one.reads:
+        yield read.links, read.rate_bytes_per_second * (read.end_seconds - read.start_seconds)
+    for sent in one.exchanges:
+        yield sent.links, sent.transfer_bytes
 
 
 def _uses(tariffs: Tariffs, one: Assignment) -> list[tuple[str, Use]]:

@@ -21,7 +21,8 @@ _DOWN = 1.0 - 1e-9
 
 
 def cost(outcome: "Outcome") -> float:
-    """What the jobs that count cost: their devices, what growth nodes have beside them, the bytes moved for them."""
+    """What the jobs that count cost: their devices, what growth nodes have beside them, the bytes moved for them and
+    those that they stream or exchange."""
     instance = outcome.instance
     total = 0.0
     moves: set[int] = set()
@@ -32,7 +33,7 @@ def cost(outcome: "Outcome") -> float:
         if slot is None:
             continue
         choice = instance.choices[j][slot.choice]
-        total += choice.column.price
+        total += choice.column.price + choice.column.egress_price
         column = choice.column
         if slot.waits > 0.0:
             total += column.price * slot.waits / column.hold_seconds
@@ -69,7 +70,7 @@ def cost_of_column(instance: "Instance", j: int, g: int) -> float:
     """Its devices, and its bytes by the cheapest way."""
     choice = instance.choices[j][g]
     ways = (min((way.route.price for way in instance.moves[move].ways), default=0.0) for move in choice.moves)
-    return choice.column.price + sum(ways)
+    return choice.column.price + choice.column.egress_price + sum(ways)
 
 
 def energy_of_column(instance: "Instance", j: int, g: int) -> float:
@@ -82,7 +83,7 @@ def carbon_of_column(instance: "Instance", j: int, g: int) -> float:
 
 def least_cost(snapshot: Snapshot, columns: ColumnSet) -> float:
     """Every job by its cheapest column, its bytes for nothing."""
-    return _least(columns, lambda column: column.price)
+    return _least(columns, lambda column: column.price + column.egress_price)
 
 
 def least_energy(snapshot: Snapshot, columns: ColumnSet) -> float:

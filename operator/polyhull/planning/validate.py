@@ -22,7 +22,7 @@ from polyhull.planning.validate_moves import as_stopped, goes_on, left_holding, 
 from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Passed, Scope, changed
 from polyhull.planning.validate_services import served, traffic
-from polyhull.planning.validate_spans import compute_seconds, exchanges, gang, held
+from polyhull.planning.validate_spans import compute_seconds, exchanges, gang, held, sent_bytes
 from polyhull.planning.validate_stores import stores
 from polyhull.planning.validate_streams import chunks, reading_seconds, streams
 from polyhull.planning.validate_times import Interval, at_starts
@@ -179,6 +179,7 @@ class _Checker(Facts):
                 yield from self._present(job.key, need, cluster, start, None)
         begin = start + waits + self.startup()
         yield from exchanges(job, a, begin, self.links, self.labels, self.data_sets)
+        yield from sent_bytes(job, a)
         devices = [
             (p.replicas * p.devices_per_replica, self.kinds.get(p.accelerator), self.clusters.get(p.cluster))
             for p in a.parts

@@ -43,7 +43,7 @@ def _held(what: str, spent: Fraction, limit: float, new: bool) -> Iterator[str]:
 
 
 def _cost(facts: Facts, decision: Decision) -> Fraction:
-    """Devices while held and bytes over links."""
+    """Devices while held and bytes over links: of copies, and of what is streamed or exchanged."""
     egress = {name: link.price_per_gigabyte for name, link in facts.links.items()}
     most = max((price for price in egress.values() if price is not None), default=0.0)
     spent = Fraction(0)
@@ -51,12 +51,24 @@ def _cost(facts: Facts, decision: Decision) -> Fraction:
         hours = Fraction(one.end_seconds - one.start_seconds) / 3600
         for place in one.places:
             spent += place.replicas * place.devices_per_replica * hours * facts.hourly(place.pool)
+    for links, carried in _carried(decision):
+        for name in links:
+            price = egress.get(name)
+            spent += carried / 10**9 * Fraction(most if price is None else price)
+    return spent
+
+
+def _carried(decision: Decision) -> Iterator[tuple[tuple[str, ...], Fraction]]:
+    """(links, bytes over each)."""
     for move in decision.transfers:
         for part in move.flows if not move.active else ():
-            for name in part.links:
-                price = egress.get(name)
-                spent += Fraction(part.transfer_bytes, 10**9) * Fraction(most if price is None else price)
-    return spent
+            yield part.links, Fraction(part.transfer_bytes)
+    for one in decision.assignments:
+        for read in one.reads:
+            lasts = Fraction(read.end_seconds) - Fraction(read.start_seconds)
+            yield read.links, Fraction(read.rate_bytes_per_second) * lasts
+        for sent in one.exchanges:
+            yield sent.links, Fraction(sent.transfer_bytes)
 
 
 def _drawn(snapshot: Snapshot, decision: Decision, seconds: Seconds) -> tuple[Fraction, Fraction]:

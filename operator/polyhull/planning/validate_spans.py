@@ -74,6 +74,22 @@ def exchanges(
             yield f"{what} from {one.start_seconds} to {one.end_seconds} s, not while it computes"
 
 
+def sent_bytes(job: TrainingJob, a: Assignment) -> Iterator[str]:
+    """Violations of what its exchanges come to: every step's, in each direction that is used."""
+    span = job.span
+    if span is None:
+        return
+    members = len(a.parts)
+    each = Fraction(span.activation_bytes) * span.samples_per_step
+    if span.mode is SpanMode.DATA_PARALLEL:
+        each = Fraction(2 * (members - 1), members) * Fraction(span.gradient_bytes) / span.synchronize_steps
+    whole = each * Fraction(job.work_quantity) / Fraction(span.work_per_step)
+    for one in a.exchanges:
+        if abs(Fraction(one.transfer_bytes) - whole) > whole / 10**9:
+            told = f"{one.transfer_bytes:.6g} bytes, its steps send {float(whole):.6g}"
+            yield f"{job.key} sends from {one.source_site} to {one.target_site} {told}"
+
+
 def compute_seconds(
     job: TrainingJob,
     a: Assignment,

@@ -273,6 +273,29 @@ def test_budgets_count_every_site() -> None:
     assert plan.footprint.cost == pytest.approx(big.use.cost)
 
 
+def test_what_its_parts_exchange_is_paid_for() -> None:
+    """Ten exchanges of 1 GB each way at 0.05 and 0.03 a gigabyte, beside 4 devices for 182 s."""
+    pools = [pool(at, "v100", 1, 2, price_per_device_hour=2.0) for at in "ab"]
+    priced = [replace(one, price_per_gigabyte=price) for one, price in zip(both_ways(), (0.05, 0.03), strict=True)]
+    free = snapshot(fleet(pools, priced), [gang()])
+    plan, big = planned(free)
+    devices, sent = 4 * 2.0 * 182.0 / 3600, 10 * (0.05 + 0.03)
+    assert [one.transfer_bytes for one in big.exchanges] == pytest.approx([1e10, 1e10])
+    assert (big.use.cost, big.use.egress_cost) == (pytest.approx(devices), pytest.approx(sent))
+    assert plan.footprint.cost == pytest.approx(devices + sent)
+    assert (plan.footprint.egress_cost, plan.footprint.egress_bytes) == (pytest.approx(sent), 2 * 10**10)
+    just, short = (
+        replace(free, policy=replace(free.policy, cost_budget=devices + sent + by)) for by in (1e-6, -1e-3)
+    )
+    planned(just)
+    (left,) = decide(short).unplaced
+    assert left.reason == "Budget" and "budget is" in " ".join(validate(short, plan))
+    half = decide(released(free, plan, NOW - 91.0))
+    assert half.assignments[0].use.egress_cost == pytest.approx(sent / 2)
+    less = replace(plan, assignments=(sending(big, transfer_bytes=1e9),))
+    assert "its steps send 1e+10" in " ".join(validate(free, less))
+
+
 def test_a_promise_keeps_all_its_sites() -> None:
     case = world(gang(replace(PARALLEL, max_sites=2), replicas=3), sites="abc")
     _, first = planned(case)

@@ -164,6 +164,21 @@ def test_a_running_stream_keeps_its_share_of_the_link() -> None:
     assert second.start_seconds == pytest.approx(30.0)
 
 
+def test_what_is_streamed_is_paid_for() -> None:
+    """5 GB at 0.2 a gigabyte; of a run that has read half of it, the other half."""
+    case = world(reader("reads"))
+    where = replace(case.fleet, links=tuple(replace(one, price_per_gigabyte=0.2) for one in case.fleet.links))
+    first = planned(replace(case, fleet=where))
+    assert (only(first).use.egress_cost, first.footprint.egress_cost) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert first.footprint.egress_bytes == 5 * GB
+    short = replace(case, fleet=where, policy=replace(case.policy, cost_budget=0.99))
+    assert [one.reason for one in decide(short).unplaced] == ["Budget"]
+    assert "budget is 0.99" in " ".join(validate(short, first))
+    placed = Placed("cloud", "cloud/v100", "v100x1", (("cloud-v100-0", 1),), NOW - 50.0, NOW - 50.0)
+    later = planned(replace(case, fleet=where, jobs=(reader("reads", placed=placed),)))
+    assert only(later).use.egress_cost is not None and later.footprint.egress_cost == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
