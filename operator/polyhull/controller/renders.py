@@ -20,6 +20,7 @@ from polyhull.domain.fleet import CLUSTERSET_DOMAIN, Cluster, Fleet, StorageKind
 from polyhull.domain.units import parse_whole
 from polyhull.domain.workloads import DataSet, Key
 from polyhull.kube.resources import Manifest
+from polyhull.optimize.stores import buckets, homes
 from polyhull.render import inference, keeping, naming, training, transfer
 from polyhull.render.data import Data, located
 from polyhull.render.naming import Owner
@@ -195,18 +196,32 @@ class Renderer:
         if held is None:
             raise InvalidInput(str(moved.data_set), "", "does not exist any more", "create it, or change the job")
         secrets = {replica.site: replica.secret_name for replica in held.value.replicas}
+        own = self._in_buckets(held)
         return tuple(
             transfer.Copying(
                 owner=Owner.of(moved.data_set, held.uid, self.hub),
                 transfer=moved,
                 storage=self._cluster(moved.cluster).storage,
-                source_secret=secrets.get(flow.source_site, ""),
+                source_url=own[flow.source_site][0] if flow.source_site in own else "",
+                source_secret=own[flow.source_site][1]
+                if flow.source_site in own
+                else secrets.get(flow.source_site, ""),
                 image=self.rclone_image,
                 plan_hash=plan_hash[:63],
                 part=part,
             )
             for part, flow in enumerate(moved.flows)
         )
+
+    def _in_buckets(self, held: HubDataSet) -> dict[str, tuple[str, str]]:
+        """By site, (address, Secret) of copies that other clusters read: of a data set that no replica gives them."""
+        stores = {} if homes(held.value, {}) else buckets(self.fleet)
+        owner = Owner.of(held.value.key, held.uid)
+        return {
+            copy.site: (transfer.copy_url(owner, stores[copy.store]), stores[copy.store].secret_name)
+            for copy in held.value.copies
+            if copy.store in stores
+        }
 
     def _cluster(self, name: str) -> Cluster:
         cluster = self.fleet.cluster(name)
@@ -257,6 +272,8 @@ class Renderer:
         for replica in held.value.replicas:
             if replica.site == (source or cluster.site) and (not mount or replica.url.startswith("pvc://")):
                 return located(name, replica.url, replica.secret_name, mount)
+        if source is not None and (own := self._in_buckets(held).get(source)):
+            return located(name, *own)
         raise InvalidInput(str(key), "", f"is not at {cluster.name} yet", "wait for its transfer")
 
 

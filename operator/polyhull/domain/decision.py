@@ -202,11 +202,11 @@ class Exchange:
     source_site: str
     target_site: str
     links: tuple[str, ...]
-    transfer_bytes: float
-    """In all, at most what the rate allows; work that failures make it do again is not counted."""
     rate_bytes_per_second: float
     start_seconds: float
     end_seconds: float
+    transfer_bytes: float = 0.0
+    """In all, at most what the rate allows; work that failures make it do again is not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Answers are cached by what they depend on, so identical jobs cost one look-up.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from polyhull.domain.workloads import ActiveTransfer, DataInput, DataSet, Exclus
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Allowed, Network
 from polyhull.optimize.resumed import is_bucket, leaving_seconds, stopped_of
-from polyhull.optimize.stores import promised_room
+from polyhull.optimize.stores import buckets, homes, promised_room
 
 IN_SITE_BYTES_PER_SECOND = 10e9 / 8
 """A copy inside one site uses no link; 10 Gbit/s is assumed for it."""
@@ -84,6 +85,7 @@ class Admission:
         self._sources: dict[Key, Allowed] = {}
         self._promised = promised_room(snapshot)
         self._writers = _writers(snapshot)
+        self._buckets = buckets(fleet)
 
     # -- members and sites ------------------------------------------------------------------------------------
 
@@ -300,8 +302,12 @@ class Admission:
         allowed = self.allowed_sites(data.residency)
         if not any(self.network.widest(site, cluster.site, allowed) is not None for site in self.readable(data)):
             if not data.replicas:
-                wrote = "wrote" if data.copies else "is to write"
-                text = f"{data.key.name} is only where a job {wrote} it, which no transfer reads from"
+                if not data.copies:
+                    text = f"{data.key.name} is only where a job is to write it"
+                elif self.readable(data):
+                    text = f"no path of links inside its residency leads from {data.key.name} to {cluster.site}"
+                else:
+                    text = f"{data.key.name} is only in a claim that a job wrote, which other clusters cannot read"
                 return Refusal("NoReachableReplica", f"{text}; let the job run there, or declare a replica")
             homes = ", ".join(sorted({replica.site for replica in data.replicas}))
             text = f"no path of links inside its residency leads from {data.key.name} ({homes}) to {cluster.site}"
@@ -313,9 +319,10 @@ class Admission:
             return DataAt(cluster.store, False, size_bytes, rate + IN_SITE_BYTES_PER_SECOND)
         return DataAt(cluster.store, False, size_bytes, rate, (sources, allowed))
 
-    def readable(self, data: DataSet) -> tuple[str, ...]:
-        """Sites with a replica that another cluster can read: a claim (`pvc://`) is only seen from inside."""
-        return tuple(sorted({r.site for r in data.replicas if not r.url.startswith("pvc://")}))
+    def readable(self, data: DataSet) -> Mapping[str, str]:
+        """Sites from which another cluster can read it, sorted, with the address."""
+        found = homes(data, self._buckets)
+        return {site: found[site] for site in sorted(found)}
 
     def remaining_transfer(self, data: DataSet, active: ActiveTransfer) -> float:
         """Bytes an active transfer still has to move; overdue ones are expected to need a little more."""

@@ -28,7 +28,7 @@ class Routes:
 
     def _new_routes(self, data: DataSet, store: str, site: str) -> Iterable[Route]:
         network, allowed = self.admission.network, self.admission.allowed_sites(data.residency)
-        urls = {replica.site: replica.url for replica in reversed(data.replicas) if not _is_claim(replica.url)}
+        urls = self.admission.readable(data)
         whole = tuple(self._whole_routes(data, store, site, urls))
         if not (whole and self.splits):
             yield from whole
@@ -86,7 +86,3 @@ class Routes:
 def _together(parts: Iterable[CopyPart]) -> tuple[str, ...]:
     """The links of all parts, each once."""
     return tuple(dict.fromkeys(link for part in parts for link in part.links))
-
-
-def _is_claim(url: str) -> bool:
-    return url.startswith("pvc://")

@@ -8,10 +8,10 @@ Checkpoints and outputs take room too. Where a store is limited, what is free is
 and age, wherever they might go in the end: a job that is not promised room somewhere may not run there yet.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from polyhull.domain.fleet import StorageKind
+from polyhull.domain.fleet import Fleet, Storage, StorageKind
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CHECKPOINT, DataSet, Key, TrainingJob, checkpoint_key
 from polyhull.optimize.paths import Network
@@ -43,10 +43,11 @@ def idle_copies(snapshot: Snapshot) -> tuple[Idle, ...]:
     network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
     labels = {site.name: site.labels for site in snapshot.fleet.sites}
 
+    held = buckets(snapshot.fleet)
+
     def rate(data: DataSet, site: str) -> float:
         allowed = frozenset(name for name in labels if data.residency.matches(labels[name]))
-        homes = frozenset(one.site for one in data.replicas if not one.url.startswith("pvc://"))
-        return network.max_flow(homes, site, allowed)
+        return network.max_flow(frozenset(homes(data, held)), site, allowed)
 
     found = []
     for data, store in candidates:
@@ -54,6 +55,19 @@ def idle_copies(snapshot: Snapshot) -> tuple[Idle, ...]:
         if per_second > 0.0:
             found.append(Idle(data.key, store, data.size_bytes, 1.0 / per_second))
     return tuple(sorted(found, key=lambda one: (one.value, -one.size_bytes, one.data_set, one.store)))
+
+
+def buckets(fleet: Fleet) -> dict[str, Storage]:
+    """Bucket stores, each as the first cluster by name has it."""
+    clusters = sorted(fleet.clusters, key=lambda cluster: cluster.name, reverse=True)
+    return {one.store: one.storage for one in clusters if one.storage.kind is StorageKind.BUCKET}
+
+
+def homes(data: DataSet, held: Mapping[str, Storage]) -> dict[str, str]:
+    """Sites from which another cluster can read it, with the address: those of declared replicas, but a claim
+    (`pvc://`) is only seen from inside. Without any, those of copies in buckets, with the bucket's address."""
+    declared = {one.site: one.url for one in reversed(data.replicas) if not one.url.startswith("pvc://")}
+    return declared or {copy.site: held[copy.store].url for copy in data.copies if copy.store in held}
 
 
 def held_bytes(snapshot: Snapshot, store: str) -> dict[Key, int]:

@@ -99,10 +99,10 @@ def _exchanges(column: Column, begin: float, end: float, slower: float) -> tuple
             one.source_site,
             one.target_site,
             one.links,
-            one.transfer_bytes,
             one.rate_bytes_per_second / slower,
             start,
             end,
+            one.transfer_bytes,
         )
         for one in column.flows
     )

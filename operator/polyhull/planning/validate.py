@@ -125,7 +125,7 @@ class _Checker(Facts):
             return
         length, waits = self._length(job, option, pool), self._provisioning(pool, a.nodes, start)
         begin = start + waits + self.startup()
-        yield from streams(job, a, cluster, begin, self.data_sets, self.links, self.labels)
+        yield from streams(self, job, a, cluster, begin)
         if length is not None:
             if a.reads:
                 parts = chunks(job, a, self.snapshot.policy.overlap_chunks)

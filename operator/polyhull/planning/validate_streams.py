@@ -3,14 +3,14 @@
 Like validate.py it shares no code with what made the plan.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 
 from polyhull.domain.decision import Assignment, StreamedRead
-from polyhull.domain.fleet import Cluster, Link
-from polyhull.domain.labels import Labels
-from polyhull.domain.workloads import Access, DataSet, Key, TrainingJob
-from polyhull.planning.validate_facts import along
+from polyhull.domain.fleet import Cluster
+from polyhull.domain.workloads import Access, DataSet, TrainingJob
+from polyhull.planning.validate_facts import Facts, along
+from polyhull.planning.validate_transfers import own_buckets
 
 _SLACK = Fraction(1, 10**9)
 
@@ -29,26 +29,19 @@ def reading_seconds(a: Assignment) -> Fraction:
     return max((Fraction(one.end_seconds) - Fraction(one.start_seconds) for one in a.reads), default=Fraction(0))
 
 
-def streams(
-    job: TrainingJob,
-    a: Assignment,
-    cluster: Cluster,
-    begin: Fraction,
-    data_sets: Mapping[Key, DataSet],
-    links: Mapping[str, Link],
-    labels: Mapping[str, Labels],
-) -> Iterator[str]:
+def streams(facts: Facts, job: TrainingJob, a: Assignment, cluster: Cluster, begin: Fraction) -> Iterator[str]:
     """Violations as sentences. `begin`: when its pods are up and started."""
     wanted = {one.data_set for one in job.inputs if one.access is Access.STREAM}
     for read in a.reads:
         what = f"{job.key} streams {read.data_set}"
-        data = data_sets.get(read.data_set)
+        data = facts.data_sets.get(read.data_set)
         if data is None or read.data_set not in wanted:
             yield f"{what}, which it does not ask for or which is not in the snapshot"
             continue
-        if not any(one.site == read.source_site and not one.url.startswith("pvc://") for one in data.replicas):
+        declared = any(one.site == read.source_site and not one.url.startswith("pvc://") for one in data.replicas)
+        if not declared and not own_buckets(facts, data, read.source_site):
             yield f"{what} from {read.source_site}, where no replica can be read from outside"
-        yield from _path(what, read, data, cluster, links, labels)
+        yield from _path(facts, what, read, data, cluster)
         span = Fraction(read.end_seconds) - Fraction(read.start_seconds)
         moved = Fraction(read.rate_bytes_per_second) * span
         if read.transfer_bytes < data.size_bytes or moved < data.size_bytes * (1 - _SLACK) - 1:
@@ -57,14 +50,8 @@ def streams(
             yield f"{what} from {read.start_seconds} s on, before it can start at {float(begin)} s"
 
 
-def _path(
-    what: str,
-    read: StreamedRead,
-    data: DataSet,
-    cluster: Cluster,
-    links: Mapping[str, Link],
-    labels: Mapping[str, Labels],
-) -> Iterator[str]:
-    at = yield from along(what, read.source_site, read.links, links, labels, [data.residency], "its residency does")
+def _path(facts: Facts, what: str, read: StreamedRead, data: DataSet, cluster: Cluster) -> Iterator[str]:
+    whose = "its residency does"
+    at = yield from along(what, read.source_site, read.links, facts.links, facts.labels, [data.residency], whose)
     if at is not None and (at != cluster.site or not read.links):
         yield f"{what} to {at}, not to {cluster.site}"

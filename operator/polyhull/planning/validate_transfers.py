@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from polyhull.domain.decision import Transfer
+from polyhull.domain.fleet import StorageKind
 from polyhull.domain.workloads import CopyPart, DataSet
 from polyhull.planning.validate_facts import LINK_SLACK, SLACK_SECONDS, Facts, exact
 
@@ -63,7 +64,8 @@ def _split(facts: Facts, what: str, t: Transfer, data: DataSet) -> Iterator[str]
 
 def _flow(facts: Facts, what: str, part: CopyPart, target: str, data: DataSet) -> Iterator[str]:
     """One path from a declared replica to the target, residency on every hop."""
-    if not any(r.site == part.source_site and r.url == part.source_url for r in data.replicas):
+    declared = any(r.site == part.source_site and r.url == part.source_url for r in data.replicas)
+    if not declared and not (part.source_url and part.source_url in own_buckets(facts, data, part.source_site)):
         yield f"{what} reads from {part.source_site}, where no such replica is declared"
     at = part.source_site
     for site in (at, target):
@@ -81,3 +83,12 @@ def _flow(facts: Facts, what: str, part: CopyPart, target: str, data: DataSet) -
         yield f"{what} ends at {at}, not at {target}"
     if not part.links and Fraction(part.rate_bytes_per_second) > IN_SITE_BYTES_PER_SECOND * (1 + LINK_SLACK):
         yield f"{what} stays inside a site and is faster than the 10 Gbit/s assumed there"
+
+
+def own_buckets(facts: Facts, data: DataSet, site: str) -> set[str]:
+    """Addresses of buckets at a site that hold a copy, of a data set that no replica gives to other clusters."""
+    if any(not replica.url.startswith("pvc://") for replica in data.replicas):
+        return set()
+    stores = {copy.store for copy in data.copies if copy.site == site}
+    clusters = (c for c in facts.clusters.values() if c.storage.kind is StorageKind.BUCKET and c.store in stores)
+    return {cluster.storage.url for cluster in clusters}

@@ -58,6 +58,8 @@ class Copying:
     tolerations: tuple[Toleration, ...] = ()
     plan_hash: str = ""
     part: int = 0
+    source_url: str = ""
+    """Of our own copy in a bucket; empty: a declared replica, whose address the plan knows."""
 
     @property
     def name(self) -> str:
@@ -217,7 +219,7 @@ class _Remote:
 
 
 def _source(copying: Copying) -> _Remote:
-    url = copying.flow.source_url
+    url = copying.source_url or copying.flow.source_url
     inside = split_claim(url)
     if inside is not None:
         return _Remote(f"/source/{inside[1]}".rstrip("/"), (), "", "", inside[0], "/source", True)

@@ -14,7 +14,7 @@ from polyhull.controller.renders import HubDataSet, Renderer
 from polyhull.delivery.base import Action, Announce, Apply, Delete, PutStatus
 from polyhull.domain.decision import Transfer
 from polyhull.domain.fleet import Storage, StorageKind
-from polyhull.domain.workloads import ActiveTransfer, CopyPart
+from polyhull.domain.workloads import ActiveTransfer, Copy, CopyPart
 from polyhull.render import naming, transfer
 from tests import builders as make
 
@@ -160,3 +160,22 @@ def test_removal_asks_for_the_jobs_of_all_parts(begun: tuple[dict[str, Any], lis
     owner = naming.Owner.of(DATA.key, "d")
     asked = {one.ref.name for one in verdict.actions if hasattr(one, "cluster")}
     assert asked == {*transfer.job_names(owner, "cluster:t", 2), transfer.copy_name(owner, "cluster:t")}
+
+
+def test_what_a_job_wrote_into_a_bucket_is_copied_from_there() -> None:
+    """From our own folder of it, with the bucket's Secret; read while computing likewise."""
+    at = [
+        make.cluster(name, storage=Storage(StorageKind.BUCKET, url=f"s3://{name}", secret_name=f"{name}-s3"))
+        for name in ("a", "t")
+    ]
+    data = held(value=replace(DATA, replicas=(), copies=(Copy("site:a", "a"),)))
+    makes = Renderer(make.fleet([make.pool("t", "v100")], clusters=at), {DATA.key: data})
+    move = replace(MOVE, source_site="a", source_url="s3://a", store="site:t", parts=(), links=("a->t",))
+    (job,) = made_by(transfers.start(data, [move], (), makes, "hash", NOW))
+    spec = job["spec"]["template"]["spec"]["containers"][0]
+    folder = f"team/{naming.child_name(naming.Owner.of(DATA.key, 'd'))}"
+    assert spec["args"][1:3] == [f"source:a/{folder}", f"target:t/{folder}"]
+    assert {one["secretRef"]["name"] for one in spec["envFrom"]} == {"a-s3", "t-s3"}
+    active = ActiveTransfer(DATA.key, "a", "site:t", "t", "t", ("a->t",), 3e8, NOW)
+    (again,) = transfers.resume(data, transfers.Lost(active, (0,)), makes, "hash")
+    assert again.manifest["spec"]["template"] == job["spec"]["template"], "after a crash the same"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhull.domain.fleet import Storage, StorageKind
-from polyhull.domain.snapshot import Policy, SolverLimits
+from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Checkpoint, Copy, Key, Output, Placed
 from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide
@@ -57,6 +57,41 @@ def test_who_reads_what_a_job_is_to_write_waits_for_it_and_then_runs_there() -> 
     after = decide(b.snapshot(fleet, [reader], [b.data_set("weights", 1, copies=(Copy("cluster:a", "a"),))]))
     assert [(one.pool, one.start_seconds) for one in after.assignments] == [("a/v100", 0.0)]
     assert after.transfers == ()
+
+
+def written(storage: Storage, *replicas: str, streamed: bool = False) -> Snapshot:
+    """What a job wrote at `a`, and who reads it runs at `far` alone."""
+    clusters = [b.cluster("a", storage=storage), b.cluster("far", storage=replace(BUCKET, url="s3://far"))]
+    fleet = b.fleet([b.pool("far", "v100")], [b.link("a", "far")], clusters)
+    store = clusters[0].store
+    reader = b.job("reads", [b.option("v100")], data=["weights"])
+    reader = b.streaming(reader, 4) if streamed else reader
+    return b.snapshot(fleet, [reader], [b.data_set("weights", 1, *replicas, copies=(Copy(store, "a"),))])
+
+
+def test_what_a_job_wrote_into_a_bucket_is_a_source() -> None:
+    plan = decide(written(BUCKET))
+    assert plan.violations == ()
+    (move,) = plan.transfers
+    assert (move.source_site, move.source_url, move.links) == ("a", "s3://copies", ("a->far",))
+    streams = decide(written(BUCKET, streamed=True))
+    assert streams.violations == () and streams.transfers == ()
+    assert [(one.source_site, one.links) for one in streams.assignments[0].reads] == [("a", ("a->far",))]
+
+
+def test_a_claim_is_none_and_a_bucket_only_where_no_replica_can_be_read() -> None:
+    (why,) = decide(written(VOLUME)).unplaced
+    assert why.reason == "NoReachableReplica" and "in a claim that a job wrote" in why.message
+    declared = written(BUCKET, "lonely")
+    (why,) = decide(declared).unplaced
+    assert "no path of links" in why.message, "who declares replicas says which secrets are there"
+    plan = decide(written(BUCKET))
+    (move,) = plan.transfers
+    for wrong in (replace(move, source_url="s3://other"), replace(move, source_url="")):
+        assert "no such replica" in " ".join(validate(written(BUCKET), replace(plan, transfers=(wrong,))))
+    assert "no such replica" in " ".join(validate(written(VOLUME), plan))
+    streams = decide(written(BUCKET, streamed=True))
+    assert "can be read from outside" in " ".join(validate(written(VOLUME, streamed=True), streams))
 
 
 def test_idle_copies_make_room_for_what_a_job_writes() -> None:
