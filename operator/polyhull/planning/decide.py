@@ -19,7 +19,9 @@ from polyhull.planning.fallback import accepted, remarks
 from polyhull.planning.finish import finished
 from polyhull.planning.insert import INSERTED, Present
 from polyhull.planning.levels import Levelled, later_levels
+from polyhull.planning.moves import with_moves
 from polyhull.planning.objectives import makespan_first
+from polyhull.planning.planned import Planned
 from polyhull.planning.promise import keep
 from polyhull.planning.prove import prove_and_improve, to_prove
 from polyhull.planning.relaxed import Guide, bound_without, guided, unguided
@@ -32,7 +34,15 @@ from polyhull.planning.start import first_schedules, ranked
 
 
 def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
-    """The joint plan of everything. `prove` runs the exact solver, on all jobs or on those that bind."""
+    """The joint plan of everything, running jobs moved where the policy allows it and it pays.
+
+    `prove` runs the exact solver, on all jobs or on those that bind.
+    """
+    return with_moves(planned(snapshot, prove), planned, prove)
+
+
+def planned(snapshot: Snapshot, prove: Prove | None = None) -> Planned:
+    """The same with every running job where it is."""
     snapshot = canonical(snapshot)
     columns = payable(snapshot, build_columns(snapshot))
     guide = guided(snapshot, columns)
@@ -60,7 +70,8 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
     schedule, kept = adopted(reserved.instance, steadiest(reserved.instance, levelled.schedule))
     report = SolverReport(0.0, status + kept + remarks(guide), steps + levelled.steps)
     found = finished(reserved, replace(levelled, schedule=schedule), guide, (bound, kind), baselines, report)
-    return accepted(found, lambda: quick(snapshot))
+    decision = accepted(found, lambda: quick(snapshot))
+    return Planned(decision, columns, reserved, schedule, decision is found and not found.violations)
 
 
 def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int]:
