@@ -70,8 +70,8 @@ image: setup ## The operator's image by buildah, no engine needed (root on Debia
 image-test: setup ## Start that image against a proving ground: its user, a read-only root, a job
 	@$(BIN)/python -m hack.image test
 
-bench: setup ## Every figure as a JSON line, half an hour on two idle cores (DATA=folder with the real data)
-	@$(BIN)/python -m benchmarks all --data $(DATA)
+bench: setup ## Every figure as a JSON line, half an hour on two idle cores; QUICK=1: a smoke run (DATA=folder, ONLY='plan-*')
+	@$(BIN)/python -m benchmarks all --data $(DATA) $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)')
 
 fuzz: setup ## The properties on ten thousand instances, dear ones on a share of them: hours, ten thousand fast answers beside their definition
 	@POLYHULL_EXAMPLES=10000 $(BIN)/pytest -q tests/properties --timeout=7200

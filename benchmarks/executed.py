@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import instances
-from benchmarks.figures import Figure, SkipBenchmark, at_most, report
+from benchmarks.figures import Figure, SkipBenchmark, at_most, effort, report
 from polyhull.optimize.build import build_columns
 from polyhull.planning.canonical import canonical
 from polyhull.planning.instance import Instance
@@ -32,8 +32,8 @@ from polyhull.planning.start import first_schedules, ranked
 BEST_KNOWN = Path(__file__).with_name("best_known.json")
 """By jobs and seed: a makespan, the steps and processor minutes it took, and the schedule: order and columns."""
 SHAPES = {300: instances.JOINT_300, 1000: instances.PLAN_1000}
-SEEDS = range(1, 21)
-STEPS = {300: 500_000, 1000: 1_000_000}
+SEEDS = range(1, 1 + effort(20, 1))
+STEPS = {300: effort(500_000, 5_000), 1000: effort(1_000_000, 5_000)}
 """Ten seconds of the compiled search on one core are at least as many."""
 FEWER = 10
 """The same search with so many times fewer steps: more must never be worse."""

@@ -12,6 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from polyhull.planning.kernels import library as built_library
+
+QUICK = "POLYHULL_BENCH_QUICK"
+"""Set in the environment by `--quick`."""
+
+
+def effort(whole: int, quick: int) -> int:
+    """So many seeds, rounds or objects for the record; so many to see that everything runs."""
+    return quick if os.environ.get(QUICK) else whole
+
 
 class SkipBenchmark(Exception):
     """What is missing, and where an outside user gets it."""
@@ -58,6 +68,7 @@ def report(figure: str, value: float, unit: str, instance: str) -> Figure:
 
 MACHINE = "machine"
 """The figure that begins every run: what the ones after it were measured on."""
+SMOKE = "a quick run: fewer seeds, smaller, no record"
 
 
 def machine() -> Figure:
@@ -68,6 +79,12 @@ def machine() -> Figure:
         f"{platform.system()}, Python {platform.python_version()}, HiGHS {version('highspy')}, commit "
         f"{commit}, load average {os.getloadavg()[0]:.1f} when the run began"
     )
+    if built_library() is None:
+        words += (
+            "; without the compiled kernels (python hatch_build.py builds them), so times are those of their twins"
+        )
+    if os.environ.get(QUICK):
+        words += f"; {SMOKE}"
     return report(MACHINE, float(os.cpu_count() or 1), "cores", words)
 
 
@@ -76,9 +93,9 @@ def _rounded(value: Any) -> Any:
 
 
 def alternately(runs: int, *measured: Callable[[], float]) -> tuple[float, ...]:
-    """Each of `measured` once per round, in turn, `runs` rounds; the median of what each returned."""
+    """Each of `measured` once per round, in turn, `runs` rounds (quick: one); the median of what each returned."""
     values: list[list[float]] = [[] for _ in measured]
-    for _ in range(runs):
+    for _ in range(effort(runs, 1)):
         for taken, measure in zip(values, measured, strict=True):
             taken.append(measure())
     return tuple(statistics.median(taken) for taken in values)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks.figures import Figure, at_most, percentile, report
+from benchmarks.figures import Figure, at_most, effort, percentile, report
 from benchmarks.ground import (
     DIRECT,
     MEMBER,
@@ -34,12 +34,12 @@ from benchmarks.ground import (
 from hack.ground.client import Client
 from hack.ground.ground import Cluster
 
-PRESENT = 200
-CREATED = 100
+PRESENT = effort(200, 5)
+CREATED = effort(100, 5)
 PER_SECOND = 5.0
-BURST = 200
+BURST = effort(200, 10)
 """Objects created as fast as one client can, one after the other."""
-OBJECTS, NODES, RUNNING = 10_000, 1_000, 200
+OBJECTS, NODES, RUNNING = effort(10_000, 50), effort(1_000, 10), effort(200, 5)
 """What stands still: TrainingJobs, nodes of the member, and how many of the jobs run; the others are suspended."""
 RESTING_PER_SECOND, STEADY_LIMIT_SECONDS = 100.0, 900.0
 PROBES = frozenset({"get secrets", "get -"})

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import MACHINE
+from benchmarks.figures import MACHINE, SMOKE
+from benchmarks.targets import TARGETS
 
 Line = Mapping[str, Any]
 
@@ -62,19 +63,21 @@ one run count; seconds are for orientation. Figures that do not hold are here li
 
 
 def page(lines: Iterable[str]) -> str:
-    """The page as Markdown. Raises ValueError for a line that is no figure."""
+    """The page as Markdown. Raises ValueError for a line that is no figure, or of a quick run."""
     figures = [_checked(json.loads(line)) for line in lines if line.strip()]
     machines: list[str] = []
     sections: dict[Row, list[Line]] = {row: [] for row in ROWS}
     measured: dict[Row, set[int]] = {row: set() for row in ROWS}
     for figure in figures:
         if figure["figure"] == MACHINE:
+            if SMOKE in figure["instance"]:
+                raise ValueError(f"the lines are of {SMOKE}: run without --quick")
             machines.append(f"{_number(figure['value'])} {figure['unit']}, {figure['instance']}")
             continue
         row = next(row for row in ROWS if str(figure["figure"]).startswith(row.begins))
         sections[row].append(figure)
         measured[row].add(len(machines))
-    parts = [HEAD, _overview(sections), _machines(machines)]
+    parts = [HEAD, _overview(sections), _machines(machines), _targets(figures)]
     for row, found in sections.items():
         if found:
             runs = sorted(measured[row]) if len(machines) > 1 else []
@@ -109,6 +112,20 @@ def _machines(machines: Sequence[str]) -> str:
     if len(machines) < 2:
         return "".join(f"Measured on {machine}.\n" for machine in machines)
     return "Measured in several runs:\n\n" + "".join(f"{n}. {one}\n" for n, one in enumerate(machines, 1))
+
+
+def _targets(figures: Sequence[Line]) -> str:
+    """What was set as an aim, row by row, beside the figures that show it."""
+    table = ["| what | aimed at | reached |", "|---|---|---|"]
+    for target in TARGETS:
+        reached = [_reached(name, [one for one in figures if one["figure"] == name]) for name in target.figures]
+        table.append("| " + " | ".join((target.what, target.aim, "<br>".join(reached))) + " |")
+    return "## Row by row: aims and figures\n\n" + "\n".join(table) + "\n"
+
+
+def _reached(name: str, found: Sequence[Line]) -> str:
+    values = ", ".join(f"{_value(one)}" if one["holds"] else f"**{_value(one)}**" for one in found)
+    return f"{name}: {values or 'not measured in these lines'}"
 
 
 def _section(row: Row, found: Sequence[Line], runs: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import instances
-from benchmarks.figures import Figure, alternately, at_most, report, seconds
+from benchmarks.figures import Figure, alternately, at_most, effort, report, seconds
 from polyhull.api.files import snapshot_from_files
 from polyhull.controller.prover import Prover
 from polyhull.domain.decision import Decision
@@ -77,7 +77,7 @@ def plan_1000(data: Path | None) -> Iterator[Figure]:
 def plan_10000(data: Path | None) -> Iterator[Figure]:
     """Ten thousand different jobs: what arrivals go into, and the whole decision with a certified gap."""
     sources = instances.load_sources(data)
-    shape = replace(instances.PLAN_1000, jobs=10_000)
+    shape = replace(instances.PLAN_1000, jobs=effort(10_000, 1_500))
     snapshot = instances.gavel_skyplane(sources, shape)
     made: list[Decision] = []
     inserted = seconds(lambda: made.append(quick(snapshot)))
@@ -113,7 +113,7 @@ _RIVALS = (
     ("compute placed as if links were unbounded", "link_blind", "compute-only then transferred 161 h"),
     ("SkyPilot's link model (10 Gbit/s everywhere)", "skypilot_links", "SkyPilot's link model 220 h"),
 )
-JOINT_SEEDS = range(1, 21)
+JOINT_SEEDS = range(1, 1 + effort(20, 1))
 TWICE = 2.0
 
 

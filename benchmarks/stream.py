@@ -11,7 +11,7 @@ from math import inf
 from pathlib import Path
 from random import Random
 
-from benchmarks.figures import Figure, at_most, percentile, report
+from benchmarks.figures import Figure, at_most, effort, percentile, report
 from benchmarks.instances import Shape, gavel_skyplane, load_sources
 from polyhull.domain.decision import Assignment, Decision, Opportunity, Transfer
 from polyhull.domain.snapshot import Snapshot, SolverLimits
@@ -21,7 +21,7 @@ from polyhull.planning.decide import decide, quick
 from polyhull.planning.gains import gains
 
 HOUR = 3600.0
-JOBS, DAY_SECONDS, TICK_SECONDS, NOISE = 300, 24 * HOUR, 900.0, 0.05
+JOBS, DAY_SECONDS, TICK_SECONDS, NOISE = effort(300, 40), 24 * HOUR, 900.0, 0.05
 MOST_MOVES_PER_JOB_HOUR = 0.02
 
 

@@ -65,6 +65,7 @@ def test_a_later_level_stays_within_the_tolerance_of_the_earlier_one(pair: tuple
 @examples(8, 0.05)
 @given(st.integers(0, 10_000))
 @example(1591)  # the steadiest order once gave up the second level for a little of the first
+@example(2111)  # the level once began from an order whose jobs all could come earlier, and never got as far as that
 def test_the_second_level_gains_and_every_bound_holds(seed: int) -> None:
     alone = decide(case_of(seed, ("Makespan",)))
     both = decide(case_of(seed, ("Makespan", "WeightedCompletion")))

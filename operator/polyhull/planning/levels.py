@@ -28,6 +28,7 @@ from polyhull.planning.objectives import (
 )
 from polyhull.planning.order import by_rule
 from polyhull.planning.schedule import Schedule, Slot
+from polyhull.planning.search import polished
 from polyhull.planning.simulate import State, place, run
 
 _LEAST_RUIN, _MOST_RUIN = 2, 8
@@ -80,7 +81,8 @@ def later_levels(instance: Instance, best: Schedule) -> Levelled:
 
 
 def _seeds(instance: Instance, best: Schedule, ahead: Answer | None) -> list[Schedule]:
-    """Orders that finish much weight early: least length per weight first, and the interval programme's."""
+    """Orders that finish much weight early: least length per weight first, the interval programme's, and that of
+    `best` itself with every job moved to the left."""
     weights, choices = instance.weights, instance.choices
     columns = [None if slot is None else slot.choice for slot in best.slots]
     rules = [by_rule(instance, lambda j: (choices[j][0].soonest / weights[j],))]
@@ -88,7 +90,7 @@ def _seeds(instance: Instance, best: Schedule, ahead: Answer | None) -> list[Sch
     if ahead is not None:
         rules.append(by_rule(instance, lambda j: (ahead.completion.get(instance.jobs[j].key, inf),)))
     free = [run(instance, rule) for rule in dict.fromkeys(rules)]
-    return [*free, *(run(instance, rule, columns) for rule in dict.fromkeys(rules))]
+    return [polished(instance, best), *free, *(run(instance, rule, columns) for rule in dict.fromkeys(rules))]
 
 
 @dataclass(frozen=True, slots=True)

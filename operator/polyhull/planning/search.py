@@ -78,9 +78,9 @@ def improve(
             best = min(best, at.best, key=lambda schedule: schedule.objective)
             if at.done:
                 running.remove(tier)
-    polished = _polish(instance, best)
+    earlier = polished(instance, best)
     # All but the sum of finishes must be what the steps reached, or fewer steps could end better by luck.
-    return (polished if polished.objective[:-1] == best.objective[:-1] else best), taken
+    return (earlier if earlier.objective[:-1] == best.objective[:-1] else best), taken
 
 
 def _stale(instance: Instance, tier: int, then: Schedule, now: Schedule) -> bool:
@@ -88,7 +88,7 @@ def _stale(instance: Instance, tier: int, then: Schedule, now: Schedule) -> bool
     return any(then.slots[j] != now.slots[j] for j in now.order if instance.tiers[j] > tier)
 
 
-def _polish(instance: Instance, schedule: Schedule) -> Schedule:
+def polished(instance: Instance, schedule: Schedule) -> Schedule:
     """At the same makespan, jobs earlier: short ones first where that holds, then each where it ends first."""
     schedule = min(schedule, _short_first(instance, schedule), key=lambda one: one.objective)
     board = Board(instance, State.of(instance))

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import executed, instances, planning
-from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.figures import Figure, SkipBenchmark, alternately, at_most, percentile, report
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.figures import SkipBenchmark, alternately, at_most, percentile, report
 from benchmarks.ground import WRITES, requests_by_kind
 from polyhull.optimize.build import build_columns
 
@@ -152,33 +151,6 @@ def test_real_data_is_read_as_it_is_written(tmp_path: Path) -> None:
 def test_without_data_a_benchmark_says_where_to_get_it(data: Path | None) -> None:
     with pytest.raises(SkipBenchmark, match=r"stanford-futuredata/gavel .*skyplane-project/skyplane"):
         instances.load_sources(data)
-
-
-def test_the_command_prints_lines_skips_with_a_reason_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    def good(data: Path | None) -> Iterator[Figure]:
-        yield report("good", 1.0, "x", "i")
-
-    def missing(data: Path | None) -> Iterator[Figure]:
-        raise SkipBenchmark("needs the moon")
-
-    def broken(data: Path | None) -> Iterator[Figure]:
-        raise ValueError("no")
-
-    known = {"broken": broken, "missing": missing, "good": good}
-    assert main(["all"], known) == 1
-    printed = capsys.readouterr()
-    assert [json.loads(line)["figure"] for line in printed.out.splitlines()] == ["machine", "good"]
-    assert "missing: skipped: needs the moon" in printed.err
-    assert "broken: failed: ValueError: no" in printed.err
-    assert main(["missing", "good"], known) == 0
-
-
-def test_a_benchmark_with_two_names_runs_once(capsys: pytest.CaptureFixture[str]) -> None:
-    def both(data: Path | None) -> Iterator[Figure]:
-        yield report("latency", 1.0, "s", "i")
-
-    assert main(["all"], {"one": both, "other": both}) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2, "the machine, and the figure once"
 
 
 def test_only_the_operator_s_own_completed_requests_count() -> None:

@@ -1,5 +1,8 @@
 """DT-FM's cases and cost, restated: the cost by hand, and that the figures are whole."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,8 @@ import pytest
 
 from benchmarks import dtfm
 from benchmarks.figures import SkipBenchmark
+from benchmarks.planning import ROOT
+from benchmarks.targets import unmet
 
 
 @pytest.fixture
@@ -41,3 +46,12 @@ def test_every_case_is_placed_and_judged(data: Path) -> None:
 def test_without_data_it_says_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(SkipBenchmark, match="DS3Lab/DT-FM"):
         next(dtfm.dtfm(tmp_path))
+
+
+def test_the_command_prints_them_and_misses_none(data: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "dtfm", "--quick", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    names = [json.loads(line)["figure"] for line in done.stdout.splitlines()]
+    assert names[0] == "machine" and not unmet(["dtfm"], names)
+    assert "1 benchmarks in " in done.stderr

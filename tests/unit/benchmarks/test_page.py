@@ -23,7 +23,7 @@ def test_every_figure_is_in_its_section_and_the_headline_first() -> None:
             at_most("dtfm placement", 0.5, "s", 0.02, "cities"),
         )
     )
-    top, melange, dtfm = made.split("\n## ")
+    top, _, melange, dtfm = made.split("\n## ")
     assert "[Melange's choice of instances](#melanges-choice-of-instances) | choice: 0.01 s | 0.02 s | all" in top
     assert "placement: 0.5 s | 0.02 s | **0 of 1**" in top
     assert "| choice | 0.01 s | 0.02 s | yes | 2.5 s | 1, 2 |" in melange and f"2. {LONG}" in melange
