@@ -34,7 +34,7 @@ def case_of(seed: int, objective: tuple[str, ...], jobs: int = 10, tiers: int = 
             one,
             created_at=NOW - dice.choice([0.0, 1800.0, 36_000.0]),
             priority=dice.randrange(tiers),
-            key=replace(one.key, namespace=dice.choice(["team", "team", "other"])),
+            key=one.key._replace(namespace=dice.choice(["team", "team", "other"])),
         )
         for one in case.jobs
     )

@@ -143,7 +143,7 @@ def test_names_decide_nothing(case: Snapshot) -> None:
     """Longer names in the same order: the same seconds."""
     renamed = replace(
         case,
-        jobs=tuple(replace(one, key=replace(one.key, name=f"zz-{one.key.name}-renamed")) for one in case.jobs),
+        jobs=tuple(replace(one, key=one.key._replace(name=f"zz-{one.key.name}-renamed")) for one in case.jobs),
     )
     first, second = decide(case), decide(renamed)
     assert first.makespan_seconds == second.makespan_seconds

@@ -50,7 +50,7 @@ def test_an_alternative_finishes_when_it_says() -> None:
 def test_no_text_names_another_tenants_things() -> None:
     case = random_snapshot(7, 40, 4, 3)
     secret = tuple(
-        replace(one, key=replace(one.key, namespace="rival", name=f"secret-{one.key.name}"), inputs=())
+        replace(one, key=one.key._replace(namespace="rival", name=f"secret-{one.key.name}"), inputs=())
         if i % 2
         else one
         for i, one in enumerate(case.jobs)

@@ -79,7 +79,7 @@ def test_reruns_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gains_are_those_of_the_change_and_no_text_names_another_tenants_things() -> None:
     case = random_snapshot(7, 30, 4, 3)
     secret = tuple(
-        replace(one, key=replace(one.key, namespace="rival", name=f"secret-{one.key.name}"), inputs=())
+        replace(one, key=one.key._replace(namespace="rival", name=f"secret-{one.key.name}"), inputs=())
         if i % 2
         else one
         for i, one in enumerate(case.jobs)
