@@ -99,21 +99,47 @@ def _useful(why: Raw) -> float:
 def shipments(raw: Raw) -> tuple[Shipment, ...]:
     """Of a DataSet: the transfers that made its copies over links; what cannot be read tells nothing."""
     copies = part(raw, "status").get("copies")
-    found = []
+    found: list[Shipment] = []
     for entry in copies if isinstance(copies, list) else ():
         try:
-            found.append(
-                Shipment(
-                    tuple(str(name) for name in entry["links"]),
-                    parse_whole(str(part(raw, "spec")["size"])),
-                    float(entry["bytesPerSecond"]),
-                    parse_instant(entry["startTime"]),
-                    parse_instant(entry["completionTime"]),
-                )
-            )
-        except (KeyError, TypeError, ValueError):
+            found += _parts(raw, entry) if entry.get("parts") else (_whole(raw, entry),)
+        except (AttributeError, KeyError, TypeError, ValueError):
             continue
     return tuple(found)
+
+
+def _whole(raw: Raw, entry: Raw) -> Shipment:
+    return Shipment(
+        tuple(str(name) for name in entry["links"]),
+        parse_whole(str(part(raw, "spec")["size"])),
+        float(entry["bytesPerSecond"]),
+        parse_instant(entry["startTime"]),
+        parse_instant(entry["completionTime"]),
+    )
+
+
+def _parts(raw: Raw, entry: Raw) -> tuple[Shipment, ...]:
+    """Of a split copy. A part carries up to one file more than its bytes; so counted no link looks too slow."""
+    file = parse_whole(str(part(raw, "spec")["largestFile"]))
+    limits = [
+        (tuple(str(name) for name in one.get("links") or ()), float(one["bytesPerSecond"])) for one in entry["parts"]
+    ]
+    carried: dict[str, float] = {}
+    for links, limit in limits:
+        for name in links:
+            carried[name] = carried.get(name, 0.0) + limit
+    return tuple(
+        Shipment(
+            links,
+            parse_whole(str(one["transferBytes"])) + file,
+            limit,
+            parse_instant(entry["startTime"]),
+            parse_instant(one["completionTime"]),
+            tuple(limit / carried[name] for name in links),
+        )
+        for (links, limit), one in zip(limits, entry["parts"], strict=True)
+        if links and limit > 0.0
+    )
 
 
 def bounded(found: Iterable[Observation]) -> tuple[Observation, ...]:

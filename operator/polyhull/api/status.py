@@ -299,9 +299,14 @@ def service_status(plan: ServicePlan) -> dict[str, Any]:
 
 
 def copy_status(
-    copy: Copy, cluster: str, completed_at: float | None = None, made_by: ActiveTransfer | None = None
+    copy: Copy,
+    cluster: str,
+    completed_at: float | None = None,
+    made_by: ActiveTransfer | None = None,
+    parts_at: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """One entry of `DataSet.status.copies`; `made_by`: the transfer that did, which tells how fast its links are."""
+    """One entry of `DataSet.status.copies`; `made_by`: the transfer that did, which tells how fast its links are, and
+    when each of its parts was through."""
     out: dict[str, Any] = {"store": copy.store, "site": copy.site, "cluster": cluster}
     if completed_at is not None:
         out["completionTime"] = instant(completed_at)
@@ -309,6 +314,11 @@ def copy_status(
         out["startTime"] = instant(made_by.started_at)
         out["bytesPerSecond"] = int(made_by.rate_bytes_per_second)
         out["links"] = list(made_by.links)
+    if made_by is not None and made_by.parts:
+        told = _paths(made_by)["parts"]
+        ends = zip(told, parts_at, strict=True)
+        out["startTime"] = instant(made_by.started_at)
+        out["parts"] = [{**part, "completionTime": instant(at)} for part, at in ends]
     return out
 
 

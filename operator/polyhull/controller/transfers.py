@@ -81,8 +81,8 @@ def judge(
             kept.append(one)
             lost.append(Lost(one, tuple(k for k, part in enumerate(parts) if part is None)))
         elif all(part.ended == "Complete" for part in seen):
-            ended_at = max(part.ended_at or now for part in seen)
-            entry = api_status.copy_status(Copy(one.store, one.site), one.cluster, ended_at, one)
+            ends = [part.ended_at or now for part in seen]
+            entry = api_status.copy_status(Copy(one.store, one.site), one.cluster, max(ends), one, ends)
             copies = [*(old for old in copies if old["store"] != one.store), entry]
             sources = " and ".join(dict.fromkeys(part.source_site for part in one.parts)) or one.source_site
             text = f"Copied to {one.site} ({one.cluster}) from {sources}"

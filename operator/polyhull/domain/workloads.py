@@ -71,6 +71,8 @@ class Shipment:
     limit_bytes_per_second: float
     started_at: float
     ended_at: float
+    shares: tuple[float, ...] = ()
+    """Of a part of a split copy, by link: its limit over those of all parts that the link carried; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

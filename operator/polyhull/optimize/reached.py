@@ -37,7 +37,7 @@ def with_reached(snapshot: Snapshot, shipments: Sequence[Shipment]) -> Snapshot:
         path = [links[name] for name in one.links if name in links]
         if path and len(path) == len(one.links):
             narrow = min(path, key=lambda link: (link.bandwidth_bits_per_second, link.name))
-            seen.setdefault(narrow.name, []).append(one)
+            seen.setdefault(narrow.name, []).append(_all_of(one, narrow.name))
     shares = {
         name: reached_share(
             some[-LATEST:],
@@ -49,6 +49,15 @@ def with_reached(snapshot: Snapshot, shipments: Sequence[Shipment]) -> Snapshot:
     if all(share == 1.0 for share in shares.values()):
         return snapshot
     return replace(snapshot, fleet=_with(snapshot.fleet, shares))
+
+
+def _all_of(one: Shipment, link: str) -> Shipment:
+    """What all parts of its copy sent over a link, had they gone as well as this one; the same of a whole copy."""
+    if not one.shares:
+        return one
+    share = one.shares[one.links.index(link)]
+    limit = one.limit_bytes_per_second / share
+    return replace(one, transfer_bytes=round(one.transfer_bytes / share), limit_bytes_per_second=limit)
 
 
 def reached_share(shipments: Sequence[Shipment], full: float, startup_seconds: float) -> float:

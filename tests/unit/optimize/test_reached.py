@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from polyhull.api import status
 from polyhull.api.observations import shipments
-from polyhull.domain.workloads import ActiveTransfer, Copy, Key, Shipment
+from polyhull.api.v1alpha1.copies import CopyStatus
+from polyhull.domain.snapshot import Policy
+from polyhull.domain.workloads import ActiveTransfer, Copy, CopyPart, Key, Shipment
 from polyhull.optimize.reached import LATEST, LEAST, PULL, STEP, reached_share, with_reached
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
@@ -88,3 +90,34 @@ def test_a_copy_remembers_how_it_was_made() -> None:
     raw = {"kind": "DataSet", "spec": {"size": "8G"}, "status": {"copies": [entry, {"store": "x"}, "nonsense"]}}
     assert shipments(raw) == (Shipment(("edge->a",), 8 * 10**9, 5e7, b.NOW, b.NOW + 200.0),)
     assert shipments({"status": {"copies": 7}}) == ()
+
+
+SPLIT = (
+    CopyPart("edge", "", ("edge->a",), 6 * 10**9, 6e7),
+    CopyPart("west", "", ("west->edge", "edge->a"), 4 * 10**9, 4e7),
+)
+
+
+def split_copy(*seconds: float) -> dict[str, object]:
+    """A data set whose copy came in two parts over one link, each through after so many seconds."""
+    key = Key("team", "d", "DataSet")
+    move = ActiveTransfer(key, "edge", "cluster:a", "a", "a", ("edge->a", "west->edge"), 1e8, b.NOW, SPLIT)
+    entry = status.copy_status(
+        Copy("cluster:a", "a"), "a", b.NOW + max(seconds), move, [b.NOW + at for at in seconds]
+    )
+    assert CopyStatus.model_validate(entry).parts is not None
+    return {"kind": "DataSet", "spec": {"size": "10G", "largestFile": "100M"}, "status": {"copies": [entry]}}
+
+
+def test_each_part_of_a_split_copy_teaches_its_links() -> None:
+    """Both parts fill the link together: each that takes twice its time says that half of the link is there."""
+    assert shipments(split_copy(110.0, 105.0)) == (
+        Shipment(("edge->a",), 6_100_000_000, 6e7, b.NOW, b.NOW + 110.0, (0.6,)),
+        Shipment(("west->edge", "edge->a"), 4_100_000_000, 4e7, b.NOW, b.NOW + 105.0, (1.0, 0.4)),
+    )
+    where = b.fleet([b.pool("a", "v100")], [b.link("edge", "a", 0.8), b.link("west", "edge", 8.0)])
+    case = b.snapshot(where, [], policy=replace(Policy(), startup_seconds=0.0, bandwidth_margin=1.0))
+    assert with_reached(case, shipments(split_copy(102.0, 103.0)) * 3) is case, "one file more is no delay"
+    slow = shipments(split_copy(203.0, 205.0)) * 2
+    assert {link.name: link.reached for link in with_reached(case, slow).fleet.links}["edge->a"] < 0.7
+    assert shipments({"spec": {"size": "1G"}, "status": {"copies": split_copy(1.0, 1.0)["status"]["copies"]}}) == ()  # type: ignore[index]

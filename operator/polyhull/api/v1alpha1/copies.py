@@ -20,6 +20,12 @@ class CopyPartStatus(Model):
     bytes_per_second: Bytes
 
 
+class CopiedPartStatus(CopyPartStatus):
+    """One part of a copy that was split, once it was there."""
+
+    completion_time: Instant
+
+
 class CopyStatus(Model):
     """A complete copy that Polyhull made."""
 
@@ -32,6 +38,8 @@ class CopyStatus(Model):
     bytes_per_second: Bytes | None = None
     """The limit it ran under."""
     links: Annotated[list[LinkName], Field(max_length=16)] | None = None
+    parts: Annotated[list[CopiedPartStatus], Field(max_length=8)] | None = None
+    """Of a copy that was split, in place of `bytesPerSecond` and `links`."""
     last_used_time: Instant | None = None
 
 
