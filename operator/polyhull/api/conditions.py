@@ -77,6 +77,7 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     REFUSED = "Refused"
     WITHDRAWN = "Withdrawn"
+    MOVING = "Moving"
     ENDED = "Ended"
     # OnTime
     DEADLINE_EXPECTED = "DeadlineExpected"

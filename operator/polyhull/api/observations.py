@@ -71,17 +71,19 @@ def observation(raw: Raw) -> Observation | None:
         return None
     if (told == "True") != bool(ended):
         return None
-    sign = unmeasured(raw).get(str(option))
-    if sign is None:
-        return None
+    signs, move = unmeasured(raw), part(status, "move")
+    sign = signs.get(str(option))
+    if sign is None or (move and (move.get("phase") != "Resumed" or move.get("fromOption") in signs)):
+        return None  # how much of the work was left when it began here, nobody measured
     spec = part(raw, "spec")
     try:
+        whole = float(parse_decimal(str(part(spec, "work").get("quantity") or spec.get("requests"))))
         return Observation(
             signature=sign,
             accelerator=str(assignment.get("accelerator")),
             site=str(assignment.get("site")),
             pool=str(assignment.get("pool")),
-            work_quantity=float(parse_decimal(str(part(spec, "work").get("quantity") or spec.get("requests")))),
+            work_quantity=max(0.0, whole - float(parse_decimal(str(move.get("workDone") or "0")))),
             started_at=parse_instant(str(since)),
             ended_at=parse_instant(str(ended)) if ended else None,
             useful=_useful(part(status, "explanation")),

@@ -6,15 +6,17 @@ would fix what the search is about to improve. Everything else is inserted at on
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from polyhull.controller import observe
 from polyhull.controller.planner import Planner
-from polyhull.domain.decision import Decision, Opportunity
+from polyhull.controller.question import RESTED_SHARE, Question, movable, next_movable_at, question
+from polyhull.domain.decision import Decision, Opportunity, RunningMove
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key, Promise, Serving
-from polyhull.planning.carried import carrying, places_of, promised, promises_of
+from polyhull.planning.carried import carrying, places_of, promised, promises_of, standing, stopped
 from polyhull.planning.gains import gains
 from polyhull.telemetry.record import Method
 
@@ -56,9 +58,15 @@ class Course:
     """Where the present plan has services: those that do not run yet must not wander."""
     opportunities: tuple[Opportunity, ...] = ()
     """What device time was worth when the last full plan was found."""
+    moves: tuple[RunningMove, ...] = ()
+    """Running jobs that the present plan has elsewhere, until they are stopped: it is a plan of the fleet without
+    them where they are."""
     _essence: object = None
-    _asked: object = None
+    _asked: Question | None = None
     """What the last search was about."""
+    _asked_at: float = -math.inf
+    _postponed: bool = False
+    """Whether a search about running jobs alone waits until the last is long enough ago."""
     _search: "asyncio.Task[None] | None" = None
     _found: tuple[Snapshot, Decision] | None = None
     _news: News | None = None
@@ -68,12 +76,17 @@ class Course:
 
     async def hold(self, snapshot: Snapshot) -> Decision | None:
         """The plan to act on now; None when there is none that fits what is there."""
-        essence = observe.essence(snapshot)
+        essence = (observe.essence(snapshot), movable(snapshot))
+        self._watch(snapshot)
         if essence == self._essence and self._found is None:
+            if self._postponed:
+                self._seek(promised(snapshot, {}, self.places))
             return self.present
         snapshot = promised(snapshot, {}, self.places)
         self._seek(snapshot)
-        snapshot = replace(snapshot, opportunities=self.opportunities)
+        self.moves = standing(self.moves, snapshot)
+        running = snapshot = replace(snapshot, opportunities=self.opportunities)
+        snapshot = stopped(snapshot, self.moves, self.promises)
         if self._waits_for_search(snapshot):
             return None
         asked = self._with_found(snapshot)
@@ -84,12 +97,18 @@ class Course:
             self.wake(RETRY_SECONDS)
             return None
         if self._found is not None:
-            decision = await self._compared(snapshot, asked, decision)
+            decision = await self._compared(running, asked, decision)
         elif self._is_to_be_kept(decision):
             await asyncio.to_thread(self.keep, asked, decision, Method.INSERTED)
+        decision = replace(decision, moves=self.moves) if self.moves else decision
         self._essence, self.present = essence, decision
         self.promises, self.places = promises_of(decision), places_of(decision)
         return decision
+
+    def _watch(self, snapshot: Snapshot) -> None:
+        """A running job that has kept its place for long enough is worth a search, though nothing else changes."""
+        if (at := next_movable_at(snapshot)) is not None:
+            self.wake(at - snapshot.taken_at)
 
     def _is_to_be_kept(self, decision: Decision) -> bool:
         """Insertions come with every arrival: one of them a minute is recorded, if it changed the plan."""
@@ -119,8 +138,15 @@ class Course:
 
     def _seek(self, snapshot: Snapshot) -> None:
         asked = question(snapshot)
-        if self._search is None and asked is not None and not _covered(asked, self._asked):
-            self._asked = asked
+        self._postponed = False
+        if self._search is not None or asked is None or asked.covered(self._asked):
+            return
+        rest = self._asked_at + RESTED_SHARE * snapshot.policy.cool_down_seconds - self.monotonic()
+        if rest > 0.0 and asked.same_but_running(self._asked):
+            self._postponed = True
+            self.wake(rest)
+        else:
+            self._asked, self._asked_at = asked, self.monotonic()
             self._search = asyncio.get_running_loop().create_task(self._sought(snapshot))
 
     async def _sought(self, snapshot: Snapshot) -> None:
@@ -158,16 +184,20 @@ class Course:
         return carrying(snapshot, self._found[1])
 
     async def _compared(self, snapshot: Snapshot, asked: Snapshot, decision: Decision) -> Decision:
-        """The found plan carried to the fleet of now: taken over if it is better there than what was `asked`."""
+        """The found plan carried to the fleet of now: taken over if it is better there than what was `asked`.
+
+        `snapshot`: with running jobs where they are.
+        """
         assert self._found is not None
         (asked_of, found), self._found = self._found, None
         before = {one.job: one.pool for one in self.present.assignments} if self.present is not None else {}
-        carried = carrying(snapshot, found)
+        moves = standing(found.moves, snapshot)
+        carried = carrying(stopped(snapshot, moves), found)
         self.opportunities = found.opportunities
         renewed = await self.planner.insert(carried)
         taken = decision
         if renewed is not None and gains(decision, renewed):
-            taken, asked = renewed, carried
+            taken, asked, self.moves = renewed, carried, moves
         bounded = replace(
             taken,
             pool_prices=found.pool_prices,
@@ -186,38 +216,3 @@ def _agrees(taken: Decision, found: Decision) -> bool:
     """Whether what is taken is the found plan, as far as both speak of the same jobs."""
     columns = {one.job: (one.pool, one.option) for one in taken.assignments}
     return all(columns.get(one.job, (one.pool, one.option)) == (one.pool, one.option) for one in found.assignments)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a search is about: who waits, and what there is for them."""
-
-    waiting: frozenset[object]
-    services: object
-    supply: object
-
-
-def question(snapshot: Snapshot) -> Question | None:
-    """None when nothing waits and nothing serves: there is nothing to search."""
-    waiting = frozenset(
-        (job.key, job.exclusions, job.priority, job.deadline_at) for job in snapshot.jobs if job.placed is None
-    )
-    if not waiting and not snapshot.services:
-        return None
-    fleet = snapshot.fleet
-    pools = tuple(
-        (pool.name, pool.accelerator, sum(node.schedulable for node in pool.nodes), pool.growth)
-        for pool in fleet.pools
-    )
-    serving = tuple(replace(service, serving=(), promise=()) for service in snapshot.services)
-    return Question(waiting, serving, (pools, fleet.clusters, fleet.links, snapshot.data_sets, snapshot.policy))
-
-
-def _covered(asked: Question, before: object) -> bool:
-    """Whether the last search answered this already: the same supply, and nobody new."""
-    return (
-        isinstance(before, Question)
-        and asked.waiting <= before.waiting
-        and asked.services == before.services
-        and asked.supply == before.supply
-    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from polyhull.api import moves
 from polyhull.api.conditions import Reason, Type
 from polyhull.controller import status
 from polyhull.controller.children import Progress
@@ -128,6 +129,16 @@ class HubJob:
     @property
     def released(self) -> bool:
         return bool(self.assignment.get("releasedTime"))
+
+    @property
+    def move(self) -> Mapping[str, Any]:
+        """`status.move`; empty for a job that was never stopped in order to be moved."""
+        return self.status.get("move") or {}
+
+    @property
+    def stopping(self) -> bool:
+        """Whether its child is to go so that it can go on elsewhere."""
+        return self.released and moves.phase(self.status) == moves.STOPPING
 
     @property
     def deleting(self) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from polyhull.api.conditions import Type
-from polyhull.controller import children, released, status
+from polyhull.controller import checkpoints, children, released, status
 from polyhull.controller.children import Member, Trouble, component
 from polyhull.controller.hubjob import HubJob, State, Verdict, kept_entries
 from polyhull.controller.removal import deletes, leftovers, remove
@@ -21,6 +21,7 @@ from polyhull.delivery.base import Action, ConfirmGone, Finalizer
 from polyhull.kube.resources import PERSISTENT_VOLUME_CLAIMS, Ref
 from polyhull.render import naming
 from polyhull.render.keeping import CHECKPOINT, OUTPUT, claim_name
+from polyhull.render.transfer import COMPONENT as TRANSFER
 
 _CLAIMS = frozenset({CHECKPOINT, OUTPUT})
 """Components of what a job writes; they outlive its pods."""
@@ -75,6 +76,8 @@ def _deleting(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict
     homes: dict[str, tuple[Ref, ...]] = {}
     for child in job.children if job.released else ():
         homes[child.cluster] = (*homes.get(child.cluster, ()), child.ref, *_claims(job))
+    for cluster, ref in checkpoints.places(job):
+        homes[cluster] = (*homes.get(cluster, ()), ref)
     removal = remove(job.raw, homes, members, now)
     return Verdict(State.DELETING, actions=removal.actions, due_at=removal.due_at, tombstones=removal.tombstones)
 
@@ -95,8 +98,10 @@ def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | N
         or (component(body) == "workers" and (cluster, body["metadata"]["name"]) not in assigned)
         or (component(body) in _CLAIMS and (cluster, component(body)) not in kept)
     ]
-    if not job.released:
-        found = [(cluster, body) for cluster, body in found if component(body) not in _CLAIMS]
+    stays = _CLAIMS if not job.released else frozenset()
+    if job.move:
+        stays |= {TRANSFER}  # of its checkpoint: transfers.py follows these
+    found = [(cluster, body) for cluster, body in found if component(body) not in stays]
     return deletes(found) if found else None
 
 

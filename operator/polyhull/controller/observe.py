@@ -11,7 +11,7 @@ from polyhull.api.conditions import Reason
 from polyhull.api.convert import is_online, key_of, managed_by_us
 from polyhull.api.world import Memo, Observed, World, world_of
 from polyhull.api.world import ref_of as world_ref
-from polyhull.controller import children
+from polyhull.controller import checkpoints, children
 from polyhull.controller.children import Member, News, Patience
 from polyhull.controller.hubjob import HubJob, State, Verdict
 from polyhull.controller.renders import HubDataSet
@@ -19,7 +19,7 @@ from polyhull.domain.fleet import Fleet, Pool, StorageKind
 from polyhull.domain.labels import Labels
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.units import parse_whole
-from polyhull.domain.workloads import ActiveTransfer, Key, Placed, Promise, Serving, TrainingJob
+from polyhull.domain.workloads import ActiveTransfer, Key, Placed, Promise, Resume, Serving, TrainingJob
 from polyhull.kube import inventory
 from polyhull.kube.cache import Cache
 from polyhull.kube.members import Member as Connection
@@ -46,6 +46,7 @@ class View:
     jobs: tuple[HubJob, ...]
     services: tuple[Manifest, ...]
     data_sets: Mapping[Key, HubDataSet]
+    """The checkpoints of stopped jobs among them."""
     transfers: Mapping[Key, tuple[ActiveTransfer, ...]]
     connections: Mapping[str, tuple[bool | None, str, str]] = field(default_factory=dict)
     """Condition Connected by member: status, reason, message."""
@@ -131,6 +132,7 @@ def view(
     transfers: dict[Key, tuple[ActiveTransfer, ...]] = {}
     for moved in world.transfers:
         transfers[moved.data_set] = (*transfers.get(moved.data_set, ()), moved)
+    jobs = tuple(_hub_job(body, world) for body in bodies if _finite(body))
     return View(
         now=now,
         objects=bodies,
@@ -138,13 +140,14 @@ def view(
         observed=observed,
         caches=caches,
         world=world,
-        jobs=tuple(_hub_job(body, world) for body in bodies if _finite(body)),
+        jobs=jobs,
         services=tuple(body for body in bodies if is_online(body) and managed_by_us(body)),
         data_sets={
             key_of(body): HubDataSet(body, data_sets[key_of(body)])
             for body in bodies
             if body["kind"] == "DataSet" and key_of(body) in data_sets
-        },
+        }
+        | checkpoints.checkpoints(jobs),
         transfers=transfers,
         connections={one.name: _connected(one) for one in connected},
         versions={one.name: one.version for one in connected},
@@ -256,11 +259,28 @@ def _planned(
         return None
     exclusions = tuple(one for one in job.exclusions if one.until > now)
     placed: Placed | None = verdict.placed
+    if placed is not None and job.resume is not None and job.resume.free_at > 0.0:
+        resume, waits = job.resume, not placed.uncertain
+        told = replace(resume, nodes=placed.nodes, free_at=_free_at(resume, now)) if waits else _gone(resume)
+        promise = promises.get(job.key) if waits else None
+        return replace(job, placed=None if waits else placed, resume=told, promise=promise, exclusions=exclusions)
     if placed is not None:
         return replace(job, placed=placed, promise=None, exclusions=exclusions)
     if verdict.state is State.WAITING:
         return replace(job, placed=None, promise=promises.get(job.key, job.promise), exclusions=exclusions)
     return None
+
+
+def _free_at(resume: Resume, now: float) -> float:
+    """When pods that are being stopped are expected to be gone; twice as long as that once it is over, and so on."""
+    grace = max(1.0, resume.free_at - resume.stopped_at)
+    while resume.stopped_at + grace <= now:
+        grace *= 2.0
+    return resume.stopped_at + grace
+
+
+def _gone(resume: Resume) -> Resume:
+    return replace(resume, nodes=(), free_at=0.0)
 
 
 def _bound(serving: Serving, uid: str, members: Mapping[str, Member]) -> Serving:

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from polyhull.controller import moves
 from polyhull.controller.hubjob import Verdict
 from polyhull.controller.observe import View
 from polyhull.controller.planner import Planner
@@ -39,12 +40,15 @@ class Publisher:
         self.metrics.solver_failures.labels(kind).inc()
 
     def started(self, event: str) -> None:
-        """A step went out: `withdrawn:REASON`, `ended:RESULT`, `bound:SECONDS` since its release, or a bare word."""
+        """A step went out: `withdrawn:REASON`, `ended:RESULT`, `bound:SECONDS` since its release, `moved:WHERE`,
+        or a bare word."""
         word, _, detail = event.partition(":")
         if word == "withdrawn":
             self.metrics.withdrawn.labels(detail).inc()
         elif word == "ended":
             self.metrics.ends.labels(detail).inc()
+        elif word == "moved":
+            self.metrics.moved.labels(detail).inc()
         elif word == "bound" and detail:
             self.metrics.placing_seconds.observe(float(detail))
 
@@ -80,6 +84,7 @@ class Publisher:
         states = Counter(str(verdict.state) for verdict in verdicts.values())
         for state in ("foreign", "refused", "waiting", "suspended", "released", "withdrawing", "ended", "deleting"):
             self.metrics.jobs.labels(state).set(states.get(state, 0))
+        self.metrics.moving.set(sum(moves.under_way(job) for job in view.jobs))
         self.metrics.plan_kept.set(1 if planner.trouble else 0)
         for name in self._members - view.connections.keys():
             self.metrics.connected.remove(name)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from polyhull.api.conditions import Reason, Type
-from polyhull.controller import children, status
+from polyhull.controller import children, moves, status
 from polyhull.controller.children import Member, Progress, Trouble
 from polyhull.controller.hubjob import SUSPENDED, HubJob, State, Verdict
 from polyhull.controller.looking import Look, look, placed
@@ -22,7 +22,7 @@ from polyhull.domain.units import format_seconds
 from polyhull.domain.workloads import Exclusion
 
 _WITHDRAWING = frozenset({children.UNBOUND, children.DEPENDENCY, children.QUOTA, children.REFUSED})
-_LEAVING = _WITHDRAWING | {Reason.WITHDRAWN, Reason.SUSPENDED}
+_LEAVING = _WITHDRAWING | {Reason.WITHDRAWN, Reason.SUSPENDED, Reason.MOVING}
 """Reasons of Placed=False under which the child is on its way out (or may be): its absence is no loss."""
 
 
@@ -67,6 +67,8 @@ def _cut_off(job: HubJob) -> bool:
 def _absent(job: HubJob, seen: Look, now: float, refused: Trouble | None) -> Verdict:
     """The members answer and show no child."""
     why, text = status.reason(job.raw, Type.PLACED), status.message(job.raw, Type.PLACED)
+    if job.stopping and why not in _LEAVING:  # its member did not answer for a while
+        return _freed(job, seen, Trouble(Reason.MOVING, "stopped in order to go on elsewhere"), now)
     if why in _LEAVING:
         return _freed(job, seen, Trouble(why, text), now)
     if _cut_off(job):
@@ -89,7 +91,7 @@ def _present(job: HubJob, seen: Look, whole: Progress, now: float, refused: Trou
     if whole.ended:
         return _end(job, whole, now)
     why = status.reason(job.raw, Type.PLACED)
-    if whole.terminating or why in _LEAVING - {Reason.SUSPENDED}:
+    if whole.terminating or job.stopping or why in _LEAVING - {Reason.SUSPENDED}:
         return _withdraw(job, seen, None, now)
     if seen.absent:
         return _incomplete(job, seen, now, refused)
@@ -152,6 +154,7 @@ def _running(job: HubJob, seen: Look, progress: Progress, now: float) -> Verdict
     if started is not None and not job.status.get("startTime"):
         fields["startTime"] = status.at(started)
         fields["assignment"] = {**job.assignment, "startedTime": status.at(started)}
+        fields |= moves.resumed(job)
     return Verdict(
         State.RELEASED,
         held,
@@ -221,6 +224,7 @@ def _freed(job: HubJob, seen: Look, trouble: Trouble, now: float) -> Verdict:
         "transfers": None,
         "output": None,
         "exclusions": _exclusions(job, seen, trouble, now),
+        **moves.freed(job, now),
     }
     said: Said = (Type.PLACED, False, trouble.reason, trouble.message or "withdrawn")
     put = PutStatus(job.ref, job.uid, compose(job.raw, now, [said], fields))

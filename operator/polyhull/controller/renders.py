@@ -5,7 +5,7 @@ Works from `status.assignment` rather than from a decision, so that a restarted 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from polyhull.controller.hubjob import Child, HubJob, kept_entries
 from polyhull.delivery.base import Apply
 from polyhull.domain.decision import ServingPlan, Transfer
 from polyhull.domain.errors import InvalidInput
-from polyhull.domain.fleet import CLUSTERSET_DOMAIN, Cluster, Fleet, StorageKind
+from polyhull.domain.fleet import CLUSTERSET_DOMAIN, Cluster, Fleet, Storage, StorageKind
 from polyhull.domain.units import parse_whole
 from polyhull.domain.workloads import DataSet, Key
 from polyhull.kube.resources import Manifest
@@ -38,6 +38,25 @@ class HubDataSet:
     def uid(self) -> str:
         return str(self.raw["metadata"]["uid"])
 
+    @property
+    def copies(self) -> Sequence[Mapping[str, Any]]:
+        """As recorded."""
+        return (self.raw.get("status") or {}).get("copies") or ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is copied any more."""
+        return False
+
+    def record(self, copies: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Fields of its status that say so."""
+        held = [dict(copy) for copy in copies]
+        return {"copies": held or None, "transfers": list(active) or None, "copyCount": len(copies) or None}
+
+    def bucket_url(self, storage: Storage) -> str:
+        """Where in a bucket a copy of it lies."""
+        return transfer.copy_url(Owner.of(self.value.key, self.uid), storage)
+
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
@@ -50,7 +69,7 @@ class Renderer:
 
     def child(self, job: HubJob, child: Child, plan_hash: str) -> Apply:
         """Apply of a child Job and its companions. Raises InvalidInput when the fleet has no such pool any more."""
-        told, cluster = child.told, self._cluster(child.cluster)
+        told, cluster = child.told, self.cluster(child.cluster)
         spec, option = job.raw["spec"], child.told["option"]
         gang = training.Gang(
             owner=Owner.of(job.key, job.uid, self.hub),
@@ -83,7 +102,7 @@ class Renderer:
         """Raises InvalidInput when pods of other clusters have no name for rank 0."""
         parts, first = child.parts, child.parts[0]
         crossing = job.raw["spec"]["placement"]["crossSite"]
-        leader, elsewhere = self._cluster(first["cluster"]), [part["cluster"] for part in parts[1:]]
+        leader, elsewhere = self.cluster(first["cluster"]), [part["cluster"] for part in parts[1:]]
         abroad = any(cluster != leader.name for cluster in elsewhere)
         if abroad and not leader.service_domain:
             remedy = "install the Multi-Cluster Services API there, or set spec.serviceDomain"
@@ -112,7 +131,7 @@ class Renderer:
 
     def kept(self, job: HubJob, child: Child) -> tuple[keeping.Kept, ...]:
         """What the job writes where the child runs; nothing where nothing can be kept."""
-        cluster, spec = self._cluster(child.cluster), job.raw["spec"]
+        cluster, spec = self.cluster(child.cluster), job.raw["spec"]
         if cluster.storage.kind is StorageKind.NONE:
             return ()
         return tuple(
@@ -161,7 +180,7 @@ class Renderer:
         `old` is what runs: its preferred hosts are kept, since other hosts are another pod template, and a plan that
         adds one replica must not restart all the others.
         """
-        cluster = self._cluster(part.cluster)
+        cluster = self.cluster(part.cluster)
         notes = ((old or {}).get("metadata") or {}).get("annotations") or {}
         hosts = tuple(sorted(name for name, _ in part.nodes if not name.startswith("+")))
         if naming.HOSTS in notes:
@@ -196,12 +215,13 @@ class Renderer:
         if held is None:
             raise InvalidInput(str(moved.data_set), "", "does not exist any more", "create it, or change the job")
         secrets = {replica.site: replica.secret_name for replica in held.value.replicas}
-        own = self._in_buckets(held)
+        own, storage = self._in_buckets(held), self.cluster(moved.cluster).storage
         return tuple(
             transfer.Copying(
                 owner=Owner.of(moved.data_set, held.uid, self.hub),
                 transfer=moved,
-                storage=self._cluster(moved.cluster).storage,
+                storage=storage,
+                target_url=held.bucket_url(storage) if storage.kind is StorageKind.BUCKET else "",
                 source_url=own[flow.source_site][0] if flow.source_site in own else "",
                 source_secret=own[flow.source_site][1]
                 if flow.source_site in own
@@ -216,14 +236,14 @@ class Renderer:
     def _in_buckets(self, held: HubDataSet) -> dict[str, tuple[str, str]]:
         """By site, (address, Secret) of copies that other clusters read: of a data set that no replica gives them."""
         stores = {} if homes(held.value, {}) else buckets(self.fleet)
-        owner = Owner.of(held.value.key, held.uid)
         return {
-            copy.site: (transfer.copy_url(owner, stores[copy.store]), stores[copy.store].secret_name)
+            copy.site: (held.bucket_url(stores[copy.store]), stores[copy.store].secret_name)
             for copy in held.value.copies
             if copy.store in stores
         }
 
-    def _cluster(self, name: str) -> Cluster:
+    def cluster(self, name: str) -> Cluster:
+        """Raises InvalidInput when it is gone."""
         cluster = self.fleet.cluster(name)
         if cluster is None:
             raise InvalidInput(f"MemberCluster {name}", "", "does not exist any more", "declare it again")

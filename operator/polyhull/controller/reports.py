@@ -8,7 +8,7 @@ from typing import Any
 
 from polyhull.api import status as api_status
 from polyhull.api.conditions import Reason, Type
-from polyhull.controller import status
+from polyhull.controller import moves, status
 from polyhull.controller.hubjob import SUSPENDED, HubJob
 from polyhull.controller.status import Said, compose, settle
 from polyhull.domain.decision import Assignment, Decision, Transfer, Unplaced
@@ -47,13 +47,13 @@ def waiting(
     job: HubJob, assignment: Assignment, order: int, decision: Decision, mode: Mode, now: float
 ) -> dict[str, Any]:
     """It is in the plan; its turn has not come."""
-    moves = _moves(assignment, decision)
+    copies = _moves(assignment, decision)
     begins = format_seconds(assignment.start_seconds)
     said: list[Said] = [
         ACCEPTED,
         (Type.PLANNED, True, Reason.IN_PLAN, f"in {_where(assignment)}, expected to start in {begins}"),
-        _data(assignment, moves, now),
-        _turn(assignment, mode),
+        _data(assignment, copies, now),
+        *(moves.waits(job, assignment.pool) or (_turn(assignment, mode),)),
         *_on_time(job, assignment),
         NOT_ENDED,
     ]
@@ -75,7 +75,7 @@ def unplaced(job: HubJob, why: Unplaced, now: float) -> dict[str, Any]:
     said: list[Said] = [
         ACCEPTED,
         (Type.PLANNED, False, why.reason, why.message),
-        *_not_placed(job, why.message),
+        *(moves.waits(job, "") or _not_placed(job, why.message)),
         NOT_ENDED,
     ]
     return compose(job.raw, now, said, _UNPLANNED)

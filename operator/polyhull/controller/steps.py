@@ -11,7 +11,17 @@ from typing import Any
 
 from polyhull.api.conditions import Type
 from polyhull.api.convert import key_of
-from polyhull.controller import approval, fleet_status, orders, removal, reports, services, status, transfers
+from polyhull.controller import (
+    approval,
+    fleet_status,
+    moves,
+    orders,
+    removal,
+    reports,
+    services,
+    status,
+    transfers,
+)
 from polyhull.controller.children import DEPENDENCY, Trouble, instant
 from polyhull.controller.hubjob import HubJob, State, Verdict, children_of
 from polyhull.controller.looking import child_of
@@ -20,7 +30,7 @@ from polyhull.controller.outputs import Outputs, outputs, written_by
 from polyhull.controller.renders import Renderer
 from polyhull.controller.scenarios import Answers
 from polyhull.delivery.base import Action, Apply, Finalizer, PutStatus
-from polyhull.domain.decision import Assignment, Decision, Eviction, Transfer
+from polyhull.domain.decision import Assignment, Decision, Eviction, RunningMove, Transfer
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.snapshot import Mode, Snapshot
 from polyhull.domain.workloads import Key
@@ -142,6 +152,8 @@ class _Steps:
             actions = ()
         if verdict.rerelease:
             actions = (*actions, *self._again(job))
+        if verdict.state in (State.WAITING, State.SUSPENDED):
+            actions = (*actions, *moves.abandoned(job, self.snapshot.fleet.clusters, self.view.now))
         if verdict.due_at is not None:
             self.dues.append(verdict.due_at)
         self._entomb(job.raw, verdict.tombstones)
@@ -202,7 +214,7 @@ class _Steps:
                 actions = (*actions, *transfers.resume(held, one, self.renderer, ""))
             except InvalidInput as error:
                 logger.warning("copy of %s to %s: %s", key, one.transfer.store, error)
-        if not actions and not verdict.deleting and (due := self.outputs.due.get(key)):
+        if not actions and not verdict.closed and (due := self.outputs.due.get(key)):
             actions = transfers.written(held, due, self.view.transfers.get(key, ()), self.view.now)
         if actions:
             self.urgent.append(Step(ref_of(held.raw), actions, uid=held.uid))
@@ -232,6 +244,10 @@ class _Steps:
                 self._turn(job, one, places[one.job], decision)
             elif _state(verdicts, one.job) is State.RELEASED and one.fixed and not verdicts[one.job].actions:
                 self._tell(job, reports.running(job, one, decision, self.view.now))
+        planned = {one.job: one for one in decision.assignments}
+        for move in decision.moves:
+            if (job := by_key.get(move.job)) is not None:
+                self._move(job, move, planned[move.job], verdicts[move.job])
         for why in decision.unplaced:
             job = by_key.get(why.job)
             if job is not None and _state(verdicts, why.job) is State.WAITING:
@@ -251,6 +267,7 @@ class _Steps:
             try:
                 assigned = children_of(body["assignment"], Owner.of(job.key, job.uid))
                 body |= self.renderer.output_status(job, assigned[0])
+                body |= moves.released(job, self.renderer.cluster(one.cluster), body["assignment"])
                 made = tuple(
                     apply
                     for child in assigned
@@ -267,6 +284,14 @@ class _Steps:
             self.urgent.append(Step(job.ref, (*guard, *self._guard_output(job), put, *made), "release", job.uid))
             return
         self._tell(job, reports.waiting(job, one, order, decision, mode, now))
+
+    def _move(self, job: HubJob, move: RunningMove, planned: Assignment, verdict: Verdict) -> None:
+        """Stop a running job that the plan has elsewhere."""
+        if self.approval.covers(planned) and self._takes(move.to_cluster) and moves.stoppable(job, move, verdict):
+            across = "inside" if move.from_cluster == move.to_cluster else "across"
+            self.urgent.append(
+                Step(job.ref, moves.stop(job, move, verdict, self.view.now), f"moved:{across}", job.uid)
+            )
 
     def _guard_output(self, job: HubJob) -> tuple[Finalizer, ...]:
         """The data set that its output becomes has a claim from now on."""
@@ -297,16 +322,16 @@ class _Steps:
                 leave.setdefault(one.data_set, set()).add(store)
         for key, stores in leave.items():
             held = self.view.data_sets.get(key)
-            if held is not None and key in moving and not moving[key].actions and not moving[key].deleting:
+            if held is not None and key in moving and not moving[key].actions and not moving[key].closed:
                 made = transfers.evict(held, stores, self.view.transfers.get(key, ()), self.view.now)
                 self.urgent.append(Step(ref_of(held.raw), made, "evict", held.uid))
-        for key, moves in begin.items():
+        for key, planned in begin.items():
             held, verdict = self.view.data_sets.get(key), moving.get(key)
-            if held is None or verdict is None or verdict.actions or verdict.deleting:
+            if held is None or verdict is None or verdict.actions or verdict.closed:
                 continue
             active = self.view.transfers.get(key, ())
             there = {one.store for one in active}
-            fresh = [moved for moved in moves if moved.store not in there]
+            fresh = [moved for moved in planned if moved.store not in there]
             if not fresh:
                 continue
             try:
@@ -331,7 +356,7 @@ class _Steps:
             wanted.setdefault(moved.data_set, set()).add(moved.store)
         for key, verdict in moving.items():
             held = self.view.data_sets[key]
-            if verdict.actions or verdict.deleting or key in self.outputs.due or ref_of(held.raw) in stepped:
+            if verdict.actions or verdict.closed or key in self.outputs.due or ref_of(held.raw) in stepped:
                 continue
             writes = self.outputs.claims.get(key, set())
             if writes is None:

@@ -44,7 +44,8 @@ class Verdict:
     failed_stores: tuple[str, ...] = ()
     tombstones: tuple[str, ...] = ()
     due_at: float | None = None
-    deleting: bool = False
+    closed: bool = False
+    """Nothing is begun any more."""
     progress: Mapping[str, Progress] = field(default_factory=dict)
 
 
@@ -55,8 +56,8 @@ def judge(
     raw = data_set.raw
     if raw["metadata"].get("deletionTimestamp"):
         removal = remove(raw, _homes(data_set, active), members, now)
-        return Verdict(removal.actions, tombstones=removal.tombstones, due_at=removal.due_at, deleting=True)
-    copies = list((raw.get("status") or {}).get("copies") or ())
+        return Verdict(removal.actions, tombstones=removal.tombstones, due_at=removal.due_at, closed=True)
+    copies = list(data_set.copies)
     kept: list[ActiveTransfer] = []
     lost: list[Lost] = []
     failed: list[str] = []
@@ -96,6 +97,7 @@ def judge(
         tuple(lost),
         tuple(failed),
         due_at=min(dues) if dues else None,
+        closed=data_set.closed,
     )
 
 
@@ -110,8 +112,7 @@ def written(
     data_set: HubDataSet, copies: Sequence[tuple[Copy, str, float]], active: Sequence[ActiveTransfer], now: float
 ) -> tuple[Action, ...]:
     """Outputs of jobs that succeeded enter the record: (copy, cluster, since when), none of them recorded yet."""
-    raw = data_set.raw
-    held = list((raw.get("status") or {}).get("copies") or ())
+    raw, held = data_set.raw, list(data_set.copies)
     made = [api_status.copy_status(copy, cluster, at) for copy, cluster, at in copies]
     places = ", ".join(f"{copy.site} ({cluster})" for copy, cluster, _ in copies)
     news = Announce(ref_of(raw), data_set.uid, "Normal", "Written", f"A job wrote it at {places}")
@@ -122,7 +123,7 @@ def evict(
     data_set: HubDataSet, stores: Collection[str], active: Sequence[ActiveTransfer], now: float
 ) -> tuple[Action, ...]:
     """The copies leave the record; their claims are then nobody's and go (`unrecorded`)."""
-    copies = (data_set.raw.get("status") or {}).get("copies") or ()
+    copies = data_set.copies
     places = [f"{copy['site']} ({copy['cluster']})" for copy in copies if copy["store"] in stores]
     if not places:
         return ()
@@ -139,7 +140,7 @@ def unrecorded(
     What a failed transfer left stays while the plan wants it there: the next attempt goes on from it.
     """
     owner = naming.Owner.of(data_set.value.key, data_set.uid)
-    copies = (data_set.raw.get("status") or {}).get("copies") or ()
+    copies = data_set.copies
     stores = {*wanted, *(copy["store"] for copy in copies), *(one.store for one in active)}
     known = {rendering.copy_name(owner, store) for store in stores}
     return deletes(
@@ -177,9 +178,7 @@ def start(
         )
         for move in moves
     ]
-    raw = data_set.raw
-    copies = list((raw.get("status") or {}).get("copies") or ())
-    return (*_guard(data_set), *_put(data_set, copies, [*active, *begun], now), *applies)
+    return (*_guard(data_set), *_put(data_set, data_set.copies, [*active, *begun], now), *applies)
 
 
 def resume(data_set: HubDataSet, lost: Lost, renderer: Renderer, plan_hash: str) -> tuple[Apply, ...]:
@@ -253,7 +252,8 @@ def _finished(
         for member in members.values()
         if member.reachable
         for body in member.children.get(data_set.uid, ())
-        if body.get("kind") == "Job" and (member.name, body["metadata"]["name"]) not in running
+        if body.get("kind") == "Job" and children.component(body) == rendering.COMPONENT
+        if (member.name, body["metadata"]["name"]) not in running
     ]
     return deletes(over)
 
@@ -262,11 +262,7 @@ def _put(
     data_set: HubDataSet, copies: Sequence[Mapping[str, Any]], active: Sequence[ActiveTransfer], now: float
 ) -> tuple[Action, ...]:
     raw = data_set.raw
-    fields = {
-        "copies": [dict(copy) for copy in copies] or None,
-        "transfers": [api_status.active_transfer_status(one) for one in active] or None,
-        "copyCount": len(copies) or None,
-    }
+    fields = data_set.record(copies, [api_status.active_transfer_status(one) for one in active])
     body = status.compose(raw, now, (), fields)
     before = raw.get("status") or {}
     same = all(before.get(name) == body.get(name) for name in fields)
@@ -276,7 +272,7 @@ def _put(
 def _homes(data_set: HubDataSet, active: Sequence[ActiveTransfer]) -> dict[str, tuple[Ref, ...]]:
     owner, namespace = naming.Owner.of(data_set.value.key, data_set.uid), data_set.value.key.namespace
     places = [(one.cluster, one.store, _names(data_set, one)) for one in active]
-    for copy in (data_set.raw.get("status") or {}).get("copies") or ():
+    for copy in data_set.copies:
         places.append((copy["cluster"], copy["store"], rendering.job_names(owner, copy["store"], 0)))
     homes: dict[str, tuple[Ref, ...]] = {}
     for cluster, store, jobs in places:

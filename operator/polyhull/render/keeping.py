@@ -42,7 +42,7 @@ class Kept:
             return ""
         if self.data_set is not None:
             return transfer.copy_url(self.data_set, self.storage)
-        return f"{transfer.copy_url(self.owner, self.storage)}/{self.entry}"
+        return own_url(self.owner, self.storage, self.entry)
 
     @property
     def _copy_name(self) -> str:
@@ -53,6 +53,11 @@ class Kept:
 def claim_name(owner: Owner, entry: str) -> str:
     """Of a claim that is the job's own."""
     return naming.child_name(owner, entry)
+
+
+def own_url(owner: Owner, storage: Storage, entry: str) -> str:
+    """Where in a bucket it lies, of what is the job's own."""
+    return f"{transfer.copy_url(owner, storage)}/{entry}"
 
 
 def claim(kept: Kept) -> Manifest | None:

@@ -27,6 +27,9 @@ IMAGE = "rclone/rclone:1.76"
 COPY_PATH = "data"
 """Folder inside a claim that holds the copy: a file system's own `lost+found` is not part of anybody's data."""
 
+COMPONENT = "transfer"
+"""Of its Jobs."""
+
 _USER = 65532
 _MIB = 1024 * 1024
 _REMOTE_TYPES = {"s3": "s3", "gs": "google cloud storage", "az": "azureblob", "http": "http", "https": "http"}
@@ -60,6 +63,8 @@ class Copying:
     part: int = 0
     source_url: str = ""
     """Of our own copy in a bucket; empty: a declared replica, whose address the plan knows."""
+    target_url: str = ""
+    """In a bucket; empty: where copies of a data set lie."""
 
     @property
     def name(self) -> str:
@@ -129,7 +134,7 @@ def volume_claim(name: str, owner: Owner, size_bytes: int, storage: Storage) -> 
 def job(copying: Copying, claim_uid: str = "") -> Manifest:
     """The rclone Job; owned by the copy's claim inside the member where there is one (give its uid)."""
     transfer, flow = copying.transfer, copying.flow
-    labels = copy_labels(copying.owner, copying.transfer.store, "transfer")
+    labels = copy_labels(copying.owner, copying.transfer.store, COMPONENT)
     owners = [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": copying.name, "uid": claim_uid}]
     annotations = {
         naming.LINKS: naming.join_links(flow.links),
@@ -232,7 +237,8 @@ def _target(copying: Copying) -> _Remote:
     if copying.storage.kind is StorageKind.NONE or copying.storage.url.startswith("http"):
         problem = f"cannot be written to by a transfer ({copying.storage.kind.value} {copying.storage.url})".rstrip()
         raise InvalidInput(f"MemberCluster {copying.transfer.cluster}", "spec.storage", problem, "declare storage")
-    return _network("target", copy_url(copying.owner, copying.storage), copying.storage.secret_name)
+    url = copying.target_url or copy_url(copying.owner, copying.storage)
+    return _network("target", url, copying.storage.secret_name)
 
 
 def _network(name: str, url: str, secret_name: str) -> _Remote:

@@ -63,6 +63,16 @@ class Metrics:
         self.withdrawn = Counter(
             "polyhull_releases_withdrawn", "Releases taken back, by reason.", ["reason"], registry=registry
         )
+        self.moved = Counter(
+            "polyhull_running_jobs_moved",
+            "Running jobs stopped in order to go on elsewhere, inside their cluster or across.",
+            ["where"],
+            registry=registry,
+        )
+        self.moving = Gauge(
+            "polyhull_running_jobs_moving", "Jobs stopped in order to be moved that do not run again yet.",
+            registry=registry,
+        )  # fmt: skip
         self.ends = Counter("polyhull_jobs_ended", "Jobs that ended, by result.", ["result"], registry=registry)
         self.placing_seconds = Histogram(
             "polyhull_release_to_bound_seconds",

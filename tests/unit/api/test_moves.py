@@ -53,7 +53,7 @@ def test_one_that_is_being_stopped_holds_its_devices_for_the_grace_its_template_
 def test_later_it_holds_nothing_of_where_it_was(step: str) -> None:
     move = {**moves.move_status(MOVE, NOW - 40), "phase": step, "stoppedTime": instant(NOW)}
     status = {"move": move} if step == moves.CARRYING else {"move": move, "assignment": ASSIGNMENT}
-    found = read(status)
+    found = read(status, checkpoint={"size": "1Gi"})
     assert found.resume == Resume(412.5, "cloud", "cloud/slow", "one", AT, NOW, 2)
     assert (found.placed is None) == (step == moves.CARRYING)
     assert found.work_left == 1000 - 412.5
