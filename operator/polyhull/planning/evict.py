@@ -1,6 +1,6 @@
 """Copies that make room: which of those nobody needs any more go first where a store is full (optimize/stores.py)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from polyhull.domain.decision import Assignment, Eviction, Transfer
 from polyhull.domain.snapshot import Snapshot
@@ -9,7 +9,7 @@ from polyhull.optimize.stores import Idle, held_bytes, idle_copies, kept
 
 
 def evictions(
-    snapshot: Snapshot, transfers: Iterable[Transfer], assignments: Iterable[Assignment] = ()
+    snapshot: Snapshot, transfers: Iterable[Transfer], assignments: Sequence[Assignment] = ()
 ) -> tuple[Eviction, ...]:
     """What must go before the transfers and jobs whose turn is now can start. Sorted by store and data set."""
     starting: dict[str, dict[Key, int]] = {}
@@ -17,7 +17,7 @@ def evictions(
         if not one.active and one.start_seconds <= 0.0:
             starting.setdefault(one.store, {})[one.data_set] = one.transfer_bytes
     stores = {cluster.name: cluster.store for cluster in snapshot.fleet.clusters}
-    keepers = {job.key: job for job in snapshot.jobs if job.kept_bytes > 0}
+    keepers = {job.key: job for job in snapshot.jobs if job.kept_bytes > 0} if assignments else {}
     for placed in assignments:
         if placed.release_now and placed.job in keepers:
             kept_there = keepers[placed.job].kept_at([place.cluster for place in placed.places])

@@ -5,9 +5,11 @@ are ready to the end of the plan. A growth node is paid as a whole from its firs
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from polyhull.domain.decision import Assignment, Footprint, ServicePlan, ServingPlan, Transfer, Use
+from polyhull.domain.fleet import Fleet
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize.costs import SECONDS_PER_HOUR, Tariff, Tariffs
 
@@ -30,46 +32,125 @@ def together(uses: Iterable[Use]) -> Use:
 
 def footprint(
     snapshot: Snapshot,
-    assigned: Iterable[Assignment],
-    moved: Iterable[Transfer],
+    assigned: Sequence[Assignment],
+    moved: Sequence[Transfer],
     plans: Iterable[ServicePlan],
     makespan: float,
 ) -> Footprint:
     """The plan's totals over [now, makespan)."""
-    tariffs = Tariffs(snapshot.fleet)
-    placed, moves = tuple(assigned), tuple(moved)
-    serving = [part for plan in plans for part in plan.replicas]
-    growing = list(_unused_growth(snapshot, placed, serving, makespan))
-    uses = [pair for one in placed for pair in _uses(tariffs, one)]
-    uses += [(part.pool, _served(tariffs, part, makespan)) for part in serving]
-    uses += [(pool, use(tariffs.of(pool), 1, seconds, 0.0)) for pool, seconds in growing]
-    accelerators = {pool.name: pool.accelerator for pool in snapshot.fleet.pools}
-    sites = {pool.name: pool.site for pool in snapshot.fleet.pools}
-    paths: list[tuple[tuple[str, ...], float, float | None]]
-    paths = [(move.links, move.transfer_bytes, move.price) for move in moves if move.links]
-    for one in placed:
+    account = Account(snapshot, plans)
+    for one in assigned:
+        account.place(account.jobs, one)
+    for move in moved:
+        account.carry(account.moves, move)
+    return account.total(assigned, makespan)
+
+
+class Amounts:
+    """Numbers in an order, unknown ones among them, which add nothing."""
+
+    def __init__(self, some: Iterable[float | None] = ()) -> None:
+        given = tuple(some)
+        self.values = [0.0 if one is None else one for one in given]
+        self.known = sum(one is not None for one in given)
+
+    def put(self, at: int, value: float | None) -> None:
+        self.values.insert(at, 0.0 if value is None else value)
+        self.known += value is not None
+
+
+class Account:
+    """What a plan spends, line by line in the plan's order: one more job is one more line."""
+
+    def __init__(self, snapshot: Snapshot, plans: Iterable[ServicePlan]) -> None:
+        self.jobs = self.moves = 0
+        """Lines so far."""
+        fleet = snapshot.fleet
+        self._fleet, self._tariffs = fleet, Tariffs(fleet)
+        self._accelerators = {pool.name: pool.accelerator for pool in fleet.pools}
+        self._sites = {pool.name: pool.site for pool in fleet.pools}
+        self._serving = [part for plan in plans for part in plan.replicas]
+        self._growing = any(pool.growth is not None for pool in fleet.pools)
+        self._places: list[int] = []
+        """Of each job, and so how far down its lines are."""
+        self._cost, self._joules, self._grams = Amounts(), Amounts(), Amounts()
+        self._fares = Amounts()
+        self._bytes: list[int] = []
+        self._steady: list[list[tuple[float, float | None]]] = []
+        """Of each job, (bytes, price) of what it sends while it runs."""
+        self._unpriced: set[str] = set()
+        self._unmetered: set[str] = set()
+        self._carbon_unknown: set[str] = set()
+
+    def place(self, at: int, one: Assignment) -> None:
+        """A job, the `at`-th of the plan."""
+        uses, tariffs = _uses(self._tariffs, one), self._tariffs
+        first = sum(self._places[:at])
+        for k, (pool, its) in enumerate(uses):
+            self._name(pool, its)
+            self._cost.put(first + k, its.cost)
+            self._joules.put(first + k, its.energy_joules)
+            self._grams.put(first + k, its.carbon_grams)
+        sent = []
         for links, carried in _steady(one):
-            paths.append((links, carried, tariffs.known_egress(dict.fromkeys(links, carried))))
-    hourly = [tariffs.of(part.pool).price_per_second for part in serving]
-    devices = [part.replicas * part.devices_per_replica for part in serving]
-    return Footprint(
-        cost=_sum([one.cost for _, one in uses] + [price for _, _, price in paths]),
-        egress_cost=_sum(price for _, _, price in paths),
-        services_cost_per_hour=_sum(
-            None if price is None else price * n * SECONDS_PER_HOUR for price, n in zip(hourly, devices, strict=True)
-        ),
-        energy_joules=_sum(one.energy_joules for _, one in uses),
-        carbon_grams=_sum(one.carbon_grams for _, one in uses),
-        egress_bytes=round(sum(carried for _, carried, _ in paths)),
-        unpriced=_names(
-            [pool for pool, one in uses if one.cost is None]
-            + [name for links, _, price in paths if price is None for name in links if _free(snapshot, name)]
-        ),
-        unmetered=_names(accelerators.get(pool, pool) for pool, one in uses if one.energy_joules is None),
-        carbon_unknown=_names(
-            sites.get(pool, pool) for pool, one in uses if one.energy_joules is not None and one.carbon_grams is None
-        ),
-    )
+            price = tariffs.known_egress(dict.fromkeys(links, carried))
+            self._name_links(links, price)
+            sent.append((carried, price))
+        self._steady.insert(at, sent)
+        self._places.insert(at, len(uses))
+        self.jobs += 1
+
+    def carry(self, at: int, move: Transfer) -> None:
+        """A copy, the `at`-th of the plan."""
+        price = move.price if move.links else None
+        if move.links:
+            self._name_links(move.links, price)
+        self._fares.put(at, price)
+        self._bytes.insert(at, move.transfer_bytes if move.links else 0)
+        self.moves += 1
+
+    def total(self, assigned: Sequence[Assignment], makespan: float) -> Footprint:
+        """Of all lines, services and unused growth nodes over [now, makespan). `assigned`: the jobs of the lines."""
+        serving, tariffs = self._serving, self._tariffs
+        more = [(part.pool, _served(tariffs, part, makespan)) for part in serving]
+        if self._growing:
+            unused = _unused_growth(self._fleet, assigned, serving, makespan)
+            more += [(pool, use(tariffs.of(pool), 1, seconds, 0.0)) for pool, seconds in unused]
+        for pool, its in more:
+            self._name(pool, its)
+        sent = list(chain.from_iterable(self._steady))
+        fares = (self._fares, Amounts(price for _, price in sent))
+        hourly = [tariffs.of(part.pool).price_per_second for part in serving]
+        devices = [part.replicas * part.devices_per_replica for part in serving]
+        return Footprint(
+            cost=_sum(self._cost, Amounts(one.cost for _, one in more), *fares),
+            egress_cost=_sum(*fares),
+            services_cost_per_hour=_sum(
+                Amounts(
+                    None if price is None else price * n * SECONDS_PER_HOUR
+                    for price, n in zip(hourly, devices, strict=True)
+                )
+            ),
+            energy_joules=_sum(self._joules, Amounts(one.energy_joules for _, one in more)),
+            carbon_grams=_sum(self._grams, Amounts(one.carbon_grams for _, one in more)),
+            egress_bytes=round(sum(chain(self._bytes, (carried for carried, _ in sent)))),
+            unpriced=tuple(sorted(self._unpriced)),
+            unmetered=tuple(sorted(self._unmetered)),
+            carbon_unknown=tuple(sorted(self._carbon_unknown)),
+        )
+
+    def _name(self, pool: str, its: Use) -> None:
+        """What is not known of a place."""
+        if its.cost is None:
+            self._unpriced.add(pool)
+        if its.energy_joules is None:
+            self._unmetered.add(self._accelerators.get(pool, pool))
+        elif its.carbon_grams is None:
+            self._carbon_unknown.add(self._sites.get(pool, pool))
+
+    def _name_links(self, links: Iterable[str], price: float | None) -> None:
+        if price is None:
+            self._unpriced.update(name for name in links if _free(self._fleet, name))
 
 
 def _steady(one: Assignment) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -98,12 +179,10 @@ def _served(tariffs: Tariffs, part: ServingPlan, makespan: float) -> Use:
 
 
 def _unused_growth(
-    snapshot: Snapshot, placed: tuple[Assignment, ...], serving: list[ServingPlan], makespan: float
+    fleet: Fleet, placed: Sequence[Assignment], serving: list[ServingPlan], makespan: float
 ) -> Iterator[tuple[str, float]]:
     """(pool, device-seconds) of growth nodes, from their first demand to their last use, that no placement counts."""
-    shapes = {pool.name: pool.growth.shape.devices for pool in snapshot.fleet.pools if pool.growth is not None}
-    if not shapes:
-        return
+    shapes = {pool.name: pool.growth.shape.devices for pool in fleet.pools if pool.growth is not None}
     spans: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for one in placed:
         for place in one.places:
@@ -124,16 +203,13 @@ def _grams(joules: float, tariff: Tariff) -> float | None:
     return None if tariff.grams_per_joule is None else joules * tariff.grams_per_joule
 
 
-def _free(snapshot: Snapshot, name: str) -> bool:
-    link = next((link for link in snapshot.fleet.links if link.name == name), None)
+def _free(fleet: Fleet, name: str) -> bool:
+    link = next((link for link in fleet.links if link.name == name), None)
     return link is None or link.price_per_gigabyte is None
 
 
-def _sum(parts: Iterable[float | None]) -> float | None:
+def _sum(*amounts: Amounts) -> float | None:
     """Of what is known; None if nothing is."""
-    known = [part for part in parts if part is not None]
-    return sum(known) if known else None
-
-
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(names)))
+    if not any(one.known for one in amounts):
+        return None
+    return sum(chain.from_iterable(one.values for one in amounts))

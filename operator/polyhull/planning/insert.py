@@ -13,9 +13,12 @@ here for the first time, data that makes an idle copy busy, objectives and budge
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TypeVar
 
-from polyhull.domain.decision import Assignment, Decision, SolverReport, Transfer
+import numpy as np
+
+from polyhull.domain.decision import Assignment, Decision, LevelReport, SolverReport
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataSet, TrainingJob
 from polyhull.optimize.admission import Admission
@@ -30,7 +33,7 @@ from polyhull.planning.carried import promises_of
 from polyhull.planning.deadlines import MOST_ADVICE, advised, is_late
 from polyhull.planning.evict import evictions
 from polyhull.planning.explain import explanation, likely, turn
-from polyhull.planning.footprint import footprint
+from polyhull.planning.footprint import Account
 from polyhull.planning.instance import (
     Budgets,
     Choice,
@@ -41,8 +44,7 @@ from polyhull.planning.instance import (
     pods_by_pool,
     pool_model,
 )
-from polyhull.planning.levels import Levelled, level_reports
-from polyhull.planning.objectives import MAKESPAN, WEIGHTED_COMPLETION
+from polyhull.planning.objectives import MAKESPAN, WEIGHTED_COMPLETION, levels_of
 from polyhull.planning.promise import near_cheapest
 from polyhull.planning.relaxed import Guide
 from polyhull.planning.reserve import Reserved, service_traffic
@@ -139,10 +141,20 @@ class Insertion:
         self._service_lines = service_lines(decision.services)
         self._unplaced = decision.unplaced
         self._new_moves: dict[int, Moved] = {}
+        self._passed = Passed(snapshot, decision)
+        self._account = Account(snapshot, decision.services)
+        for one in decision.assignments:
+            self._account.place(self._account.jobs, one)
+        for move in decision.transfers:
+            self._account.carry(self._account.moves, move)
+        self._transfers = list(decision.transfers)
+        self._transfer_lines = [transfer_lines(one) for one in decision.transfers]
+        placed = [(j, slot) for j, slot in enumerate(self.schedule.slots) if slot is not None]
+        self._weighted = [self.instance.weights[j] * slot.end for j, slot in placed]
+        self._order = np.array(self.schedule.order, dtype=np.int64)
 
     def insert(self, jobs: Sequence[TrainingJob], data_sets: Sequence[DataSet] = ()) -> Decision | None:
         """The plan with these jobs too, `data_sets` being new with them; None: it must be made anew."""
-        passed = Passed(self.snapshot, self.decision)
         if any(data.copies or data.max_copies is not None for data in data_sets):
             return None
         if data_sets:
@@ -166,7 +178,7 @@ class Insertion:
         waiting.sort(key=lambda one: (-_tier(one[0]), -one[1][0].soonest, one[0].created_at, one[0].key))
         if not all(self._place(job, choices) for job, choices in waiting):
             return None
-        return self._checked(passed)
+        return self._checked()
 
     def _leaves_copies_idle(self, job: TrainingJob) -> bool:
         """Does it read nothing of which there are copies that nobody else reads? They count as room."""
@@ -219,9 +231,11 @@ class Insertion:
         its = turn(instance, self._state, j, slot, asked)
         commit(instance, self._state, choices[slot.choice], slot, plan)
         before = self.schedule
+        self._order = np.append(self._order + (self._order >= j), j)
+        self._weighted.insert(j, instance.weights[j] * slot.end)
         self._new_moves.update(plan)
         self.schedule = Schedule(
-            (*(k + (k >= j) for k in before.order), j),
+            tuple(self._order.tolist()),
             _with(before.slots, j, slot),
             self._state.moved,
             max(before.makespan, slot.end),
@@ -242,6 +256,7 @@ class Insertion:
         self._assigned_keys.insert(at, job.key)
         self._assigned.insert(at, one)
         self._lines.insert(at, assignment_line(one))
+        self._account.place(at, one)
         self._estimate(changed)
         self._promise(j, one)
         return True
@@ -263,12 +278,11 @@ class Insertion:
         mine = (*self.instance.jobs[:j], job, *self.instance.jobs[j + 1 :])
         self.instance = replace(self.instance, snapshot=self.snapshot, jobs=mine)
 
-    def _checked(self, passed: Passed) -> Decision | None:
+    def _checked(self) -> Decision | None:
         """All that is said of the whole plan, and a look at what changed by other code."""
-        instance, schedule, before = self.instance, self.schedule, self.decision
-        moved = self._transfers()
-        assigned = tuple(self._assigned)
-        starting = moved is not before.transfers
+        schedule, before = self.schedule, self.decision
+        starting, assigned = self._carry(), tuple(self._assigned)
+        moved = tuple(self._transfers) if starting else before.transfers
         decision = replace(
             before,
             assignments=assigned,
@@ -276,25 +290,35 @@ class Insertion:
             evictions=evictions(self.snapshot, moved) if starting else before.evictions,
             unplaced=self._unplaced,
             makespan_seconds=schedule.makespan,
-            levels=level_reports(instance, Levelled(schedule), 0.0),
+            levels=self._levels(),
             solver=SolverReport(0.0, INSERTED, 0),
-            plan_hash=hash_of(
-                (*self._lines, *(line for one in moved for line in transfer_lines(one)), *self._service_lines)
-            ),
-            footprint=footprint(self.snapshot, assigned, moved, before.services, schedule.makespan),
+            plan_hash=hash_of(chain(self._lines, chain.from_iterable(self._transfer_lines), self._service_lines)),
+            footprint=self._account.total(assigned, schedule.makespan),
         )
         decision = with_makespan(decision, self._spread)
-        if validate(self.snapshot, decision, passed):
+        if validate(self.snapshot, decision, self._passed):
             return None
         self.decision = decision
         return decision
 
-    def _transfers(self) -> tuple[Transfer, ...]:
-        fresh = transfers(self.instance, replace(self.schedule, moves=self._new_moves))
+    def _carry(self) -> bool:
+        """Puts the moves of who came among the others; is there any?"""
+        fresh = transfers(self.instance, replace(self.schedule, moves=self._new_moves)) if self._new_moves else ()
         self._new_moves = {}
-        if not fresh:
-            return self.decision.transfers
-        return tuple(sorted((*self.decision.transfers, *fresh), key=lambda one: (one.data_set, one.store)))
+        for move in fresh:
+            at = bisect_left(self._transfers, (move.data_set, move.store), key=lambda one: (one.data_set, one.store))
+            self._transfers.insert(at, move)
+            self._transfer_lines.insert(at, transfer_lines(move))
+            self._account.carry(at, move)
+        return bool(fresh)
+
+    def _levels(self) -> tuple[LevelReport, ...]:
+        """As `levels.level_reports` has them for a plan that places everybody and proves nothing."""
+        weight = sum(self.instance.weights)
+        mean = sum(self._weighted) / weight if weight > 0.0 else 0.0
+        values = {MAKESPAN.name: self.schedule.makespan, WEIGHTED_COMPLETION.name: mean}
+        levels = levels_of(self.snapshot.policy.objective)
+        return tuple(LevelReport(level.name, level.unit, values[level.name], None) for level in levels)
 
 
 def _tier(job: TrainingJob) -> int:

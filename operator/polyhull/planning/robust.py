@@ -7,7 +7,7 @@ seed decide. In a scenario the order stays: a job takes the devices that the pla
 through with them, and its data when that was planned to be there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import exp, inf
@@ -20,7 +20,7 @@ from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.columns import Column
-from polyhull.optimize.data import Floats
+from polyhull.optimize.data import Floats, Ints
 from polyhull.planning.dice import Dice
 from polyhull.planning.instance import Choice, Instance
 from polyhull.planning.objectives import WEIGHTED_COMPLETION
@@ -40,14 +40,55 @@ _SEED = 0x5EED
 _QUANTILES = tuple(NormalDist().inv_cdf((k + 0.5) / SCENARIOS) for k in range(SCENARIOS))
 
 
+_SEVERAL = -1
+"""The pool of a job that is in more than one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """Placed jobs by start, equal ones as they were placed: job of the instance, its start, its pool."""
+
+    jobs: Ints
+    starts: Floats
+    pools: Ints
+
+    @staticmethod
+    def of(instance: Instance, schedule: Schedule) -> "_Order":
+        place_of = {j: k for k, j in enumerate(schedule.order)}
+        placed = [(slot.start, place_of[j], j, slot) for j, slot in enumerate(schedule.slots) if slot is not None]
+        placed.sort(key=lambda one: one[:2])
+        return _Order(
+            np.array([j for _, _, j, _ in placed], dtype=np.int64),
+            np.array([start for start, _, _, _ in placed], dtype=np.float64),
+            np.array([_pool(instance.choices[j][slot.choice]) for _, _, j, slot in placed], dtype=np.int64),
+        )
+
+    def with_job(self, new: int, slot: Slot, choice: Choice) -> "_Order":
+        """With a job that is placed last, those from its index on being one further."""
+        at = int(np.searchsorted(self.starts, slot.start, side="right"))
+        jobs = np.insert(self.jobs + (self.jobs >= new), at, new)
+        return _Order(jobs, np.insert(self.starts, at, slot.start), np.insert(self.pools, at, _pool(choice)))
+
+    def beside(self, pool: int) -> list[int]:
+        """The jobs that anything in that pool can reach by common nodes."""
+        alone = pool != _SEVERAL and not (self.pools == _SEVERAL).any()
+        found: list[int] = (self.jobs[self.pools == pool] if alone else self.jobs).tolist()
+        return found
+
+
+def _pool(choice: Choice) -> int:
+    return _SEVERAL if choice.others else choice.pool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
     """Finishes by scenario: [job of the instance, scenario] (inf: not placed), [fixed job, scenario]."""
 
     ends: Floats
     fixed: Floats
-    factors: tuple[Floats, ...] = ()
+    factors: tuple[Floats, ...]
     """[job of the instance][scenario] of compute time."""
+    order: _Order
 
     def makespan(self) -> Floats:
         """[scenario]"""
@@ -67,14 +108,6 @@ def sigma(job: TrainingJob, column: Column) -> float:
     return SIGMA.get(column.evidence, DATA_SHEET_SIGMA)
 
 
-def median(values: Floats) -> float:
-    return float(np.quantile(values, 0.5))
-
-
-def ninetieth(values: Floats) -> float:
-    return float(np.quantile(values, 0.9))
-
-
 def risk(values: Floats) -> float:
     """Mean plus CVaR90: what it comes to on average, and on its bad days."""
     worst = np.sort(values)[::-1]
@@ -92,11 +125,11 @@ def spread(instance: Instance, schedule: Schedule) -> Spread:
     ).reshape(-1, SCENARIOS)
     devices = _Devices(instance, running)
     ends = np.full((len(instance.jobs), SCENARIOS), inf)
-    for j, slot in _by_start(schedule):
-        choice = instance.choices[j][slot.choice]
+    order = _Order.of(instance, schedule)
+    for j, slot, choice in _placed(instance, schedule, order.jobs.tolist()):
         ends[j] = _finishes(devices, choice, slot, factors.jobs[j])
         devices.take(choice, slot, ends[j])
-    return Spread(ends, running, tuple(factors.jobs))
+    return Spread(ends, running, tuple(factors.jobs), order)
 
 
 def spread_with(
@@ -112,28 +145,28 @@ def spread_with(
     factor = _factor(content_of(job), turn, sigma(job, column))
     ends = np.insert(known.ends, new, 0.0, axis=0)
     factors = (*known.factors[:new], factor, *known.factors[new:])
-    order = [(j, its, instance.choices[j][its.choice]) for j, its in _by_start(schedule)]
-    pools: set[int] = set()
+    mine = instance.choices[new][slot.choice]
+    line = known.order.with_job(new, slot, mine)
+    order = list(_placed(instance, schedule, line.beside(_pool(mine))))
     dirty: set[tuple[int, int]] = set()
     changed: list[int] = []
     for j, its, choice in order:
-        if j == new or ((choice.pool in pools or choice.others) and not dirty.isdisjoint(_nodes(choice, its))):
+        if j == new or not dirty.isdisjoint(_nodes(choice, its)):
             changed.append(j)
-            pools.update(choice.pools)
             dirty.update(_nodes(choice, its))
     again, devices = set(changed), _Devices(instance, known.fixed)
     for j, its, choice in order:
-        if (choice.pool in pools or choice.others) and not dirty.isdisjoint(_nodes(choice, its)):
+        if not dirty.isdisjoint(_nodes(choice, its)):
             if j in again:
                 ends[j] = _finishes(devices, choice, its, factors[j])
             devices.take(choice, its, ends[j])
-    return Spread(ends, known.fixed, factors), changed
+    return Spread(ends, known.fixed, factors, line), changed
 
 
-def _by_start(schedule: Schedule) -> list[tuple[int, Slot]]:
-    place_of = {j: k for k, j in enumerate(schedule.order)}
-    placed = [(slot.start, place_of[j], j, slot) for j, slot in enumerate(schedule.slots) if slot is not None]
-    return [(j, slot) for _, _, j, slot in sorted(placed, key=lambda one: one[:2])]
+def _placed(instance: Instance, schedule: Schedule, jobs: Iterable[int]) -> Iterator[tuple[int, Slot, Choice]]:
+    for j in jobs:
+        if (slot := schedule.slots[j]) is not None:
+            yield j, slot, instance.choices[j][slot.choice]
 
 
 def _nodes(choice: Choice, slot: Slot) -> list[tuple[int, int]]:
@@ -181,8 +214,8 @@ def estimated(decision: Decision, instance: Instance, schedule: Schedule) -> Dec
 
 def with_makespan(decision: Decision, found: Spread) -> Decision:
     """The decision with p50 and p90 of the makespan."""
-    last = found.makespan()
-    return replace(decision, makespan_p50_seconds=median(last), makespan_p90_seconds=ninetieth(last))
+    p50, p90 = np.quantile(found.makespan(), [0.5, 0.9]).tolist()
+    return replace(decision, makespan_p50_seconds=p50, makespan_p90_seconds=p90)
 
 
 _UNKNOWN = (None, None)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import isfinite
+from operator import attrgetter
 
 from polyhull.domain.decision import Assignment, Decision, Exchange, ServingPlan, StreamedRead, Transfer
 from polyhull.domain.fleet import Cluster, Evidence, Node, Pool, StorageKind
@@ -20,7 +21,7 @@ from polyhull.planning.validate_facts import LINK_SLACK, SLACK_SECONDS, Facts, e
 from polyhull.planning.validate_failures import useful
 from polyhull.planning.validate_moves import as_stopped, goes_on, left_holding, running_moves
 from polyhull.planning.validate_power import watts
-from polyhull.planning.validate_scope import Passed, Scope, changed
+from polyhull.planning.validate_scope import Part, Passed
 from polyhull.planning.validate_services import served, traffic
 from polyhull.planning.validate_spans import compute_seconds, exchanges, gang, held, sent_bytes
 from polyhull.planning.validate_stores import stores
@@ -32,25 +33,32 @@ from polyhull.planning.validate_transfers import moved
 def validate(snapshot: Snapshot, decision: Decision, passed: Passed | None = None) -> tuple[str, ...]:
     """Violations as sentences, sorted; empty for a plan that may be applied.
 
-    `passed`: a plan that this one may have grown out of; only what differs from it is looked at again.
+    `passed`: a plan that this one may have grown out of; only what differs from it is looked at again. It follows to
+    this one if that passes too.
     """
-    checker = _Checker(snapshot, decision, None if passed is None else changed(snapshot, decision, passed))
-    return tuple(sorted(set(checker.violations())))
+    part = None if passed is None else passed.part(snapshot, decision)
+    found = tuple(sorted(set(_Checker(snapshot, decision, part).violations())))
+    if passed is not None and not found:
+        passed.follow(snapshot, decision, part)
+    return found
 
 
 class _Checker(Facts):
-    def __init__(self, snapshot: Snapshot, decision: Decision, scope: Scope | None) -> None:
-        """`scope`: what to look at; None: everything."""
-        super().__init__(as_stopped(snapshot, decision))
-        self.given = snapshot
-        self.decision, self.scope = decision, scope
-        self.arrivals: dict[tuple[Key, str], Transfer] = {(t.data_set, t.store): t for t in decision.transfers}
+    def __init__(self, snapshot: Snapshot, decision: Decision, part: Part | None) -> None:
+        """`part`: what to look at; None: everything."""
+        super().__init__(as_stopped(snapshot if part is None else part.snapshot, decision))
+        self.given, self.whole = snapshot, decision
+        self.decision = decision if part is None else part.decision
+        self.scope = None if part is None else part.scope
+        self.stores = part is None or part.stores
+        moves = self.decision.transfers
+        self.arrivals: dict[tuple[Key, str], Transfer] = {(t.data_set, t.store): t for t in moves}
         self.asked: dict[tuple[str, str], Fraction] | None = None
         """Growth nodes and when the first pod asks for each."""
 
     def violations(self) -> Iterator[str]:
         yield from self._counts()
-        yield from running_moves(self.given, self.decision)
+        yield from running_moves(self.given, self.whole)
         scope, decision = self.scope, self.decision
         for assignment in decision.assignments if scope is None else scope.assignments:
             job = self.jobs.get(assignment.job)
@@ -66,7 +74,9 @@ class _Checker(Facts):
         yield from self._links()
         yield from budget(self, self.decision, self._working)
         yield from watts(self.snapshot, self.decision, self._brought_up)
-        yield from stores(self.snapshot, self.decision)
+        if self.stores:
+            whole = self.snapshot if self.scope is None else as_stopped(self.given, self.whole)
+            yield from stores(whole, self.whole)
 
     # -- one place per job, and honest totals ---------------------------------------------------------------------
 
@@ -86,7 +96,7 @@ class _Checker(Facts):
         for move, count in Counter((t.data_set, t.store) for t in self.decision.transfers if twice).items():
             if count > 1:
                 yield f"{move[0]} is moved {count} times to {move[1]}; once is enough"
-        last = max((a.end_seconds for a in self.decision.assignments), default=0.0)
+        last = max(map(attrgetter("end_seconds"), self.whole.assignments), default=0.0)
         if abs(Fraction(self.decision.makespan_seconds) - Fraction(last)) > SLACK_SECONDS:
             yield f"the makespan is given as {self.decision.makespan_seconds} s but the last job ends at {last} s"
         if self.decision.lower_bound_seconds > self.decision.makespan_seconds * (1 + 1e-9) + float(SLACK_SECONDS):

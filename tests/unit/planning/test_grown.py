@@ -11,7 +11,7 @@ from polyhull.planning.carried import carrying
 from polyhull.planning.decide import quick
 from polyhull.planning.grown import Asked, arrivals, difference, grown
 from polyhull.planning.validate import validate
-from polyhull.planning.validate_scope import Passed, changed
+from polyhull.planning.validate_scope import Passed
 from tests.builders import NOW, data_set, job, option, random_snapshot
 
 
@@ -69,22 +69,24 @@ def test_a_plan_and_its_difference_make_the_plan() -> None:
 def test_the_checker_looks_again_at_what_changed_and_finds_the_same() -> None:
     """A plan with one assignment broken: the same sentences from a look at all and from one at the difference."""
     _, then = waiting()
-    passed = Passed(then, quick(then))
-    for k, one in enumerate(passed.decision.assignments):
+    good = quick(then)
+    for k, one in enumerate(good.assignments):
         for broken in (
             replace(one, nodes=(("nowhere", 1),)),
             replace(one, start_seconds=0.0, end_seconds=one.end_seconds - one.start_seconds),
             replace(one, option="none"),
         ):
-            some = list(passed.decision.assignments)
+            passed = Passed(then, good)
+            some = list(good.assignments)
             some[k] = broken
-            decision = replace(passed.decision, assignments=tuple(some))
-            scope = changed(then, decision, passed)
-            assert scope is not None
-            assert {at.job for at in scope.assignments} == {one.job}
+            decision = replace(good, assignments=tuple(some))
+            part = passed.part(then, decision)
+            assert part is not None
+            assert {at.job for at in part.scope.assignments} == ({one.job} if broken != one else set())
             assert validate(then, decision, passed) == validate(then, decision)
-    twice = replace(passed.decision, assignments=(*passed.decision.assignments, passed.decision.assignments[0]))
+    passed = Passed(then, good)
+    twice = replace(good, assignments=(*good.assignments, good.assignments[0]))
     assert validate(then, twice, passed) == validate(then, twice)
-    none = replace(passed.decision, assignments=passed.decision.assignments[1:])
+    none = replace(good, assignments=good.assignments[1:])
     assert validate(then, none, passed) == validate(then, none)
     assert validate(then, none, passed)
