@@ -96,7 +96,7 @@ def test_cost_first_is_never_dearer_and_never_serves_less(seed: int) -> None:
     dice = Random(seed)
     where = fleet(dice.choice([1.0, 4.0]), dice.choice([0.2, 0.9, 2.0]), dice.choice([2, 8, 30]))
     services = [
-        dataclasses.replace(asking(dice.uniform(0.5, 40.0)), key=dataclasses.replace(asking(1.0).key, name=f"s{n}"))
+        dataclasses.replace(asking(dice.uniform(0.5, 40.0)), key=asking(1.0).key._replace(name=f"s{n}"))
         for n in range(dice.randint(1, 3))
     ]
     usual, cheap = planned(where, services, "Makespan"), planned(where, services, "Cost")
