@@ -39,6 +39,7 @@ from polyhull.kube.client import ClusterClient
 from polyhull.kube.events import EventWriter
 from polyhull.kube.events import News as EventNews
 from polyhull.kube.inventory import SELECTIONS
+from polyhull.kube.leader import Leader
 from polyhull.kube.lease import Elector, Timing
 from polyhull.kube.members import Members, Tempo, Wanted
 from polyhull.kube.resources import EVENTS, NAMESPACES, OUR_KINDS, SECRETS, Manifest, Ref, ref_of
@@ -57,6 +58,8 @@ LOCAL = "local"
 RELIST_SECONDS = 300.0
 """Between complete lists of our kinds: kopf does not tell of objects that went away while a watch was down."""
 LEASE_NAME = "polyhull-operator"
+STUCK_SECONDS = 30.0
+"""An event loop that did not turn for so long is not alive."""
 LOST_LEASE = 3
 """Exit code when another replica took over."""
 
@@ -118,28 +121,31 @@ class Operator:
         self.hub: ClusterClient
         self.members: Members
         self.namespaces: Cache
-        self.elector: Elector
+        self.leader = Leader(self._client_of_its_own, self._elector)
         self.echo = Echo(time.monotonic)
         self.ready = False
         self._starting = "starting"
         self._beat = time.monotonic()
         self._hub_id = ""
         self._memo = Memo()
+        self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._code = 0
         self._leading: asyncio.Event
 
     async def run(self) -> int:
-        self._stop, self._leading = asyncio.Event(), asyncio.Event()
+        self._loop, self._stop, self._leading = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         self.trigger = Trigger(time.monotonic, self.settings.idle_seconds, self.settings.debounce_seconds)
         self._take_signals()
-        path = str(self.settings.kubeconfig) if self.settings.kubeconfig else None
-        connection = await connections.from_default(path, self.settings.context)
+        connection = await self._connection()
         self.hub = ClusterClient("hub", connection)
         server = TelemetryServer(self.metrics.registry, self._unhealthy, self._unready, self.settings.metrics_port)
         server.start()
         logger.info("telemetry on port %d", server.port, extra={"port": server.port})
-        tasks = [asyncio.create_task(self._lead(), name="lead"), asyncio.create_task(self._heart(), name="heart")]
+        tasks = [
+            asyncio.create_task(self.leader.run(), name="lead"),
+            asyncio.create_task(self._heart(), name="heart"),
+        ]
         try:
             tasks.append(asyncio.create_task(self._operate(connection), name="operate"))
             stopped = asyncio.create_task(self._stop.wait())
@@ -163,20 +169,31 @@ class Operator:
 
     # -- leadership
 
-    async def _lead(self) -> None:
-        self.elector = Elector(
-            self.hub,
+    async def _connection(self) -> connections.Connection:
+        path = str(self.settings.kubeconfig) if self.settings.kubeconfig else None
+        return await connections.from_default(path, self.settings.context)
+
+    async def _client_of_its_own(self) -> ClusterClient:
+        return ClusterClient("hub", await self._connection())
+
+    def _elector(self, client: ClusterClient) -> Elector:
+        """In the Lease's thread: what begins is told to our loop, what is lost ends the process there and then."""
+        return Elector(
+            client,
             self.settings.namespace,
             self.settings.lease_name,
             self.instance,
             now=time.time,
-            on_started=self._started_leading,
+            on_started=self._elected,
             on_lost=self._lost,
             timing=self.settings.lease,
+            alive=lambda: self._silent_seconds() < STUCK_SECONDS,
         )
-        await self.elector.run()
 
-    def _started_leading(self, epoch: int) -> None:
+    def _elected(self, epoch: int) -> None:
+        self._loop.call_soon_threadsafe(self._started_leading)
+
+    def _started_leading(self) -> None:
         self.metrics.leader.set(1)
         self._leading.set()
 
@@ -230,7 +247,12 @@ class Operator:
         self.publisher, self.loop = publisher, live
         delivery = DirectDelivery(self._client, lambda news: events.post(_event(news)))
         live.outbox = Outbox(
-            delivery, time.monotonic, lambda: self.elector.leading, live.settled, self.trigger.wake_in
+            delivery,
+            time.monotonic,
+            lambda: self.leader.leading,
+            live.settled,
+            self.trigger.mark,
+            self.trigger.wake_in,
         )
         self.outbox = live.outbox
         await planner.start()
@@ -296,7 +318,7 @@ class Operator:
 
     def _client(self, cluster: str) -> ClusterClient | None:
         """Asked before each action of a step: a process that was frozen in the middle of one must not go on."""
-        if not self.elector.leading:
+        if not self.leader.leading:
             return None
         return self.hub if cluster == HUB else self.members.client(cluster)
 
@@ -390,12 +412,15 @@ class Operator:
             self._beat = time.monotonic()
             await asyncio.sleep(1.0)
 
+    def _silent_seconds(self) -> float:
+        return time.monotonic() - self._beat
+
     def _unhealthy(self) -> str:
-        silent = time.monotonic() - self._beat
-        if silent > 30.0:
+        silent = self._silent_seconds()
+        if silent > STUCK_SECONDS:
             return f"the event loop has been stuck for {silent:.0f} s"
         # While the hub does not answer at all, silence is no fault of ours and a restart no cure.
-        return self.echo.problem() if self.ready and self.elector.leading else ""
+        return self.echo.problem() if self.ready and self.leader.leading else ""
 
     def _unready(self) -> str:
         if self._unhealthy():

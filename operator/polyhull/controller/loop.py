@@ -25,7 +25,7 @@ from polyhull.delivery.base import Outcome
 from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Pool
 from polyhull.domain.snapshot import Snapshot
-from polyhull.kube.resources import Ref, ref_of
+from polyhull.kube.resources import Ref
 from polyhull.render import transfer
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,9 @@ class Loop:
         present = self.asides.attend(view, snapshot, await self.course.hold(snapshot), self.course.searching)
         answers, trouble = self.asides.answers, self.course.planner.trouble
         follow = steps.steps(
-            view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble, answers
-        )
+            view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble, answers,
+            self.outbox.busy,
+        )  # fmt: skip
         self._send(follow, view)
         await self._tell_plan(view, snapshot, present)
         self.publisher.publish(view, verdicts, present, self.course.planner)
@@ -103,9 +104,8 @@ class Loop:
         for step in planned.urgent:
             if self.outbox.submit(step.owner, step.actions) and step.event:
                 self.publisher.started(step.event)
-        held = {ref_of(raw): raw.get("status") or {} for raw in view.objects}
         free = [step for step in planned.reports if not self.outbox.busy(step.owner)]
-        for step in self.memory.worth_writing(free, view.now, held, self.trigger.wake_in):
+        for step in self.memory.worth_writing(free, view.now, self.trigger.wake_in):
             self.outbox.submit(step.owner, step.actions)
         if planned.due_at is not None:
             self.trigger.wake_in(max(0.05, planned.due_at - view.now))

@@ -42,12 +42,16 @@ class Failure:
 
 @dataclass(slots=True)
 class Outbox:
-    """`leading` is asked before each step, `on_done` hears of every outcome, `wake(seconds)` asks for a cycle."""
+    """`leading` is asked before each step, `on_done` hears of every outcome.
+
+    `mark` says that something changed, `wake(seconds)` asks for a cycle then.
+    """
 
     delivery: Delivery
     monotonic: Callable[[], float]
     leading: Callable[[], bool]
     on_done: Callable[[Ref, Outcome], None]
+    mark: Callable[[], None]
     wake: Callable[[float], None]
     width: int = 32
     _owners: dict[Ref, _Owner] = field(default_factory=dict)
@@ -108,7 +112,7 @@ class Outbox:
         finally:
             held.task, held.overlay = None, None
             self._unseen.add(owner)
-            self.wake(0.1)  # not at once: what many steps changed deserves one cycle
+            self.mark()
 
     def _settle(self, owner: Ref, held: _Owner, outcome: Outcome) -> None:
         if outcome.complete:

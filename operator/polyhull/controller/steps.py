@@ -55,6 +55,8 @@ class Step:
     actions: tuple[Action, ...]
     event: str = ""
     uid: str = ""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """Status that a report replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +82,15 @@ class Memory:
     _tokens: float = REPORTS_PER_SECOND
     _at: float = 0.0
 
-    def worth_writing(
-        self, wished: Iterable[Step], now: float, held: Mapping[Ref, Mapping[str, Any]], wake: Callable[[float], None]
-    ) -> list[Step]:
-        """Reports that may go out now; `wake` is told when the others may. `held`: status by owner."""
+    def worth_writing(self, wished: Iterable[Step], now: float, wake: Callable[[float], None]) -> list[Step]:
+        """Reports that may go out now; `wake` is told when the others may."""
         self._tokens = min(REPORTS_PER_SECOND, self._tokens + max(0.0, now - self._at) * REPORTS_PER_SECOND)
         self._at = now
         out: list[Step] = []
         for step in wished:
             body = next((action.status for action in step.actions if isinstance(action, PutStatus)), {})
             last = self._last.get(step.owner, 0.0)
-            if now < last + ESTIMATE_SECONDS and status.only_estimates(held.get(step.owner, {}), body):
+            if now < last + ESTIMATE_SECONDS and status.only_estimates(step.before, body):
                 wake(last + ESTIMATE_SECONDS - now)
             elif self._tokens < 1.0:
                 wake(0.2)
@@ -112,9 +112,11 @@ def steps(
     rclone_image: str = transfer.IMAGE,
     trouble: str = "",
     answers: Answers | None = None,
+    busy: Callable[[Ref], bool] = lambda owner: False,
 ) -> Planned:
-    """Everything that follows now. `trouble`: why there is no decision, if there is none; `answers`: to scenarios."""
-    build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub, rclone_image))
+    """Everything that follows now. `trouble`: why there is no decision, if there is none; `answers`: to scenarios;
+    `busy`: whose step is in flight, so that what would be found for a job now could not go out."""
+    build = _Steps(view, snapshot, memory, Renderer(snapshot.fleet, view.data_sets, hub, rclone_image), busy)
     build.outputs = outputs(view.jobs, view.data_sets, snapshot.fleet)
     for job in view.jobs:
         build.follow(job, verdicts[job.key])
@@ -133,8 +135,15 @@ def steps(
 
 
 class _Steps:
-    def __init__(self, view: View, snapshot: Snapshot, memory: Memory, renderer: Renderer) -> None:
-        self.view, self.snapshot, self.memory, self.renderer = view, snapshot, memory, renderer
+    def __init__(
+        self,
+        view: View,
+        snapshot: Snapshot,
+        memory: Memory,
+        renderer: Renderer,
+        busy: Callable[[Ref], bool] = lambda owner: False,
+    ) -> None:
+        self.view, self.snapshot, self.memory, self.renderer, self.busy = view, snapshot, memory, renderer, busy
         self.urgent: list[Step] = []
         self.told: list[Step] = []
         self.dues: list[float] = []
@@ -150,7 +159,7 @@ class _Steps:
         actions = verdict.actions
         if job.uid in self.outputs.unrecorded and any(isinstance(one, Finalizer) for one in actions):
             actions = ()
-        if verdict.rerelease:
+        if verdict.rerelease and not self.busy(job.ref):
             actions = (*actions, *self._again(job))
         if verdict.state in (State.WAITING, State.SUSPENDED):
             actions = (*actions, *moves.abandoned(job, self.snapshot.fleet.clusters, self.view.now))
@@ -238,7 +247,7 @@ class _Steps:
         places = orders.numbers(queue, stored)
         for one in decision.assignments:
             job = by_key.get(one.job)
-            if job is None:
+            if job is None or self.busy(job.ref):
                 continue
             if _state(verdicts, one.job) is State.WAITING and not one.fixed:
                 self._turn(job, one, places[one.job], decision)
@@ -397,9 +406,10 @@ class _Steps:
         self._put(job.raw, body)
 
     def _put(self, raw: Mapping[str, Any], body: dict[str, Any]) -> None:
-        if body != (raw.get("status") or {}):
+        before = raw.get("status") or {}
+        if body != before:
             ref, uid = ref_of(raw), str(raw["metadata"]["uid"])
-            self.told.append(Step(ref, (PutStatus(ref, uid, body),), uid=uid))
+            self.told.append(Step(ref, (PutStatus(ref, uid, body),), uid=uid, before=before))
 
 
 def _approval(view: View, snapshot: Snapshot, decision: Decision) -> approval.Approval:

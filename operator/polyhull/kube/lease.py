@@ -59,9 +59,11 @@ class Elector:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: random.Random | None = None,
+        alive: Callable[[], bool] = lambda: True,
     ) -> None:
         """`identity` is unique to this process. `now` (seconds since the epoch) only fills the times people read.
 
+        `alive` is asked before each renewal: a leader that cannot act must not keep others from it.
         `on_started(epoch)` and `on_lost(reason)` are called in the event loop; a clean stop calls neither.
         """
         self.identity = identity
@@ -69,7 +71,7 @@ class Elector:
         """leaseTransitions of the leadership held now or last."""
         self._client, self._ref = client, Ref(LEASES, namespace, name)
         self._now, self._monotonic, self._sleep = now, monotonic, sleep
-        self._on_started, self._on_lost = on_started, on_lost
+        self._on_started, self._on_lost, self._alive = on_started, on_lost, alive
         self._timing, self._chance = timing or Timing(), chance or random.Random()
         self._leader = False
         self._renewed_at = 0.0
@@ -114,6 +116,8 @@ class Elector:
             left = self._renewed_at + self._timing.renew_deadline - started
             if left <= 0:
                 return f"not renewed for {self._timing.renew_deadline:g} s"
+            if not self._alive():
+                return "this process does not get on with its work"
             match await self._tried(left):
                 case _Result.HELD:
                     # Counted from before the request: the server may have stored it as early as that.

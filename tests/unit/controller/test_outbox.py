@@ -28,7 +28,12 @@ class Slow:
 
 def outbox(delivery: Any, ended: list[Outcome], leading: bool = True) -> Outbox:
     return Outbox(
-        delivery, lambda: 0.0, lambda: leading, lambda owner, outcome: ended.append(outcome), lambda s: None
+        delivery,
+        lambda: 0.0,
+        lambda: leading,
+        lambda owner, outcome: ended.append(outcome),
+        lambda: None,
+        lambda s: None,
     )
 
 
