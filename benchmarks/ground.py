@@ -19,6 +19,7 @@ from hack.demo import stage
 from hack.ground.binaries import CONTROL_PLANE, BinariesMissing, obtain
 from hack.ground.client import ApiError, Client
 from hack.ground.ground import Cluster, Ground
+from hack.ground.processes import spawn
 from polyhull.wiring import LOST_LEASE
 
 Object = dict[str, Any]
@@ -132,11 +133,13 @@ def _layout(work: Path, nodes: int) -> Path:
 
 
 def _operate(hub: Cluster, work: Path) -> "subprocess.Popen[bytes]":
-    """The operator as `polyhull run` starts it, with free ports and its records beside its log."""
+    """The operator as `polyhull run` starts it, with free ports and its records beside its log.
+
+    It dies with us, however we die.
+    """
     command = [sys.executable, "-m", "polyhull", "run", "--kubeconfig", str(hub.kubeconfig_path)]
     command += ["--metrics-port", "0", "--records", str(work / "records")]
-    with (work / "operator.log").open("ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    return spawn(command, work / "operator.log")
 
 
 def _ours(kind: str, name: str, spec: Object) -> Object:
