@@ -10,7 +10,7 @@ from random import Random
 
 from polyhull.domain.fleet import Power, Site
 from polyhull.domain.resources import Resources
-from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.snapshot import DeviceLimit, Snapshot
 from polyhull.domain.workloads import Access, ActiveTransfer, InferenceService, Key, Promise
 from polyhull.optimize.build import build_columns
 from polyhull.planning.canonical import canonical
@@ -38,8 +38,8 @@ from tests.builders import (
 
 def everything(seed: int) -> Snapshot:
     """A bit of all that an instance may hold: gangs over nodes, several binding resources, growth, shared and running
-    transfers, split copies, streamed reads, relays, limits on copies and bytes, power caps, services, running jobs,
-    tiers, deadlines, promises."""
+    transfers, split copies, streamed reads, relays, limits on copies, bytes and devices, power caps, services,
+    running jobs, tiers, deadlines, promises."""
     dice = Random(seed)
     names = ["east", "north", "west", "edge"][: dice.randint(2, 4)]
     cores = dice.choice([[96], [6, 96]])
@@ -99,7 +99,13 @@ def everything(seed: int) -> Snapshot:
         for name in names
     ]
     made = snapshot(fleet(pools, links, clusters, sites), work, sets, services, transfers=tuple(running))
-    return replace(made, policy=replace(made.policy, split_transfers=True))
+    more = Random(f"limits {seed}")
+    limits = tuple(
+        DeviceLimit("team", kind, more.choice([2, 4, 8]), ("team",))
+        for kind in ("npu", "v100")
+        if more.random() < 0.3
+    )
+    return replace(made, policy=replace(made.policy, split_transfers=True, device_limits=limits))
 
 
 def instance_of(seed: int) -> Instance:

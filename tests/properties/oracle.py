@@ -35,6 +35,7 @@ from polyhull.planning.reserve import reserve
 from tests import builders as b
 from tests.properties.test_budget import limited
 from tests.properties.test_count_relaxation import instance as kinds
+from tests.properties.test_device_limits import shared_out
 from tests.properties.test_fairness_oracle import instance as sharing
 from tests.properties.test_growth import growing
 from tests.properties.test_power_cap import capped
@@ -80,6 +81,12 @@ def budgeted(seed: int) -> Pair:
 
 def under_a_power_cap(seed: int) -> Pair:
     return _of(capped(seed, 5, running=seed % 3 == 0), 60.0 + seed % 90, seed)
+
+
+def under_device_limits(seed: int) -> Pair:
+    case = shared_out(seed, 5, running=seed % 3 == 0, serving=seed % 4 == 0)
+    columns = build_columns(case)
+    return _programme(model_data(case, columns, Serving(case, columns).model()), 60.0 + seed % 90, seed)
 
 
 def growing_pools(seed: int) -> Pair:
@@ -213,6 +220,7 @@ PATHS: Mapping[str, Callable[[int], Pair | None]] = {
     "whole copies": copied,
     "budget": budgeted,
     "power cap": under_a_power_cap,
+    "device limits": under_device_limits,
     "growth": growing_pools,
     "intervals": by_intervals,
     "max-min shares": max_min,

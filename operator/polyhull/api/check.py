@@ -4,7 +4,7 @@ Each returns refusals of one object (the field, what is wrong, what to do); an o
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -14,6 +14,7 @@ from polyhull.api.inventory import DeclaredPool
 from polyhull.api.results import Refusal
 from polyhull.domain.fleet import AcceleratorType, Cluster, Link, Site
 from polyhull.domain.labels import Labels
+from polyhull.domain.snapshot import DeviceLimit
 from polyhull.domain.workloads import DataSet, InferenceService, Key, TrainingJob
 
 Job = TrainingJob | InferenceService
@@ -144,6 +145,29 @@ def check_rules(rules: Sequence[NamespaceRule], namespaces: Mapping[str, Labels]
         message = f"policy {owner[taken]} selects namespace {taken} too; narrow one of the two"
         out[rule.name] = (Refusal("spec.namespaceSelector", message, Reason.POLICY_OVERLAP),)
     return out
+
+
+def check_rule(rule: NamespaceRule, known: Known) -> tuple[Refusal, ...]:
+    """Limits on devices of a kind that nobody declared."""
+    return tuple(
+        _unknown(f"spec.deviceLimits[{index}].accelerator", "AcceleratorType", kind, known.accelerators)
+        for index, (kind, _) in enumerate(rule.device_limits)
+        if kind not in known.accelerators
+    )
+
+
+def device_limits(namespaces: Iterable[str], known: Known) -> tuple[DeviceLimit, ...]:
+    """What these namespaces may hold together, by the policy that selects each; sorted."""
+    selected: dict[str, list[str]] = defaultdict(list)
+    for namespace in sorted(set(namespaces)):
+        if (rule := rule_of(namespace, known)) is not None:
+            selected[rule.name].append(namespace)
+    return tuple(
+        DeviceLimit(rule.name, kind, devices, tuple(selected[rule.name]))
+        for rule in sorted(known.rules, key=lambda rule: rule.name)
+        for kind, devices in sorted(rule.device_limits)
+        if selected[rule.name]
+    )
 
 
 def rule_of(namespace: str, known: Known) -> NamespaceRule | None:

@@ -41,6 +41,8 @@ class NamespaceRule:
     priority_range: tuple[int, int] | None = None
     priority_default: int = 0
     max_jobs: int | None = None
+    device_limits: tuple[tuple[str, int], ...] = ()
+    """(accelerator, devices) that its namespaces may hold together."""
 
 
 def site(raw: Raw | topology.Site, *, file: str = "", strict: bool = False) -> Converted[Site]:
@@ -257,10 +259,6 @@ def namespace_rule(
     for name in policy.FLEET_FIELDS:
         if getattr(spec, _SNAKE[name]) is not None:
             found.invalid(f"spec.{name}", "belongs into the policy named default", "move it there")
-    if spec.device_limits:
-        found.refuse(
-            "spec.deviceLimits", "device limits are not planned with yet; leave it out, or use a ResourceQuota"
-        )
     if spec.mode is not None:
         found.refuse("spec.mode", "the mode is the fleet's so far; set it in the policy named default")
     tiers = spec.priority_range
@@ -272,6 +270,7 @@ def namespace_rule(
             priority_range=(tiers.min, tiers.max) if tiers else None,
             priority_default=tiers.default if tiers else 0,
             max_jobs=spec.max_jobs,
+            device_limits=tuple((limit.accelerator, limit.devices) for limit in spec.device_limits or ()),
         )
     )
 

@@ -151,6 +151,7 @@ _PLAIN: Mapping[str, Callable[[Any, str, Findings], changes.Change]] = {
     "set_objective": _set_objective,
     "remove_job": lambda part, at, found: changes.RemoveJob(_key(part)),
     "set_priority": lambda part, at, found: changes.SetPriority(_key(part), part.priority),
+    "set_device_limit": lambda part, at, found: changes.SetDeviceLimit(part.policy, part.accelerator, part.devices),
     "add_copy": lambda part, at, found: changes.AddCopy(Key(part.namespace, part.name, "DataSet"), part.site),
 }
 

@@ -210,7 +210,7 @@ class _Builder:
         )
         clusters = [entry for entry in clusters if self._passes(_member(entry), check.check_cluster(entry, known))]
         known = replace(known, clusters={cluster.name: cluster for cluster in clusters})
-        rules = self._rules()
+        rules = self._rules(known)
         data_sets = [
             value
             for raw, value in self._converted("DataSet", convert.data_set)
@@ -234,7 +234,7 @@ class _Builder:
             clusters=tuple(sorted(clusters, key=lambda cluster: cluster.name)),
             declared_pools=tuple(pools),
             accelerators=accelerators,
-            policy=self._policy(),
+            policy=replace(self._policy(), device_limits=check.device_limits(self._tenants(), known)),
             rules=tuple(rules),
             data_sets=tuple(sorted(data_sets, key=lambda entry: entry.key)),
             transfers=tuple(transfers),
@@ -313,14 +313,23 @@ class _Builder:
                     return converted.value
         return Policy()
 
-    def _rules(self) -> list[NamespaceRule]:
+    def _tenants(self) -> Iterable[str]:
+        """Namespaces that have jobs of ours, ended ones too: they come and go seldom."""
+        return (ref.namespace for ref in self.problems if ref.kind in ("TrainingJob", "InferenceJob"))
+
+    def _rules(self, known: check.Known) -> list[NamespaceRule]:
         out: list[NamespaceRule] = []
         for raw in self._of("PlacementPolicy"):
             if ref_of(raw).name != "default":
                 converted = convert.namespace_rule(raw, **self._options(raw))
                 self._note(ref_of(raw), converted)
-                if converted.value is not None and converted.accepted:
-                    out.append(converted.value)
+                rule = converted.value
+                if (
+                    rule is not None
+                    and self._passes(ref_of(raw), check.check_rule(rule, known))
+                    and converted.accepted
+                ):
+                    out.append(rule)
         against = check.check_rules(out, self.namespaces)
         return [
             rule for rule in out if self._passes(Ref("PlacementPolicy", "", rule.name), against.get(rule.name, ()))

@@ -137,6 +137,10 @@ def what_if(
     copy: Annotated[
         list[str] | None, typer.Option(metavar="NAMESPACE/DATASET@SITE", help="A copy of a data set at a site.")
     ] = None,
+    device_limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="POLICY/ACCELERATOR=DEVICES", help="Another device limit of some namespaces."),
+    ] = None,
     scenario: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Changes of PlacementScenarios.")
     ] = None,
@@ -153,6 +157,7 @@ def what_if(
     flags = {
         "add-nodes": add_nodes, "add-devices": add_devices, "resize": resize, "link": link,
         "lose-cluster": lose_cluster, "objective": objective, "remove": remove, "priority": priority, "copy": copy,
+        "device-limit": device_limit,
     }  # fmt: skip
     raw = asking.question({flag: values or () for flag, values in flags.items()}, submit or (), scenario or ())
     if files or record is not None:

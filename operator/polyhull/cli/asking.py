@@ -151,6 +151,12 @@ def _copy(where: str, value: str) -> Raw:
     return {"addCopy": dict(got)}
 
 
+def _device_limit(where: str, value: str) -> Raw:
+    shape = "POLICY/ACCELERATOR=DEVICES, such as team-a/nvidia-h100=16"
+    got = _matched(where, value, r"(?P<policy>[^=/]+)/(?P<kind>[^=/]+)=(?P<n>\d{1,9})", shape)
+    return {"setDeviceLimit": {"policy": got["policy"], "accelerator": got["kind"], "devices": int(got["n"])}}
+
+
 _PARSERS: Mapping[str, Callable[[str, str], Raw]] = {
     "add-nodes": _add_nodes,
     "add-devices": _add_devices,
@@ -161,4 +167,5 @@ _PARSERS: Mapping[str, Callable[[str, str], Raw]] = {
     "remove": lambda where, value: {"removeJob": _job(where, value)},
     "priority": _priority,
     "copy": _copy,
+    "device-limit": _device_limit,
 }

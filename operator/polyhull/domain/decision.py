@@ -118,7 +118,10 @@ class Help:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The constraint that a job waited for last. `kind`: Pool, Growth, Link, Power; empty: nothing holds it up."""
+    """The constraint that a job waited for last; empty: nothing holds it up.
+
+    `kind`: Pool, Growth, Link, Power, DeviceLimit (then `name` is the limit's policy/accelerator).
+    """
 
     kind: str = ""
     name: str = ""

@@ -50,6 +50,15 @@ class LoseCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class SetDeviceLimit:
+    """Another number of devices of a kind that the namespaces of a policy may hold together."""
+
+    policy: str
+    accelerator: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetObjective:
     terms: tuple[str, ...]
 
@@ -82,5 +91,5 @@ class AddCopy:
 
 Change = (
     AddNodes | AddDevices | ResizePool | SetLink | LoseCluster | SetObjective | SubmitJob | RemoveJob | SetPriority
-    | AddCopy
+    | AddCopy | SetDeviceLimit
 )  # fmt: skip

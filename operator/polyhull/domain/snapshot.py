@@ -44,6 +44,22 @@ class SolverLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceLimit:
+    """The most devices of a kind that some namespaces hold together at any instant, those of services included."""
+
+    policy: str
+    """That says so."""
+    accelerator: str
+    devices: int
+    namespaces: tuple[str, ...]
+    """Sorted; of those that it selects the ones with jobs."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.policy}/{self.accelerator}"
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The `default` PlacementPolicy as the decision reads it."""
 
@@ -74,6 +90,8 @@ class Policy:
     """A running job with checkpoints may be stopped in order to go on elsewhere."""
     running_move_budget: int = 1
     """At most so many jobs are under way at once: stopped to be moved, and not running again yet."""
+    device_limits: tuple[DeviceLimit, ...] = ()
+    """Of the policies of namespaces."""
     solver: SolverLimits = field(default_factory=SolverLimits)
 
 

@@ -5,7 +5,7 @@ Answers are cached by what they depend on, so identical jobs cost one look-up.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.units import format_bytes
 from polyhull.domain.workloads import ActiveTransfer, DataInput, DataSet, Exclusion, Key, TrainingJob
+from polyhull.optimize.caps import CLOSE, Cap, CapKind, caps_of
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.paths import Allowed, Network
 from polyhull.optimize.resumed import is_bucket, leaving_seconds, stopped_of
@@ -76,6 +77,7 @@ class Admission:
             self.active.setdefault((transfer.data_set, transfer.store), transfer)
         self.stopped = stopped_of(snapshot)
         self.tariffs = Tariffs(fleet)
+        self.caps = caps_of(snapshot, self.tariffs)
         self._tolerations = {kind.name: kind.tolerations for kind in fleet.accelerators}
         self._allowed: dict[Selector, Allowed] = {}
         self._matches: dict[tuple[Selector, str], bool] = {}
@@ -139,19 +141,18 @@ class Admission:
                 return Refusal("Excluded", f"{text}; tried again in {left:.0f} s")
         return None
 
-    def power(self, pool: Pool, devices: int) -> Refusal | None:
-        """Would so many devices at their peak stay below the site's cap if nothing else ran there?"""
-        cap, peak = self.tariffs.cap(pool.site), self.tariffs.of(pool.name).peak_watts
-        if cap is None:
-            return None
-        if peak is None:
-            text = f"site {pool.site} is capped at {cap:g} W and nobody says what {pool.accelerator} draws"
-            return Refusal("PowerUnknown", f"{text}; write peakWatts of that AcceleratorType")
-        if devices * peak > cap * (1.0 + 1e-9):
-            text = (
-                f"{devices} x {pool.accelerator} draw {devices * peak:g} W at their peak, {pool.site} has {cap:g} W"
-            )
-            return Refusal("PowerCap", f"{text}; raise power.capWatts of the Site, or use fewer devices")
+    def capped(self, namespace: str, *held: tuple[Pool, int]) -> Refusal | None:
+        """Would so many devices of these pools at once stay within every cap if nothing else ran there?"""
+        for pool, _ in held:
+            most = self.tariffs.cap(pool.site)
+            if most is not None and self.tariffs.of(pool.name).peak_watts is None:
+                text = f"site {pool.site} is capped at {most:g} W and nobody says what {pool.accelerator} draws"
+                return Refusal("PowerUnknown", f"{text}; write peakWatts of that AcceleratorType")
+        named = [(pool.name, devices) for pool, devices in held]
+        for cap in self.caps:
+            taken = cap.taken(namespace, named)
+            if taken > cap.most * CLOSE:
+                return _over(cap, taken, [(pool, devices) for pool, devices in held if pool.name in cap.each])
         return None
 
     # -- nodes ------------------------------------------------------------------------------------------------
@@ -373,6 +374,17 @@ def _repels(node: Node, tolerations: tuple[Toleration, ...]) -> bool:
         taint.effect in ("NoSchedule", "NoExecute") and not any(t.tolerates(taint) for t in tolerations)
         for taint in node.taints
     )
+
+
+def _over(cap: Cap, taken: float, held: Sequence[tuple[Pool, int]]) -> Refusal:
+    """`held`: what counts for the cap."""
+    kinds = " + ".join(f"{devices} x {pool.accelerator}" for pool, devices in held)
+    if cap.kind is CapKind.POWER:
+        text = f"{kinds} draw {taken:g} W at their peak, {cap.name} has {cap.most:g} W"
+        return Refusal("PowerCap", f"{text}; raise power.capWatts of the Site, or use fewer devices")
+    policy, kind = cap.name.split("/", 1)
+    text = f"it needs {taken:g} {kind}, and the namespaces of policy {policy} may hold {cap.most:g} together"
+    return Refusal("DeviceLimit", f"{text}; raise devices in its deviceLimits, or use fewer devices")
 
 
 def _blocked(pool: Pool, tolerations: tuple[Toleration, ...], replicas: int, fit: int) -> Refusal:

@@ -123,7 +123,7 @@ class _Builder(Making):
                     self.admission.member(service.key.namespace, pool.cluster, variant.service_account)
                     or self.admission.place(pool, service.site_selector, service.confidential, service.exclusions)
                     or self.admission.fits(variant.pod, 1, pool)
-                    or self.admission.power(pool, variant.devices_per_replica)
+                    or self.admission.capped(service.key.namespace, (pool, variant.devices_per_replica))
                     or (None if variant.rate_per_second > 0.0 else _nothing_known(variant))
                 )
                 answer = refusal or self.needs(inputs, self.admission.clusters[pool.cluster])
@@ -225,7 +225,7 @@ class _Builder(Making):
                 pool.name: admission.member(job.key.namespace, pool.cluster, option.service_account)
                 or admission.place(pool, job.site_selector, job.confidential, job.exclusions)
                 or admission.fits(option.pod, option.replicas, pool)
-                or admission.power(pool, option.replicas * option.devices_per_replica)
+                or admission.capped(job.key.namespace, (pool, option.replicas * option.devices_per_replica))
                 for pool in pools
             }
         return self.rules[kind]
@@ -238,7 +238,7 @@ class _Builder(Making):
         found: list[tuple[float, Column]] = []
         for chosen in combinations(candidates, span.max_sites):
             leading = self._leading(job, span, chosen)
-            against = self._power_of(chosen) or self._nameless(chosen)
+            against = self._capped(job, chosen) or self._nameless(chosen)
             if against is None and isinstance(leading, Refusal):
                 against = leading
             answer = against or spanned(
@@ -279,10 +279,10 @@ class _Builder(Making):
         most = min(option.replicas, admission.room(option.pod, pool).now)
         return candidate(job, option, pool, kind, most, compute, evidence)
 
-    def _power_of(self, chosen: Sequence[tuple[Candidate, int]]) -> Refusal | None:
+    def _capped(self, job: TrainingJob, chosen: Sequence[tuple[Candidate, int]]) -> Refusal | None:
         pools = self.admission.pools
-        refusals = (self.admission.power(pools[one.pool], pods * one.devices_per_replica) for one, pods in chosen)
-        return next((refusal for refusal in refusals if refusal is not None), None)
+        held = ((pools[one.pool], pods * one.devices_per_replica) for one, pods in chosen)
+        return self.admission.capped(job.key.namespace, *held)
 
     def _leading(
         self, job: TrainingJob, span: Span, chosen: Sequence[tuple[Candidate, int]]

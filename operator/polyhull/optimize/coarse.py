@@ -7,7 +7,7 @@ take a branch-and-bound minutes among fifty thousand instants take it a moment a
 
 from dataclasses import replace
 
-from polyhull.optimize.exact import ExactColumn, ExactPool, ExactProblem, ExactWay
+from polyhull.optimize.exact import ExactCap, ExactColumn, ExactPool, ExactProblem, ExactWay
 
 
 def coarser(problem: ExactProblem, factor: int, deterministic_seconds: float) -> ExactProblem:
@@ -19,6 +19,9 @@ def coarser(problem: ExactProblem, factor: int, deterministic_seconds: float) ->
     def pool(one: ExactPool) -> ExactPool:
         holds = tuple((pods, devices, until // factor) for pods, devices, until in one.holds)
         return replace(one, provision=one.provision // factor, holds=holds)
+
+    def cap(one: ExactCap) -> ExactCap:
+        return replace(one, holds=tuple((taken, until // factor) for taken, until in one.holds))
 
     def way(one: ExactWay) -> ExactWay:
         return replace(one, length=one.length // factor)
@@ -36,4 +39,5 @@ def coarser(problem: ExactProblem, factor: int, deterministic_seconds: float) ->
         hint=tuple((column, start // factor) for column, start in problem.hint),
         move_hint=tuple((move, way, start // factor) for move, way, start in problem.move_hint),
         deterministic_seconds=deterministic_seconds,
+        caps=tuple(cap(one) for one in problem.caps),
     )

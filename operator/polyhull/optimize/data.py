@@ -5,7 +5,7 @@ already running is a constant. Seconds, bytes, bytes per second, and whole resou
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from polyhull.domain.workloads import CopyPart, Key, TrainingJob
 from polyhull.optimize.admission import Admission, usable_rate
 from polyhull.optimize.budgets import limits
 from polyhull.optimize.build import alike
+from polyhull.optimize.caps import Cap
 from polyhull.optimize.columns import Column, ColumnSet, Need, held
 from polyhull.optimize.paths import Network
 
@@ -63,13 +64,14 @@ class PoolData:
 
 
 @dataclass(frozen=True, slots=True)
-class PowerCap:
-    """One site whose power is capped: the watts, its pools, and (peak watts, remaining seconds) of running jobs."""
+class CapData:
+    """One cap (caps.py) on what is held, as the programme reads it."""
 
-    site: str
-    watts: float
-    pools: tuple[int, ...]
+    cap: Cap
+    each: Mapping[int, float]
+    """[pool] what one device counts for."""
     fixed: tuple[tuple[float, float], ...]
+    """(what it takes, remaining seconds) of running jobs."""
 
     def running(self, shares: Floats, seconds: float) -> float:
         """Seconds of the whole cap that running jobs take within `seconds` from now; `shares` of each, at no instant
@@ -250,7 +252,7 @@ class ModelData:
     serving: tuple[ServingOption, ...]
     fixed_seconds: float
     """The longest remaining time of what already runs: no schedule ends earlier."""
-    caps: tuple[PowerCap, ...] = ()
+    caps: tuple[CapData, ...] = ()
     budgets: tuple[float, ...] = ()
     """What running jobs leave of each of the policy's (budgets.py), less those that do not even pay for each job's
     least column (then some are left out, which the bound is not about)."""
@@ -320,7 +322,7 @@ def model_data(
         need_set=needs[:, 1].copy(),
         need_site=needs[:, 2].copy(),
         pools=tuple(_pool(pool, admission, fixed, jobs) for pool in pools),
-        caps=_caps(admission, pools, fixed),
+        caps=_caps(admission, place, fixed),
         budgets=tuple(left for left, _ in budgets),
         spent=tuple(each for _, each in budgets),
         links=links,
@@ -438,22 +440,19 @@ def _budgets(
     return found
 
 
-def _caps(admission: Admission, pools: Sequence[Pool], fixed: Sequence[Column]) -> tuple[PowerCap, ...]:
-    tariffs = admission.tariffs
-    at = {pool.name: pool.site for pool in pools}
+def _caps(admission: Admission, place: Mapping[str, int], fixed: Sequence[Column]) -> tuple[CapData, ...]:
     found = []
-    for site in sorted({pool.site for pool in pools}):
-        cap = tariffs.cap(site)
-        if cap is not None:
-            mine = tuple(p for p, pool in enumerate(pools) if pool.site == site)
-            running = tuple(
-                ((tariffs.of(place.pool).peak_watts or 0.0) * place.devices, column.length_seconds)
-                for column in fixed
-                for place in column.places
-                if at.get(place.pool) == site
-            )
-            found.append(PowerCap(site, cap, mine, running))
+    for cap in admission.caps:
+        taken = ((cap.taken(column.job.namespace, _devices(column)), column.length_seconds) for column in fixed)
+        each = {place[name]: amount for name, amount in cap.each.items()}
+        # A cap of nothing has refused all that counts for it.
+        if cap.most > 0.0:
+            found.append(CapData(cap, each, tuple((amount, left) for amount, left in taken if amount > 0.0)))
     return tuple(found)
+
+
+def _devices(column: Column) -> list[tuple[str, int]]:
+    return [(part.pool, part.devices) for part in column.places]
 
 
 def _pool(pool: Pool, admission: Admission, fixed: list[Column], jobs: dict[Key, TrainingJob]) -> PoolData:

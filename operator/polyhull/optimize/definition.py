@@ -40,7 +40,7 @@ def largest_share(data: ModelData, seconds: float, rates: bool = False) -> float
     flows, used = _flows(data, T, Y, rho, rates) if data.whole is None else _whole(data.whole, data, T, Y, rates)
     rows += flows
     rows += _links(data, T, x, used, rates)
-    rows += _power(data, T, Y, n, rho, rates)
+    rows += _caps(data, T, Y, n, rho, rates)
     for left, each in zip(data.budgets, data.spent, strict=True):
         scale = max(left, float(each.max(initial=0.0)), 1e-9)
         rows.append((each / scale) @ Y <= left / scale * rho)
@@ -94,32 +94,33 @@ def _pools(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> 
     return rows
 
 
-def _power(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> list[Any]:
-    """(6): joules at their peak of what holds devices at a capped site, against the cap until T."""
+def _caps(data: ModelData, T: float, Y: Any, n: Any, rho: Any, rates: bool) -> list[Any]:
+    """(6): what holds devices that count for a cap, for how long, against the cap until T."""
     rows = []
-    for cap in data.caps:
+    for one in data.caps:
+        cap, most = one.cap, one.cap.most
         mine = [(g, data.pool[g], data.replicas[g] * data.pods[g, 0]) for g in range(len(data.columns))]
         mine += [
             (int(g), data.also.pool[k], data.also.replicas[k] * data.also.pods[k, 0])
             for k, g in enumerate(data.also.column)
         ]
         used: Any = sum(
-            float(devices * data.pools[p].watts * data.length[g]) * Y[g] for g, p, devices in mine if p in cap.pools
+            float(devices * one.each[p] * data.length[g]) * Y[g]
+            for g, p, devices in mine
+            if p in one.each and cap.covers(data.columns[g].job.namespace)
         )
-        for v, one in enumerate(data.serving):
-            if one.pool in cap.pools:
-                used = used + T * float(one.pod.devices * data.pools[one.pool].watts) * n[v]
+        for v, option in enumerate(data.serving):
+            if option.pool in one.each and cap.covers(data.services[option.service].key.namespace):
+                used = used + T * float(option.pod.devices * one.each[option.pool]) * n[v]
         if isinstance(used, int | float):
             continue
-        times = sorted({0.0, *(left for _, left in cap.fixed)})
+        times = sorted({0.0, *(left for _, left in one.fixed)})
         spans = [(a, b if rates else min(b, T)) for a, b in pairwise(times)]
-        busy = sum(
-            max(0.0, b - a) * min(cap.watts, sum(watts for watts, left in cap.fixed if left > a)) for a, b in spans
-        )
+        busy = sum(max(0.0, b - a) * min(most, sum(held for held, left in one.fixed if left > a)) for a, b in spans)
         if rates:
-            rows.append(used / (cap.watts * T) + rho * (busy / (cap.watts * T)) <= 1)
+            rows.append(used / (most * T) + rho * (busy / (most * T)) <= 1)
         else:
-            rows.append(used / (cap.watts * T) <= max(0.0, 1 - busy / (cap.watts * T)))
+            rows.append(used / (most * T) <= max(0.0, 1 - busy / (most * T)))
     return rows
 
 

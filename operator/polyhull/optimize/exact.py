@@ -75,6 +75,19 @@ class ExactOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class ExactCap:
+    """A cap (caps.py) in whole numbers: what is taken rounded down, what there is rounded up."""
+
+    most: int
+    columns: tuple[tuple[int, int], ...]
+    """(column, what it takes)."""
+    holds: tuple[tuple[int, int], ...]
+    """(what it takes, until): running jobs, together never more than there is."""
+    offers: tuple[tuple[int, int], ...]
+    """(offer, what one replica takes)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExactProblem:
     unit_seconds: float
     horizon: int
@@ -101,6 +114,7 @@ class ExactProblem:
     """(move, way, start)."""
     deterministic_seconds: float
     seed: int
+    caps: tuple[ExactCap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +139,7 @@ class Offer:
     """What a service may use: named, before it becomes `ExactOffer`."""
 
     service: int
+    namespace: str
     variant: str
     pool: str
     devices: int
@@ -216,6 +231,7 @@ def build(
         _move_hint(columns, beat, moves, grid),
         snapshot.policy.solver.exact_deterministic_seconds,
         snapshot.policy.solver.seed,
+        _caps(snapshot, columns, kept, offers, network, grid),
     )
     return Built(problem, jobs, tuple(kept), moves)
 
@@ -318,6 +334,36 @@ def _pools(snapshot: Snapshot, columns: ColumnSet, network: Network, grid: _Grid
     return tuple(out)
 
 
+def _caps(
+    snapshot: Snapshot,
+    columns: ColumnSet,
+    kept: Sequence[Column],
+    offers: Sequence[Offer],
+    network: Network,
+    grid: _Grid,
+) -> tuple[ExactCap, ...]:
+    def devices(column: Column) -> list[tuple[str, int]]:
+        return [(part.pool, part.devices) for part in column.places]
+
+    out = []
+    for cap in Admission(snapshot, network).caps:
+        most = _up(cap.most)
+        asked = [(c, _down(cap.taken(one.job.namespace, devices(one)))) for c, one in enumerate(kept)]
+        served = [(o, _down(cap.taken(one.namespace, ((one.pool, one.devices),)))) for o, one in enumerate(offers)]
+        left, holds = most, []
+        for one in columns.columns:
+            if one.fixed:
+                # A cap that shrank under running jobs is full, never more than full.
+                taken = min(left, _down(cap.taken(one.job.namespace, devices(one))))
+                left -= taken
+                holds.append((taken, grid.down(one.length_seconds)))
+        if any(taken for _, taken in asked):
+            takers = tuple(pair for pair in asked if pair[1] > 0)
+            servers = tuple(pair for pair in served if pair[1] > 0)
+            out.append(ExactCap(most, takers, tuple(pair for pair in holds if pair[0] > 0), servers))
+    return tuple(out)
+
+
 # -- JSON -------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +385,10 @@ def problem_from(document: Mapping[str, Any]) -> ExactProblem:
         ExactPool(tuple(p["nodes"]), p["growth"], p["provision"], _rows(p["holds"])) for p in document["pools"]
     )
     values["offers"] = tuple(ExactOffer(**one) for one in document["offers"])
+    values["caps"] = tuple(
+        ExactCap(one["most"], _rows(one["columns"]), _rows(one["holds"]), _rows(one["offers"]))
+        for one in document["caps"]
+    )
     for name in ("busy", "link_busy", "demand", "replicas"):
         values[name] = tuple(document[name])
     for name in ("hint", "move_hint"):

@@ -14,6 +14,7 @@ from ortools.sat.python import cp_model
 from polyhull.optimize.coarse import coarser
 from polyhull.optimize.exact import (
     ExactAnswer,
+    ExactCap,
     ExactPool,
     ExactProblem,
     answer_document,
@@ -56,12 +57,16 @@ class _Model:
         self.model.minimize(self.makespan)
         self.on_pool: list[list[tuple[int, int, int, Any, Any]]] = [[] for _ in problem.pools]
         """(column's length, pods, devices of one, interval, present)."""
+        self.running: list[Any] = [None] * len(problem.columns)
+        """[column] its interval."""
         self._move_variables()
         self._job_variables()
         self._links()
         self._services()
         for p, pool in enumerate(problem.pools):
             self._pool(p, pool)
+        for cap in problem.caps:
+            self._cap(cap)
         self._hint()
 
     def _move_variables(self) -> None:
@@ -113,6 +118,7 @@ class _Model:
                 interval = model.new_optional_fixed_size_interval_var(
                     self.start[j], column.length, self.present[c], f"run{c}"
                 )
+                self.running[c] = interval
                 for pool, pods, devices in column.gangs:
                     self.on_pool[pool].append((column.length, pods, devices, interval, self.present[c]))
                 for m in column.moves:
@@ -198,6 +204,25 @@ class _Model:
         served = [one for one in problem.offers if one.pool == p and weights[one.devices] > 0]
         if area and not served:
             model.add(sum(area) + fixed <= capacity * self.makespan)
+
+    def _cap(self, cap: ExactCap) -> None:
+        """What is taken at one instant, and what is taken in all."""
+        model, problem = self.model, self.problem
+        intervals = [self.running[c] for c, _ in cap.columns]
+        demands: list[Any] = [taken for _, taken in cap.columns]
+        fixed = 0
+        for taken, until in cap.holds:
+            if until > 0:
+                intervals.append(model.new_fixed_size_interval_var(0, min(until, problem.horizon), "held"))
+                demands.append(taken)
+                fixed += taken * min(until, problem.horizon)
+        for o, taken in cap.offers:
+            intervals.append(model.new_fixed_size_interval_var(0, problem.horizon, "serves"))
+            demands.append(taken * self.counts[o])
+        model.add_cumulative(intervals, demands, cap.most)
+        area = sum(problem.columns[c].length * taken * self.present[c] for c, taken in cap.columns)
+        if not cap.offers:
+            model.add(area + fixed <= cap.most * self.makespan)
 
     def _hint(self) -> None:
         problem, model = self.problem, self.model

@@ -5,7 +5,7 @@ at these prices, over what the pools offer in a second. Multiplicative weights l
 Kale 2012); any of them is valid, so the number of rounds only decides how sharp the bound is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -21,11 +21,32 @@ _DOWN = 1.0 - 1e-9
 
 
 def isolated(snapshot: Snapshot, columns: ColumnSet) -> dict[str, float]:
-    """[namespace] seconds that its jobs need at least on an equal share of every pool: T_u_iso."""
+    """[namespace] seconds that its jobs need at least on an equal share of every pool and limit: T_u_iso."""
     by_namespace = _by_namespace(columns)
     devices = _devices(snapshot)
     share = 1.0 / max(1, len(by_namespace))
-    return {name: least_seconds(jobs, devices, share) for name, jobs in sorted(by_namespace.items())}
+    return {
+        name: max(least_seconds(jobs, devices, share), _limited_seconds(snapshot, name, jobs, by_namespace))
+        for name, jobs in sorted(by_namespace.items())
+    }
+
+
+def _limited_seconds(
+    snapshot: Snapshot, namespace: str, jobs: Sequence[Sequence[Column]], all_of: Collection[str]
+) -> float:
+    """What the jobs of a namespace need at least on an equal share of each limit that it is under."""
+    kind_of = {pool.name: pool.accelerator for pool in snapshot.fleet.pools}
+
+    def held(column: Column, kind: str) -> float:
+        return column.length_seconds * sum(one.devices for one in column.places if kind_of.get(one.pool) == kind)
+
+    needed = 0.0
+    for limit in snapshot.policy.device_limits:
+        if namespace in limit.namespaces and limit.devices > 0:
+            sharing = sum(name in all_of for name in limit.namespaces)
+            least = sum(min(held(column, limit.accelerator) for column in options) for options in jobs)
+            needed = max(needed, least * sharing / limit.devices * _DOWN)
+    return needed
 
 
 def least_ratio(snapshot: Snapshot, columns: ColumnSet) -> tuple[float, float]:

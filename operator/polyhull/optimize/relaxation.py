@@ -219,6 +219,7 @@ _STAGES = (
     "NoPool", "MemberUnknown", "MemberUnreachable", "Fenced", "Draining", "NamespaceNotAccepted",
     "ServiceAccountNotAllowed", "SiteSelector",
     "Confidential", "Excluded", "PoolTooSmall", "NodesUnavailable", "Taint", "PowerUnknown", "PowerCap",
+    "DeviceLimit",
     "NoRate", "DataSetUnknown", "Residency",
     "NeedsVolumeStorage", "NoStorage", "StorageTooSmall", "CopiesLimit", "CheckpointStays", "NoReachableReplica",
     "Budget",

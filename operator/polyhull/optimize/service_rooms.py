@@ -1,4 +1,4 @@
-"""What is left for online services while they are placed one after another: room on nodes, watts, money."""
+"""What is left for online services while they are placed one after another: room on nodes and under caps, money."""
 
 import math
 from dataclasses import dataclass
@@ -53,6 +53,7 @@ class Room:
         self.serving = serving
         self.kinds = {kind.name: kind.device_class for kind in serving.snapshot.fleet.accelerators}
         used: dict[tuple[str, str], Resources] = {}
+        running: list[tuple[str, tuple[str, int]]] = []
         for job in serving.snapshot.jobs:
             placed = job.placed
             if placed is None or not job.options:
@@ -62,13 +63,10 @@ class Room:
                 for node, count in place.nodes:
                     at = (place.pool, node)
                     used[at] = used.get(at, Resources()) + option.pod.times(count)
-        tariffs, sites = serving.admission.tariffs, {pool.name: pool.site for pool in serving.pools}
-        caps = {site: tariffs.cap(site) for site in sites.values()}
-        self.watts: dict[str, float] = {site: cap for site, cap in caps.items() if cap is not None}
-        """Left at sites whose power is capped."""
-        for (pool_name, _), held in used.items():
-            if sites.get(pool_name) in self.watts:
-                self.watts[sites[pool_name]] -= held.devices * (tariffs.of(pool_name).peak_watts or 0.0)
+                    running.append((job.key.namespace, (place.pool, count * option.pod.devices)))
+        self.caps = serving.admission.caps
+        self.under = [cap.most - sum(cap.taken(namespace, (at,)) for namespace, at in running) for cap in self.caps]
+        """Left under each cap."""
         self.free: dict[str, list[Resources]] = {}
         for pool in serving.pools:
             nodes: tuple[Node, ...] = serving.admission.usable_nodes(pool)
@@ -86,22 +84,22 @@ class Room:
             for name, nodes in self.free.items()
         }
 
-    def count(self, one: Candidate) -> int:
-        pod = one.variant.pod
-        fit = sum(pod.copies_in(free) for free in self.free[one.pool])
-        each = self._watts(one)
-        if one.site not in self.watts or each <= 0.0:
-            return fit
-        return max(0, min(fit, int(self.watts[one.site] / each + 1e-9)))
+    def count(self, one: Candidate, namespace: str) -> int:
+        """Replicas that a service of the namespace may have more."""
+        fit = sum(one.variant.pod.copies_in(free) for free in self.free[one.pool])
+        for left, each in zip(self.under, self._each(one, namespace), strict=True):
+            if each > 0.0:
+                fit = max(0, min(fit, int(left / each + 1e-9)))
+        return fit
 
-    def _watts(self, one: Candidate) -> float:
-        """Of one replica at its peak."""
-        return one.variant.devices_per_replica * (self.serving.admission.tariffs.of(one.pool).peak_watts or 0.0)
+    def _each(self, one: Candidate, namespace: str) -> list[float]:
+        """What one replica takes of each cap."""
+        return [cap.taken(namespace, ((one.pool, one.variant.devices_per_replica),)) for cap in self.caps]
 
-    def take(self, one: Candidate, count: int) -> None:
+    def take(self, one: Candidate, namespace: str, count: int) -> None:
         pod, free = one.variant.pod, self.free[one.pool]
-        if one.site in self.watts:
-            self.watts[one.site] -= count * self._watts(one)
+        for at, each in enumerate(self._each(one, namespace)):
+            self.under[at] -= count * each
         for at in sorted(range(len(free)), key=lambda n: (pod.copies_in(free[n]), n)):
             here = min(count, pod.copies_in(free[at]))
             free[at] = free[at] - pod.times(here)

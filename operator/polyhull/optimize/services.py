@@ -260,12 +260,12 @@ class Serving:
         rounds = [(c, cap) for c, cap in enumerate(caps) if cap > 0]
         for c, cap in [*rounds, *((c, None) for c in range(len(candidates)))]:
             one = candidates[c]
-            can = purse.count(one, room.count(one))
+            can = purse.count(one, room.count(one, service.key.namespace))
             can = can if budget is None else min(can, budget - sum(chosen.values()))
             taken, count = self._take(service, one, left, can if cap is None else min(can, cap))
             if count:
                 chosen[c] = chosen.get(c, 0) + count
-                room.take(one, count)
+                room.take(one, service.key.namespace, count)
                 purse.take(one, count)
             for origin, rate in taken.items():
                 left[origin] -= rate
@@ -278,11 +278,11 @@ class Serving:
         ]
         target = max(0, service.min_replicas) if budget is None else budget
         for c, one in sorted(enumerate(candidates), key=lambda pair: (pair[0] not in chosen, pair[0])):
-            more = min(target - sum(chosen.values()), purse.count(one, room.count(one)))
+            more = min(target - sum(chosen.values()), purse.count(one, room.count(one, service.key.namespace)))
             # A replica that nobody reaches in time helps nobody.
             if more > 0 and (asked <= 0.0 or any(slack >= 0.0 for _, slack in one.slack)):
                 chosen[c] = chosen.get(c, 0) + more
-                room.take(one, more)
+                room.take(one, service.key.namespace, more)
                 purse.take(one, more)
         replicas = tuple(
             ServingPlan(

@@ -138,10 +138,10 @@ def undominated(data: ModelData, scarce: Set[int], most_seconds: float) -> Model
     """Less the columns that no schedule ending by `most_seconds` needs: too late, or slower than another of the same
     job and data in pools outside of `scarce`, which have room for everybody at once.
 
-    Where watts are capped, or there is a budget, the slower column may be the one that is needed.
+    Where watts or devices are capped, or there is a budget, the slower column may be the one that is needed.
     """
     late = data.finish > most_seconds
-    capped = {p for cap in data.caps for p in cap.pools}
+    capped = {p for one in data.caps for p in one.each}
     wide = np.isin(np.arange(len(late)), data.also.column)  # over several sites: never compared
     roomy = (
         ~late & ~wide & ~np.isin(data.pool, np.array(sorted(scarce | capped), dtype=np.int64)) & (not data.budgets)

@@ -77,7 +77,7 @@ class Board:
         commit_moves(instance, state, plan)
         for load in choice.loads:
             self._keep_link(load.link)
-        carry_loads(state, choice.loads, slot.start + slot.waits)
+        carry_loads(state, choice.loads, slot.start + slot.waits, slot.waits)
         self._set(j, slot)
         for gang, nodes in choice.seats(slot.nodes):
             pool, there = gang.pool, len(state.nodes[gang.pool])
@@ -98,7 +98,7 @@ class Board:
         choice = instance.choices[j][slot.choice]
         for load in choice.loads:
             self._keep_link(load.link)
-        carry_loads(state, choice.loads, slot.start + slot.waits, -1.0)
+        carry_loads(state, choice.loads, slot.start + slot.waits, slot.waits, -1.0)
         self._set(j, None)
         births = dict(self._births.pop(j, ()))
         for gang, nodes in choice.seats(slot.nodes):

@@ -9,6 +9,7 @@ from math import inf
 
 from polyhull.domain.decision import Alternative, Binding, Explanation
 from polyhull.domain.units import format_seconds
+from polyhull.optimize.caps import Cap, CapKind
 from polyhull.planning.instance import Choice, Instance
 from polyhull.planning.kernels import simulator
 from polyhull.planning.packing import free_devices
@@ -51,8 +52,14 @@ def turn(instance: Instance, state: State, j: int, slot: Slot, asked: Sequence[i
     for column in asked:
         other, _ = try_choice(instance, state, instance.choices[j][column], column)
         ends.append(inf if other is None else other.end)
-    frees = tuple(_free_at(state, pool, slot.ready) for pool in instance.choices[j][slot.choice].pools)
-    return Turn(tuple(ends), frees)
+    choice = instance.choices[j][slot.choice]
+    frees = tuple(_free_at(state, pool, slot.ready) for pool in choice.pools)
+    return Turn(tuple(ends), frees, tuple(_left_at(state, load.link, slot.ready) for load in choice.loads))
+
+
+def _left_at(state: State, line: int, instant: float) -> float:
+    times, values = state.links[line]
+    return values[max(0, bisect_right(times, instant) - 1)]
 
 
 def _free_at(state: State, pool: int, instant: float) -> int:
@@ -70,7 +77,7 @@ def explanation(
     choice = instance.choices[j][slot.choice]
     column = choice.column
     transfer = min(slot.ready, max((instance.moves[move].seconds for move in choice.moves), default=0.0))
-    binding, binds = _binds(instance, moves, choice, slot, its.free)
+    binding, binds = _binds(instance, moves, choice, slot, its)
     reading = max(0.0, choice.length - column.startup_seconds - column.compute_seconds)
     sending = reading + column.exchange_seconds if column.parts else 0.0
     return Explanation(
@@ -88,14 +95,14 @@ def explanation(
 
 
 def _binds(
-    instance: Instance, moves: Mapping[int, Moved], choice: Choice, slot: Slot, frees: Sequence[int]
+    instance: Instance, moves: Mapping[int, Moved], choice: Choice, slot: Slot, its: Turn
 ) -> tuple[Binding, str]:
     """The last thing it waited for, else what makes it as long as it is."""
     column = choice.column
     if slot.start > slot.ready:
-        free, gang = min(zip(frees, choice.gangs, strict=True), key=lambda one: one[0] - one[1].devices)
+        free, gang = min(zip(its.free, choice.gangs, strict=True), key=lambda one: one[0] - one[1].devices)
         if choice.loads and free >= gang.devices:
-            return _binds_while_running(instance, choice, slot)
+            return _binds_while_running(instance, choice, slot, its.under)
         name = instance.pools[gang.pool].name
         return Binding("Pool", name, slot.start), (
             f"Pool {name} is short by {max(1, gang.devices - free)} of {gang.devices} devices "
@@ -136,25 +143,35 @@ def _binds(
     return Binding(), f"Nothing holds it up: it runs {format_seconds(choice.length)} in {where}."
 
 
-def _binds_while_running(instance: Instance, choice: Choice, slot: Slot) -> tuple[Binding, str]:
-    """Its devices were free before: it waited for watts, or for links that it reads over while computing."""
-    capped = {line for line, _ in instance.power.values()}
-    when = format_seconds(slot.start)
-    for load in choice.loads:
-        if load.link in capped:
-            lines = {
-                instance.power[place.pool][0]: place.site
-                for place in choice.column.places
-                if place.pool in instance.power
-            }
-            site = lines[load.link]
-            return Binding("Power", site, slot.start), (
-                f"Site {site} has no {load.rate:.4g} W left under its power cap until {when} from now."
-            )
+def _binds_while_running(
+    instance: Instance, choice: Choice, slot: Slot, under: Sequence[float]
+) -> tuple[Binding, str]:
+    """Its devices were free before: it waited for what is capped, or for links that it reads over while computing.
+
+    `under`: what the line of each of its loads had left.
+    """
+    caps, when = dict(instance.caps), format_seconds(slot.start)
+    lines = [(load, left) for load, left in zip(choice.loads, under, strict=True) if load.link in caps]
+    if lines:
+        load, left = min(lines, key=lambda one: (one[1] >= one[0].rate, one[0].link))
+        return _binds_by(caps[load.link], load.rate, left, slot.start)
     names = [instance.link_names[load.link] for load in choice.loads]
     what = "carry what its parts exchange" if choice.others else "bring what it reads while computing"
     text = f"Links {', '.join(names)} cannot {what} before {when} from now."
     return Binding("Link", names[0], slot.start), text
+
+
+def _binds_by(cap: Cap, asked: float, left: float, until: float) -> tuple[Binding, str]:
+    when = format_seconds(until)
+    if cap.kind is CapKind.POWER:
+        text = f"Site {cap.name} has no {asked:.4g} W left under its power cap until {when} from now."
+    else:
+        policy, kind = cap.name.split("/", 1)
+        held = f"{cap.most - left:.0f} of {cap.most:.0f} {kind} held"
+        text = (
+            f"It waits for the device limit of policy {policy}: {held}, it needs {asked:.0f}, until {when} from now."
+        )
+    return Binding(cap.kind.value, cap.name, until), text
 
 
 def likely(instance: Instance, j: int, slot: Slot) -> list[int]:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from polyhull.domain.decision import Assignment, Decision, Help, Price, Unplaced
 from polyhull.domain.errors import InvalidInput
-from polyhull.domain.scenario import AddCopy, AddNodes, Change, SetLink, SetPriority
+from polyhull.domain.scenario import AddCopy, AddNodes, Change, SetDeviceLimit, SetLink, SetPriority
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, TrainingJob
 from polyhull.optimize.build import build_columns
+from polyhull.optimize.caps import CapKind
 from polyhull.optimize.columns import ColumnSet
 from polyhull.planning.canonical import canonical
 from polyhull.planning.carried import carrying
@@ -100,6 +101,9 @@ def _by_price(price: Price) -> tuple[float, str]:
 def _more(snapshot: Snapshot, kind: str, name: str) -> Change | None:
     if kind in ("Pool", "Growth"):
         return AddNodes(name, 1)
+    if kind == CapKind.DEVICE_LIMIT:
+        limit = next((one for one in snapshot.policy.device_limits if one.name == name), None)
+        return None if limit is None else SetDeviceLimit(limit.policy, limit.accelerator, 2 * limit.devices)
     link = next((one for one in snapshot.fleet.links if one.name == name), None)
     return SetLink(link.source, link.target, WIDER * link.bandwidth_bits_per_second) if link is not None else None
 
@@ -111,6 +115,7 @@ def _own(
     columns = build_columns(canonical(snapshot))
     if isinstance(subject, Unplaced):
         kinds = {option.accelerator for option in job.options}
+        yield from _limits_of(snapshot, job)
         yield from (AddNodes(pool.name, 1) for pool in snapshot.fleet.pools if pool.accelerator in kinds)
         return
     binding = subject.explanation.binding
@@ -125,6 +130,14 @@ def _own(
         yield from (AddCopy(read.data_set, site) for read in job.inputs if not _there(columns, read.data_set, site))
         if pool:
             yield AddNodes(pool, 1)
+
+
+def _limits_of(snapshot: Snapshot, job: TrainingJob) -> Iterable[Change]:
+    """Limits that let its gang through, where they are below it."""
+    for limit in snapshot.policy.device_limits:
+        mine = [one.replicas * one.devices_per_replica for one in job.options if one.accelerator == limit.accelerator]
+        if mine and job.key.namespace in limit.namespaces and min(mine) > limit.devices:
+            yield SetDeviceLimit(limit.policy, limit.accelerator, min(mine))
 
 
 def _better(columns: ColumnSet, subject: Assignment) -> list[tuple[str, str]]:

@@ -120,7 +120,7 @@ class Insertion:
             {move.name: i for i, move in enumerate(instance.moves)},
             self._capacity,
             self._links,
-            instance.power,
+            instance.caps,
         )
         self._moves = {move.name for move in instance.moves}
         self._pods = pods_by_pool(snapshot, instance.columns.columns)

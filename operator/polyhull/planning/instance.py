@@ -4,7 +4,7 @@ Everything that does not depend on the order of jobs is done here once: links le
 what runs on them and what services hold, moves shared by their readers, running jobs, running transfers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -12,6 +12,7 @@ from polyhull.domain.fleet import Fleet, Pool, Taint
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CHECKPOINT, Key, TrainingJob
+from polyhull.optimize.caps import Cap, caps_of
 from polyhull.optimize.columns import Column, ColumnSet, Route
 from polyhull.optimize.costs import Tariffs
 from polyhull.optimize.isolated import isolated
@@ -66,13 +67,17 @@ class Move:
 class Load:
     """What a job takes of a line of `base_links`: from `after` seconds past its pods' begin on, for `seconds`.
 
-    Bytes per second of a link that it streams over; watts where its site's power is capped.
+    Bytes per second of a link that it streams over; watts or devices where these are capped.
     """
 
     link: int
     after: float
+    """`FROM_RELEASE`: from the job's start on, so for as long more as growth needs to bring up its nodes."""
     seconds: float
     rate: float
+
+
+FROM_RELEASE = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,7 @@ class Fixed:
 class Instance:
     """Read-only, and equal to nothing but itself; `base_nodes` and `base_links` are copied by every simulation.
 
-    Behind the links stands a line for each site whose power is capped: watts are taken like bytes per second.
+    Behind the links stands a line for each cap (caps.py): watts and devices are taken like bytes per second.
     """
 
     snapshot: Snapshot
@@ -205,14 +210,20 @@ class Instance:
     """Seconds from now until which its promise is kept; inf without one."""
     made: Mapping[int, tuple[int, float, float]] = field(default_factory=dict)
     """Moves that are settled before any job: running ones and models of services; (way, start, end)."""
-    power: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    """Of pools at sites whose power is capped: (line, peak watts of one device at the meter)."""
+    caps: tuple[tuple[int, Cap], ...] = ()
+    """Each with its line of `base_links`."""
     alone: Mapping[str, float] = field(default_factory=dict)
     """T_u_iso of each namespace where the objective asks for fairness."""
 
     def due(self, j: int) -> float:
         """By when job j must end to be on time and as promised."""
         return min(self.deadlines[j], self.promised[j])
+
+    def taken(self, namespace: str, held: Sequence[tuple[str, int]]) -> Iterator[tuple[int, float]]:
+        """(line, amount) that devices of a namespace take; `held`: (pool, devices)."""
+        for line, cap in self.caps:
+            if (amount := cap.taken(namespace, held)) > 0.0:
+                yield line, amount
 
 
 def usable(fleet: Fleet, pool: Pool) -> list[bool]:
@@ -281,18 +292,6 @@ def pool_model(fleet: Fleet, pool: Pool, pods: Iterable[Resources]) -> PoolModel
     )
 
 
-def _power_lines(
-    snapshot: Snapshot, first: int
-) -> tuple[tuple[tuple[str, float], ...], dict[str, tuple[int, float]]]:
-    """Capped sites with their watts, sorted, and `Instance.power`; the k-th site has line `first` + k."""
-    tariffs = Tariffs(snapshot.fleet)
-    capped = {site.name: tariffs.cap(site.name) for site in snapshot.fleet.sites}
-    caps = tuple((name, watts) for name, watts in sorted(capped.items()) if watts is not None)
-    line = {name: first + k for k, (name, _) in enumerate(caps)}
-    pools = [pool for pool in snapshot.fleet.pools if pool.site in line]
-    return caps, {pool.name: (line[pool.site], tariffs.of(pool.name).peak_watts or 0.0) for pool in pools}
-
-
 def link_capacity(snapshot: Snapshot, traffic: Mapping[str, float]) -> dict[str, float]:
     """Bytes per second the plan counts on, per link, less what services send."""
     network = Network(snapshot.fleet, snapshot.policy.bandwidth_margin)
@@ -308,10 +307,10 @@ def compile_instance(
     capacity = link_capacity(snapshot, traffic)
     names = tuple(sorted(capacity))
     link_index = {name: i for i, name in enumerate(names)}
-    caps, power = _power_lines(snapshot, len(names))
+    caps = tuple(enumerate(caps_of(snapshot, Tariffs(snapshot.fleet)), len(names)))
     base_links: tuple[LinkSteps, ...] = tuple(([0.0], [capacity[name]]) for name in names)
-    base_links += tuple(([0.0], [watts]) for _, watts in caps)
-    names += tuple(f"watts of {site}" for site, _ in caps)
+    base_links += tuple(([0.0], [cap.most]) for _, cap in caps)
+    names += tuple(f"{cap.kind} {cap.name}" for _, cap in caps)
     pods = pods_by_pool(snapshot, columns.columns)
     pools = tuple(pool_model(snapshot.fleet, pool, pods[pool.name]) for pool in snapshot.fleet.pools)
     pool_index = {pool.name: i for i, pool in enumerate(pools)}
@@ -326,7 +325,7 @@ def compile_instance(
     for column in columns.columns:
         by_job.setdefault(column.job, []).append(column)
     jobs, choices, fixed = [], [], []
-    choose = Chooser(pools, pool_index, moves, move_index, capacity, link_index, power)
+    choose = Chooser(pools, pool_index, moves, move_index, capacity, link_index, caps)
     for job in sorted(snapshot.jobs, key=lambda j: j.key):
         mine = by_job.get(job.key, [])
         stuck = next((column for column in mine if column.fixed), None)
@@ -357,7 +356,7 @@ def compile_instance(
         tuple(deadline(job, snapshot.taken_at) for job in jobs),
         tuple(promised(job, snapshot.taken_at) for job in jobs),
         {i: (0, 0.0, move.active_until) for i, move in enumerate(moves) if move.active_until is not None},
-        power=power,
+        caps=caps,
         alone=isolated(snapshot, columns) if "MaxMinFairness" in snapshot.policy.objective else {},
     )
 
@@ -454,9 +453,9 @@ class Chooser:
         move_index: Mapping[tuple[Key, str], int],
         capacity: Mapping[str, float],
         link_index: Mapping[str, int],
-        power: Mapping[str, tuple[int, float]],
+        caps: tuple[tuple[int, Cap], ...],
     ) -> None:
-        self._power = power
+        self._caps, self._capped = caps, frozenset(pool for _, cap in caps for pool in cap.each)
         self._pools, self._pool_index, self._move_index = pools, pool_index, dict(move_index)
         self._capacity, self._link_index = capacity, link_index
         self._seconds = [move.seconds for move in moves]
@@ -500,14 +499,18 @@ class Chooser:
             length += (column.exchange_seconds if column.flows else column.streams.reading_seconds) * (slower - 1.0)
             loads = loads_of(column, self._link_index, slower, length)
         soonest = max(head, transfer) + length
-        for place in column.parts or (column,):
-            line, watts = self._power.get(place.pool, (-1, 0.0))
-            if line >= 0:
-                loads += (Load(line, 0.0, length, watts * place.devices),)
+        if self._caps and any(place.pool in self._capped for place in column.places):
+            loads += tuple(self._under_caps(column, length))
         return Choice(
             column, pool, length, head, column.replicas, self._pod(pool, column.pod), tuple(sorted(indexes)), soonest,
             missing, loads, tuple(self._gang(part) for part in column.parts[1:]), slower,
         )  # fmt: skip
+
+    def _under_caps(self, column: Column, length: float) -> Iterator[Load]:
+        held = [(place.pool, place.devices) for place in column.places]
+        for line, cap in self._caps:
+            if (amount := cap.taken(column.job.namespace, held)) > 0.0:
+                yield Load(line, FROM_RELEASE if cap.from_release else 0.0, length, amount)
 
     def _pod(self, pool: int, pod: Resources) -> Units:
         found = self._pods.get((pool, pod))

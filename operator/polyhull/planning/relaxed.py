@@ -116,7 +116,17 @@ def offers(snapshot: Snapshot, columns: ColumnSet, plans: tuple[ServicePlan, ...
         key, pool = services[option.service].key, pools[option.pool]
         if key not in stays or (pool, option.variant) in stays[key]:
             rate = 1.0 / min(sigma for _, sigma in option.per_request)
-            places.append(Offer(option.service, option.variant, pool, option.pod.devices, option.most_replicas, rate))
+            places.append(
+                Offer(
+                    option.service,
+                    key.namespace,
+                    option.variant,
+                    pool,
+                    option.pod.devices,
+                    option.most_replicas,
+                    rate,
+                )
+            )
     planned = {plan.service: sum(serving.replicas for serving in plan.replicas) for plan in plans}
     wanted = {service.key: service.min_replicas for service in snapshot.services}
     least = tuple(max(0, min(wanted[one.key], planned.get(one.key, 0))) for one in services)

@@ -66,8 +66,8 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
     instance = compile_instance(snapshot, columns, service_traffic(snapshot, plans))
     state = State.of(instance)
     for fixed in instance.fixed:
-        for place in fixed.column.places:
-            _draw(instance, state, place.pool, place.devices, fixed.column.length_seconds)
+        held = [(place.pool, place.devices) for place in fixed.column.places]
+        _draw(instance, state, fixed.job.key.namespace, held, fixed.column.length_seconds)
     fixed_nodes = tuple(
         tuple(
             _hold_fixed(instance, state, fixed.column, place, nodes)
@@ -93,11 +93,10 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
     return Reserved(base, fixed_nodes, tuple(sorted(out, key=lambda plan: plan.service)))
 
 
-def _draw(instance: Instance, state: State, pool: str, devices: int, seconds: float) -> None:
-    """Watts of what runs in a pool from now on."""
-    line, watts = instance.power.get(pool, (-1, 0.0))
-    if line >= 0:
-        take_rate(state.links[line], 0.0, seconds, watts * devices)
+def _draw(instance: Instance, state: State, namespace: str, held: Sequence[tuple[str, int]], seconds: float) -> None:
+    """What devices that are held from now on take of each cap."""
+    for line, amount in instance.taken(namespace, held):
+        take_rate(state.links[line], 0.0, seconds, amount)
 
 
 def node_name(model: PoolModel, index: int) -> str:
@@ -147,7 +146,8 @@ def _hold_leaving(instance: Instance, state: State, job: TrainingJob) -> None:
     index = {name: k for k, name in enumerate(model.nodes)}
     known = tuple((index[name], pods) for name, pods in resume.nodes if name in index)
     hold(model, state, pool, units(option.pod, model.dimensions), 0.0, seconds, known)
-    _draw(instance, state, resume.pool, sum(pods for _, pods in known) * option.devices_per_replica, seconds)
+    held = ((resume.pool, sum(pods for _, pods in known) * option.devices_per_replica),)
+    _draw(instance, state, job.key.namespace, held, seconds)
 
 
 def _pool_at(instance: Instance, name: str) -> int:
@@ -208,7 +208,8 @@ def _place_replicas(
         begin = max(begin, slot.start + slot.waits)
         for name, pods in named(model, slot.nodes):
             where[name] = where.get(name, 0) + pods
-    _draw(instance, state, serving.pool, sum(where.values()) * serving.devices_per_replica, FOREVER)
+    held = ((serving.pool, sum(where.values()) * serving.devices_per_replica),)
+    _draw(instance, state, service.key.namespace, held, FOREVER)
     return replace(serving, replicas=sum(where.values()), nodes=tuple(sorted(where.items())), ready_seconds=begin)
 
 

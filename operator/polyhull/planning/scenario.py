@@ -17,6 +17,7 @@ from polyhull.domain.scenario import (
     LoseCluster,
     RemoveJob,
     ResizePool,
+    SetDeviceLimit,
     SetLink,
     SetObjective,
     SetPriority,
@@ -133,6 +134,14 @@ def _(change: LoseCluster, snapshot: Snapshot) -> Snapshot:
     moving = tuple(one for one in snapshot.transfers if one.cluster != lost.name)
     kept = replace(snapshot, fleet=left, data_sets=sets, transfers=moving)
     return _restarted(kept, lambda place: place.cluster == lost.name)
+
+
+@_made.register
+def _(change: SetDeviceLimit, snapshot: Snapshot) -> Snapshot:
+    limits = snapshot.policy.device_limits
+    old = _found(limits, f"{change.policy}/{change.accelerator}", "setDeviceLimit", "device limit")
+    new = tuple(replace(one, devices=change.devices) if one is old else one for one in limits)
+    return replace(snapshot, policy=replace(snapshot.policy, device_limits=new))
 
 
 @_made.register

@@ -28,6 +28,8 @@ class Turn:
     """When it would end in each column that was asked for; inf: never."""
     free: tuple[int, ...]
     """Devices free in the pool of each of its gangs when everything else it needs was there."""
+    under: tuple[float, ...] = ()
+    """What each of its loads' lines had left then."""
 
 
 @dataclass(frozen=True, slots=True)

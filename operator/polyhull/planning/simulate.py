@@ -127,7 +127,7 @@ def try_choice(
         if not choice.loads:
             break
         begin = start + waits
-        free = earliest_loads(state.links, choice.loads, begin)
+        free = earliest_loads(state.links, choice.loads, begin, waits)
         if free <= begin:
             break
         start = inf if free == inf else _before(free, waits)
@@ -176,21 +176,30 @@ def _seat_all(
     return ready, tuple(seat for seats in found for seat in seats), 0.0
 
 
-def earliest_loads(links: list[LinkSteps], loads: Sequence[Load], begin: float) -> float:
-    """The earliest begin >= `begin` at which every line has what the job takes of it while it runs."""
+def earliest_loads(links: list[LinkSteps], loads: Sequence[Load], begin: float, waits: float) -> float:
+    """The earliest begin >= `begin` at which every line has what the job takes of it while it runs.
+
+    `waits`: what growth needs before the begin.
+    """
     settled = k = 0
     while settled < len(loads):
         load = loads[k]
-        asked = begin + load.after
-        at = earliest_rate([links[load.link]], (load.rate,), asked, load.seconds)
+        after, seconds = _when(load, waits)
+        asked = begin + after
+        at = earliest_rate([links[load.link]], (load.rate,), asked, seconds)
         if at == inf:
             return inf
         if at > asked:
-            begin, settled = _before(at, load.after), 1
+            begin, settled = _before(at, after), 1
         else:
             settled += 1
         k = (k + 1) % len(loads)
     return begin
+
+
+def _when(load: Load, waits: float) -> tuple[float, float]:
+    """(seconds from the begin on, for how long)."""
+    return (load.after, load.seconds) if load.after >= 0.0 else (-waits, load.seconds + waits)
 
 
 def _before(at: float, after: float) -> float:
@@ -201,16 +210,17 @@ def _before(at: float, after: float) -> float:
     return x
 
 
-def carry_loads(state: State, loads: Sequence[Load], begin: float, sign: float = 1.0) -> None:
-    """Take a job's loads, or give them back with sign -1. `begin`: when its pods are up."""
+def carry_loads(state: State, loads: Sequence[Load], begin: float, waits: float, sign: float = 1.0) -> None:
+    """Take a job's loads, or give them back with sign -1. `begin`: when its pods are up, after `waits`."""
     for load in loads:
-        start = begin + load.after
-        take_rate(state.links[load.link], start, start + load.seconds, sign * load.rate)
+        after, seconds = _when(load, waits)
+        start = begin + after
+        take_rate(state.links[load.link], start, start + seconds, sign * load.rate)
 
 
 def commit(instance: Instance, state: State, choice: Choice, slot: Slot, plan: tuple[tuple[int, Moved], ...]) -> None:
     commit_moves(instance, state, plan)
-    carry_loads(state, choice.loads, slot.start + slot.waits)
+    carry_loads(state, choice.loads, slot.start + slot.waits, slot.waits)
     for gang, nodes in choice.seats(slot.nodes):
         hold(instance.pools[gang.pool], state, gang.pool, gang.pod, slot.start, slot.end, nodes)
 

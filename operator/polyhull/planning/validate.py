@@ -17,10 +17,10 @@ from polyhull.domain.labels import Selector
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CHECKPOINT, DataInput, DataSet, InferenceService, Key, Option, TrainingJob
 from polyhull.planning.validate_budget import budget
+from polyhull.planning.validate_caps import caps
 from polyhull.planning.validate_facts import LINK_SLACK, SLACK_SECONDS, Facts, exact
 from polyhull.planning.validate_failures import useful
 from polyhull.planning.validate_moves import as_stopped, goes_on, left_holding, running_moves
-from polyhull.planning.validate_power import watts
 from polyhull.planning.validate_scope import Part, Passed
 from polyhull.planning.validate_services import served, traffic
 from polyhull.planning.validate_spans import compute_seconds, exchanges, gang, held, sent_bytes
@@ -73,7 +73,7 @@ class _Checker(Facts):
         yield from self._nodes()
         yield from self._links()
         yield from budget(self, self.decision, self._working)
-        yield from watts(self.snapshot, self.decision, self._brought_up)
+        yield from caps(self.snapshot, self.decision, self._brought_up)
         if self.stores:
             whole = self.snapshot if self.scope is None else as_stopped(self.given, self.whole)
             yield from stores(whole, self.whole)
@@ -373,7 +373,7 @@ class _Checker(Facts):
                     uses.setdefault((serving.pool, name), []).append(
                         ((begin, None), variant.pod.times(pods).as_tuple(), False)
                     )
-        for pool, name, pods, pod, _, seconds in left_holding(self.snapshot):
+        for _, pool, name, pods, pod, _, seconds in left_holding(self.snapshot):
             uses.setdefault((pool, name), []).append(((Fraction(0), seconds), pod.times(pods).as_tuple(), True))
         for at, mine in sorted(uses.items(), key=lambda item: item[0]):
             if only is None or at in only:

@@ -89,14 +89,14 @@ def leaving(job: TrainingJob, now: float) -> Fraction:
     return max(_OVERDUE_SECONDS, Fraction(resume.free_at) - Fraction(now))
 
 
-def left_holding(snapshot: Snapshot) -> Iterator[tuple[str, str, int, Resources, int, Fraction]]:
-    """(pool, node, pods, what one asks for, devices of one, seconds) of the old pods of stopped jobs."""
+def left_holding(snapshot: Snapshot) -> Iterator[tuple[str, str, str, int, Resources, int, Fraction]]:
+    """(namespace, pool, node, pods, what one asks for, devices of one, seconds) of the old pods of stopped jobs."""
     for job in snapshot.jobs:
         seconds, resume = leaving(job, snapshot.taken_at), job.resume
         option = None if resume is None else _option(job, resume.option)
         if seconds > 0 and resume is not None and option is not None:
             for node, pods in resume.nodes:
-                yield resume.pool, node, pods, option.pod, option.devices_per_replica, seconds
+                yield job.key.namespace, resume.pool, node, pods, option.pod, option.devices_per_replica, seconds
 
 
 def goes_on(facts: Facts, job: TrainingJob, a: Assignment, decision: Decision) -> Iterator[str]:

@@ -8,6 +8,7 @@ from polyhull.domain.scenario import (
     LoseCluster,
     RemoveJob,
     ResizePool,
+    SetDeviceLimit,
     SetLink,
     SetObjective,
     SetPriority,
@@ -41,8 +42,17 @@ def words(change: Change, snapshot: Snapshot) -> str:
             known = {job.key: job.priority for job in snapshot.jobs}
             known |= {service.key: service.priority for service in snapshot.services}
             return f"priority {change.priority} instead of {known.get(change.key, 0)}"
+        case SetDeviceLimit():
+            return _limit(change, snapshot)
         case AddCopy():
             return f"a copy of {change.data_set.name} at {change.site}"
+
+
+def _limit(change: SetDeviceLimit, snapshot: Snapshot) -> str:
+    limits = snapshot.policy.device_limits
+    ends = (change.policy, change.accelerator)
+    old = next((one.devices for one in limits if (one.policy, one.accelerator) == ends), 0)
+    return f"device limit of policy {change.policy}: {change.devices} {change.accelerator} instead of {old}"
 
 
 def _more_nodes(change: AddNodes, snapshot: Snapshot) -> str:

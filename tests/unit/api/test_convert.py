@@ -162,7 +162,6 @@ REFUSED_ELSEWHERE: list[tuple[str, str, tuple[str, ...], Any]] = [
     ),
     ("ComputePool", "ascend-310p", ("spec", "autoscaling"), {"maxNodes": 3, "hook": {"type": "CapacityBuffer"}}),
     ("AcceleratorType", "ascend-310p", ("spec", "deviceClassName"), "npu.huawei.com"),
-    ("PlacementPolicy", "team-a", ("spec", "deviceLimits"), [{"accelerator": "cpu", "devices": 3}]),
     ("PlacementPolicy", "team-a", ("spec", "mode"), "Observe"),
 ]
 CONVERT: dict[str, Any] = {
@@ -296,6 +295,7 @@ def test_policies() -> None:
     rule = convert.namespace_rule(_sample("PlacementPolicy", "team-a")).value
     assert rule is not None
     assert (rule.priority_range, rule.priority_default, rule.max_jobs) == ((0, 10), 1, 100)
+    assert rule.device_limits == (("nvidia-h100", 8),)
     assert convert.namespace_rule(_sample("PlacementPolicy", "default")).problems
     assert convert.fleet_policy(_sample("PlacementPolicy", "team-a")).problems
 

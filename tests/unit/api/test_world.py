@@ -12,6 +12,7 @@ from polyhull.api.status import assignment_status
 from polyhull.api.world import Observed, Ref, World, ref_of, world_of
 from polyhull.domain.decision import Assignment
 from polyhull.domain.labels import labels_of
+from polyhull.domain.snapshot import DeviceLimit
 from polyhull.domain.workloads import Key
 from tests.unit.api.samples import Raw, full_objects
 
@@ -268,6 +269,29 @@ def test_of_two_overlapping_policies_the_later_is_refused() -> None:
     world = world_of([older, newer, policy("b", "b", "2026-01-03T00:00:00Z")], namespaces=NAMESPACES)
     assert verdict(world, "PlacementPolicy", "a") == (["spec.namespaceSelector"], [Reason.POLICY_OVERLAP])
     assert [rule.name for rule in world.rules] == ["b", "z"]
+
+
+def test_a_device_limit_is_of_all_namespaces_that_its_policy_selects() -> None:
+    limits = [{"accelerator": "nvidia-v100", "devices": 8}, {"accelerator": "cpu", "devices": 0}]
+    rules = policy("both", "a", "2026-01-01T00:00:00Z", deviceLimits=limits)
+    namespaces = {**NAMESPACES, "team-a2": labels_of({"team": "a"}), "team-a3": labels_of({"team": "a"})}
+    world = world_of([rules, job("one"), job("two", "team-a2"), job("three", "team-b")], namespaces=namespaces)
+    assert world.policy.device_limits == (
+        DeviceLimit("both", "cpu", 0, ("team-a", "team-a2")),
+        DeviceLimit("both", "nvidia-v100", 8, ("team-a", "team-a2")),
+    )
+    alone = world_of([rules, job("three", "team-b")], namespaces=namespaces)
+    assert alone.policy.device_limits == ()
+
+
+def test_a_device_limit_names_a_kind_that_there_is() -> None:
+    rules = policy("a", "a", "2026-01-01T00:00:00Z", deviceLimits=[{"accelerator": "nvidia-v1000", "devices": 8}])
+    world = world_of([rules], namespaces=NAMESPACES)
+    assert verdict(world, "PlacementPolicy", "a") == (
+        ["spec.deviceLimits[0].accelerator"],
+        [Reason.INVALID_REFERENCE],
+    )
+    assert world.rules == ()
 
 
 def _released(raw: Raw) -> Raw:

@@ -122,7 +122,7 @@ def test_services_take_the_least_they_can() -> None:
         dict(zip(plain.jobs, [(("a/v100", "v100x2"), 0.0), (("a/v100", "v100x2"), 50.0)], strict=True)),
         {},
     )
-    offers = (Offer(0, "m", "a/v100", 2, 8, 4.0),)
+    offers = (Offer(0, "team", "m", "a/v100", 2, 8, 4.0),)
     answer, bound = solved(build(case, build_columns(case), beat, offers, (12.0,), (1,)))
     assert answer.status == "OPTIMAL"
     assert answer.replicas == (3,)

@@ -17,11 +17,12 @@ from polyhull.domain.scenario import (
     LoseCluster,
     RemoveJob,
     ResizePool,
+    SetDeviceLimit,
     SetLink,
     SetPriority,
     SubmitJob,
 )
-from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.snapshot import DeviceLimit, Snapshot
 from polyhull.domain.workloads import Copy, Placed
 from polyhull.planning.decide import decide
 from polyhull.planning.scenario import changed
@@ -90,6 +91,14 @@ def test_jobs_come_and_go() -> None:
     assert asked(case, SubmitJob(more))[1:] == (pytest.approx(500.0), {"three": Fate.ADDED})
 
 
+def test_another_device_limit() -> None:
+    case = two_sites()
+    limited = replace(case.policy, device_limits=(DeviceLimit("team", "v100", 4, ("team",)),))
+    before, after, fates = asked(replace(case, policy=limited), SetDeviceLimit("team", "v100", 8))
+    assert (before, after) == (0.0, pytest.approx(208.0))
+    assert set(fates.values()) == {Fate.PLACED}
+
+
 def test_a_higher_tier_goes_first() -> None:
     case = two_sites()
     second = max(decide(case).assignments, key=lambda one: one.end_seconds).job
@@ -139,6 +148,7 @@ def test_a_smaller_pool_loses_its_emptiest_nodes_first() -> None:
         (LoseCluster("z"), "loseCluster.cluster", "there is no MemberCluster z"),
         (RemoveJob(key("on")), "removeJob.name", "one"),
         (SetPriority(key("none"), 3), "setPriority.name", "there is no TrainingJob"),
+        (SetDeviceLimit("team", "h100", 8), "setDeviceLimit", "there is no device limit team/h100"),
         (AddCopy(key("x", "DataSet"), "b"), "addCopy.name", "there is no DataSet x"),
         (AddCopy(key("d", "DataSet"), "z"), "addCopy.site", "there is no Site z"),
         (SubmitJob(job("one", [option("v100")])), "submitJob.name", "already"),

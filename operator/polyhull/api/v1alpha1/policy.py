@@ -84,7 +84,8 @@ class PriorityRange(Model):
 
 
 class DeviceLimit(Model):
-    """The most devices of a kind that the namespaces may hold."""
+    """The most devices of a kind that the selected namespaces may hold together at any instant, by jobs and services;
+    devices that growth is still bringing up for a job count. Nothing that runs is stopped to keep it."""
 
     accelerator: Name
     devices: Count

@@ -101,6 +101,14 @@ class ScenarioData(Model):
     chunks: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
+class SetDeviceLimit(Model):
+    """Another number of devices of a kind that the namespaces of a policy may hold together."""
+
+    policy: ObjectName
+    accelerator: Name
+    devices: Count
+
+
 class SubmitJob(Model):
     """One more training job."""
 
@@ -144,7 +152,7 @@ class AddCopy(Model):
 
 CHANGES = (
     "addDevices", "addNodes", "resizePool", "setLink", "loseCluster", "setObjective", "submitJob", "removeJob",
-    "setPriority", "addCopy",
+    "setPriority", "addCopy", "setDeviceLimit",
 )  # fmt: skip
 
 
@@ -163,6 +171,7 @@ class Change(Model):
     remove_job: RemoveJob | None = None
     set_priority: SetPriority | None = None
     add_copy: AddCopy | None = None
+    set_device_limit: SetDeviceLimit | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "Change":

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from polyhull.optimize.data import ModelData
 from polyhull.optimize.programme.budget import budget_rows
+from polyhull.optimize.programme.caps import cap_rows
 from polyhull.optimize.programme.copies import copy_rows
 from polyhull.optimize.programme.cuts import cut_rows
 from polyhull.optimize.programme.flows import flow_rows
@@ -23,7 +24,6 @@ from polyhull.optimize.programme.links import link_rows
 from polyhull.optimize.programme.matrix import Programme
 from polyhull.optimize.programme.moves import move_rows
 from polyhull.optimize.programme.pools import pool_rows
-from polyhull.optimize.programme.power import power_rows
 from polyhull.optimize.programme.services import service_rows
 from polyhull.optimize.programme.shapes import shape_rows
 from polyhull.optimize.programme.tails import tail_rows
@@ -43,7 +43,7 @@ ROWS: tuple[Callable[[Frame], None], ...] = (
     tail_rows,
     cut_rows,
     service_rows,
-    power_rows,
+    cap_rows,
     budget_rows,
     rate_rows,
 )

@@ -46,7 +46,7 @@ def load(path: Path) -> ctypes.CDLL | None:
     found.ph_open.restype = _POINTER
     found.ph_search.argtypes, found.ph_search.restype = (_POINTER, _LONG), _LONG
     found.ph_best.argtypes, found.ph_best.restype = (_POINTER,) * 4, _INT
-    found.ph_turns.argtypes, found.ph_turns.restype = (_POINTER,) * 7, None
+    found.ph_turns.argtypes, found.ph_turns.restype = (_POINTER,) * 9, None
     found.ph_close.argtypes, found.ph_close.restype = (_POINTER,), None
     return found
 
@@ -97,15 +97,23 @@ class Simulator:
         asked_of = np.concatenate([[0], np.cumsum([len(some) for some in asked])]).astype(np.int32)
         flat = np.array([column for some in asked for column in some], dtype=np.int32)
         ends, free = np.zeros(len(flat)), np.zeros((jobs, MOST_GANGS), dtype=np.int64)
-        arrays = (order, columns, asked_of, flat, ends, free)
-        self.library.ph_turns(ctypes.byref(self.tables.table), *(_data(array) for array in arrays))
-        found, places = ends.tolist(), asked_of.tolist()
-        gangs = [
-            0 if slot is None else 1 + len(options[slot.choice].others)
+        chosen = [
+            None if slot is None else options[slot.choice]
             for slot, options in zip(schedule.slots, self.instance.choices, strict=True)
         ]
+        loads = [0 if choice is None else len(choice.loads) for choice in chosen]
+        under_of = np.concatenate([[0], np.cumsum(loads)]).astype(np.int32)
+        under = np.zeros(max(1, int(under_of[-1])))
+        arrays = (order, columns, asked_of, flat, ends, free, under_of, under)
+        self.library.ph_turns(ctypes.byref(self.tables.table), *(_data(array) for array in arrays))
+        found, places, left, lines = ends.tolist(), asked_of.tolist(), under.tolist(), under_of.tolist()
+        gangs = [0 if choice is None else 1 + len(choice.others) for choice in chosen]
         return [
-            Turn(tuple(found[places[j] : places[j + 1]]), tuple(one[: gangs[j]]))
+            Turn(
+                tuple(found[places[j] : places[j + 1]]),
+                tuple(one[: gangs[j]]),
+                tuple(left[lines[j] : lines[j + 1]]),
+            )
             for j, one in enumerate(free.tolist())
         ]
 

@@ -232,7 +232,7 @@ static void commit(Board *board, int32_t job, const Trial *trial) {
         else slot->births++;
     }
     keep_loads(board, trial->choice);
-    carry_loads(state, trial->choice, trial->start + trial->waits, 1.0);
+    carry_loads(state, trial->choice, trial->start, trial->waits, 1.0);
     hold(state, trial->choice, trial->start, trial->end, trial->seat, trial->seats);
     register_job(board, job, 1);
 }
@@ -287,7 +287,7 @@ void board_remove(Board *board, int32_t job) {
                    in->pod + (int64_t)gang * DIMS, -(int64_t)slot->seat[i].pods);
     }
     keep_loads(board, choice);
-    carry_loads(state, choice, slot->start + slot->waits, -1.0);
+    carry_loads(state, choice, slot->start, slot->waits, -1.0);
     keep_slot(board, job);
     register_job(board, job, 0);
     slot->choice = -1;
@@ -317,7 +317,7 @@ void board_stand(Board *board, int32_t job, int32_t column) {
         board->settled[trial->plan[i].move] = 1;
         carry(board, trial->plan[i].move, 1);
     }
-    carry_loads(&board->state, trial->choice, trial->start + trial->waits, 1.0);
+    carry_loads(&board->state, trial->choice, trial->start, trial->waits, 1.0);
     hold(&board->state, trial->choice, trial->start, trial->end, trial->seat, trial->seats);
     board_begin(board);
 }

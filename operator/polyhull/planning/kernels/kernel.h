@@ -30,7 +30,7 @@ typedef struct {
     const int64_t *moved_bytes;
     const int32_t *needs;                              /* moves of a choice, ascending */
     const int32_t *load_of, *load_link;                /* per choice: what it takes of links and watts; + 1 */
-    const double *load_after, *load_seconds, *load_rate;
+    const double *load_after, *load_seconds, *load_rate; /* after < 0: from the start on, before growth is there */
     const int32_t *dims, *unborn, *node_of;            /* per pool; node_of: pools + 1, nodes at the start */
     const int64_t *shape;                              /* pools x DIMS */
     const double *provision;
@@ -126,7 +126,7 @@ void trial_close(Trial *trial);
 int try_choice(State *state, int32_t choice, double limit, Trial *out);
 int best(State *state, int32_t job, int32_t prescribed, Trial *out);
 void commit_moves(State *state, const Trial *trial);
-void carry_loads(State *state, int32_t choice, double begin, double sign);
+void carry_loads(State *state, int32_t choice, double start, double waits, double sign);
 void hold(State *state, int32_t choice, double start, double end, const Seat *seat, int32_t seats);
 
 /* board.c */

@@ -71,7 +71,7 @@ void run(State *state, Schedule *schedule, Slot *slots, Trial *trial) {
         if (!found) continue;
         schedule->start[job] = trial->start, schedule->end[job] = trial->end;
         commit_moves(state, trial);
-        carry_loads(state, trial->choice, trial->start + trial->waits, 1.0);
+        carry_loads(state, trial->choice, trial->start, trial->waits, 1.0);
         hold(state, trial->choice, trial->start, trial->end, trial->seat, trial->seats);
         if (slots == NULL) continue;
         Slot *slot = slots + job;

@@ -356,6 +356,13 @@ static double seat(State *state, int32_t choice, double ready, double limit, Tri
     return start;
 }
 
+/* Seconds from the begin on that a load is taken, and for how long. */
+static double when(const Instance *in, int32_t load, double waits, double *seconds) {
+    double after = in->load_after[load];
+    *seconds = after >= 0.0 ? in->load_seconds[load] : in->load_seconds[load] + waits;
+    return after >= 0.0 ? after : -waits;
+}
+
 /* The least x with x + after >= at. */
 static double before(double at, double after) {
     double x = at - after;
@@ -364,13 +371,13 @@ static double before(double at, double after) {
 }
 
 /* The earliest begin >= `begin` at which every link has what the choice takes of it. */
-static double earliest_loads(State *state, int32_t choice, double begin) {
+static double earliest_loads(State *state, int32_t choice, double begin, double waits) {
     const Instance *in = state->in;
     int32_t first = in->load_of[choice], count = in->load_of[choice + 1] - first, settled = 0;
     for (int32_t k = 0; settled < count; k = (k + 1) % count) {
         Steps *link = state->link + in->load_link[first + k];
-        double after = in->load_after[first + k], asked = begin + after;
-        double at = earliest_rate(&link, in->load_rate + first + k, 1, asked, in->load_seconds[first + k]);
+        double seconds, after = when(in, first + k, waits, &seconds), asked = begin + after;
+        double at = earliest_rate(&link, in->load_rate + first + k, 1, asked, seconds);
         if (at == INFINITY) return INFINITY;
         if (at > asked) begin = before(at, after), settled = 1;
         else settled++;
@@ -388,7 +395,7 @@ int try_choice(State *state, int32_t choice, double limit, Trial *out) {
         if (from == INFINITY || from + length > limit) return 0;
         start = seat(state, choice, from, limit, out);
         if (start == INFINITY) return 0;
-        double begin = start + out->waits, free = earliest_loads(state, choice, begin);
+        double begin = start + out->waits, free = earliest_loads(state, choice, begin, out->waits);
         if (free <= begin) break;
         from = free == INFINITY ? INFINITY : before(free, out->waits);
     }
@@ -452,12 +459,13 @@ static void bear(State *state, int32_t pool, double begin) {
     }
 }
 
-/* Take what a choice takes of links while it runs; sign -1 gives it back. `begin`: when its pods are up. */
-void carry_loads(State *state, int32_t choice, double begin, double sign) {
+/* Take what a choice takes of links and caps; sign -1 gives it back. Its pods are up `waits` after `start`. */
+void carry_loads(State *state, int32_t choice, double start, double waits, double sign) {
     const Instance *in = state->in;
+    double begin = start + waits;
     for (int32_t k = in->load_of[choice]; k < in->load_of[choice + 1]; k++) {
-        double from = begin + in->load_after[k];
-        take_rate(state->link + in->load_link[k], from, from + in->load_seconds[k], sign * in->load_rate[k]);
+        double seconds, from = begin + when(in, k, waits, &seconds);
+        take_rate(state->link + in->load_link[k], from, from + seconds, sign * in->load_rate[k]);
     }
 }
 
