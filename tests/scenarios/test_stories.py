@@ -15,7 +15,9 @@ from polyhull.planning.decide import decide
 
 HERE = Path(__file__).parent
 STORIES = sorted(path.parent.name for path in HERE.glob("*/snapshot.yaml"))
-KEYS = {"story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves", "parts", "spans"}
+KEYS = {
+    "story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves", "parts", "spans", "moves",
+}  # fmt: skip
 
 
 def world(folder: Path, expect: Mapping[str, Any]) -> Snapshot:
@@ -39,6 +41,7 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
             assert placed[name].start_seconds == pytest.approx(wanted["startSeconds"], abs=1e-6), name
         if "option" in wanted:
             assert placed[name].option == wanted["option"], name
+        assert wanted.get("binds", "") in placed[name].explanation.binds, name
         if "failureShare" in wanted:
             why = placed[name].explanation
             spent = why.compute_seconds + why.failure_seconds
@@ -55,6 +58,11 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
     assert parts == expect.get("parts", {})
     spans = {name: [part.pool for part in one.parts] for name, one in placed.items() if one.parts}
     assert spans == expect.get("spans", {})
+    moves = {
+        f"{m.job.namespace}/{m.job.name}": {"from": m.from_pool, "to": m.to_pool, "lostSeconds": m.lost_seconds}
+        for m in plan.moves
+    }
+    assert moves == expect.get("moves", {})
     nodes = {placed[name].nodes for name in expect.get("sameNode", [])}
     assert len(nodes) <= 1
 

@@ -36,6 +36,10 @@ Files = Annotated[
     list[Path],
     typer.Option("-f", "--filename", help="YAML file or folder with the objects; may be given several times."),
 ]
+At = Annotated[
+    str | None,
+    typer.Option(metavar="INSTANT", help="When the files are as they are; for deadlines and running jobs."),
+]
 Format = Annotated[Output, typer.Option("-o", "--output", help="table for people, json or yaml for programs.")]
 
 
@@ -52,6 +56,7 @@ def plan(
     output: Format = Output.TABLE,
     proof: Annotated[bool, typer.Option(help="Ask CP-SAT for a proof (up to about 60 jobs).")] = True,
     steps: Annotated[int | None, typer.Option(min=0, help="Budget of the schedule search, in moves.")] = None,
+    at: At = None,
     wide: Annotated[bool, typer.Option("--wide", help="Do not shorten the reasons.")] = False,
     record: Annotated[Path | None, typer.Option(help="Keep input and answer in this file, for `replay`.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the plan as one self-contained HTML page.")] = None,
@@ -61,7 +66,7 @@ def plan(
     from polyhull.planning.report import document
 
     with offline.prover(enabled=proof) as prove:
-        snapshot = offline.load(files, steps=steps)
+        snapshot = offline.load(files, steps, at)
         decision = offline.decide(snapshot, prove)
     if record is not None:
         offline.keep(record, snapshot, offline.bare(decision, prove), offline.method(decision, proof=proof))
@@ -84,6 +89,7 @@ def explain(
         list[Path] | None, typer.Option("-f", "--filename", help="Explain the plan of these files, not a cluster's.")
     ] = None,
     namespace: Annotated[str, typer.Option("-n", "--namespace")] = "default",
+    at: At = None,
     proof: Annotated[bool, typer.Option(help="Ask CP-SAT for a proof (files).")] = True,
     kubeconfig: Annotated[Path | None, typer.Option(help="Path of a kubeconfig; KUBECONFIG otherwise.")] = None,
     context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
@@ -100,7 +106,7 @@ def explain(
             _emit(found, output)
         return
     with offline.prover(enabled=proof) as prove:
-        snapshot = offline.load(files, steps=None)
+        snapshot = offline.load(files, at=at)
         decision = offline.decide(snapshot, prove)
     item, helps = offline.helped(snapshot, decision, offline.find(decision, name, namespace), files)
     if output is Output.TABLE:
@@ -144,6 +150,7 @@ def what_if(
     scenario: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Changes of PlacementScenarios.")
     ] = None,
+    at: At = None,
     proof: Annotated[bool, typer.Option(help="Ask CP-SAT for proofs (files and records).")] = True,
     kubeconfig: Annotated[Path | None, typer.Option(help="Path of a kubeconfig; KUBECONFIG otherwise.")] = None,
     context: Annotated[str | None, typer.Option(help="Context in the kubeconfig.")] = None,
@@ -161,7 +168,7 @@ def what_if(
     }  # fmt: skip
     raw = asking.question({flag: values or () for flag, values in flags.items()}, submit or (), scenario or ())
     if files or record is not None:
-        snapshot = offline.load(files, steps=None) if files else read(record).snapshot if record else None
+        snapshot = offline.load(files, at=at) if files else read(record).snapshot if record else None
         assert snapshot is not None
         found = asking.offline(snapshot, raw, proof)
     else:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from polyhull.api.files import highest_priority, snapshot_from_files, validate_files
+from polyhull.api.results import parse_instant
 from polyhull.cli import page
 from polyhull.cli.guarded import within
 from polyhull.cli.names import kind_and_name
@@ -42,15 +43,25 @@ def prover(*, enabled: bool) -> Iterator[Prover | None]:
         yield prove
 
 
-def load(files: list[Path], steps: int | None) -> Snapshot:
-    """The snapshot of the files, or every finding on standard error and exit code 2."""
-    snapshot, findings = snapshot_from_files(files, now=0.0)
+def load(files: list[Path], steps: int | None = None, at: str | None = None) -> Snapshot:
+    """The snapshot of the files, or every finding on standard error and exit code 2.
+
+    `at`: the instant of the snapshot; without one, the beginning of time: nothing is late, what runs has just begun.
+    """
+    snapshot, findings = snapshot_from_files(files, now=_instant(at))
     if findings:
         refuse(findings)
     if steps is not None:
         solver = replace(snapshot.policy.solver, search_steps=steps)
         snapshot = replace(snapshot, policy=replace(snapshot.policy, solver=solver))
     return snapshot
+
+
+def _instant(at: str | None) -> float:
+    try:
+        return 0.0 if at is None else parse_instant(at)
+    except ValueError:
+        refuse((InvalidInput("--at", "", f"{at!r} is no instant", "write one such as 2026-12-01T00:00:00Z"),))
 
 
 def validate(files: list[Path]) -> int:
@@ -156,7 +167,7 @@ def subject_document(item: Subject, decision: Decision, helps: tuple[Help, ...] 
     return found | {"helps": helps_document(helps)} if isinstance(item, Unplaced) else found
 
 
-def refuse(findings: tuple[InvalidInput, ...]) -> None:
+def refuse(findings: tuple[InvalidInput, ...]) -> NoReturn:
     for finding in findings:
         typer.echo(str(finding), err=True)
     count = f"{len(findings)} findings" if len(findings) > 1 else "1 finding"

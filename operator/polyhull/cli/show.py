@@ -43,6 +43,8 @@ def decision(value: Decision, *, wide: bool = False) -> Iterator[RenderableType]
         yield services(value.services)
     if value.transfers:
         yield transfers(value.transfers)
+    for move in value.moves:
+        yield Text(f"moved       {move.job.namespace}/{move.job.name} to {move.to_pool}. {move.why}")
     for gone in value.evictions:
         freed = f"{format_bytes(gone.freed_bytes)} in {gone.store}"
         yield Text(

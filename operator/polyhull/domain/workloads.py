@@ -266,7 +266,7 @@ class Resume:
     option: str
     """Where it ran last."""
     stores: tuple["Copy", ...]
-    """Sorted; that hold the checkpoint whole."""
+    """Sorted; that hold the checkpoint whole. None: a job that is not placed begins anew."""
     stopped_at: float
     moves: int = 1
     """How many times it was stopped so far, this one included."""
@@ -308,10 +308,15 @@ class TrainingJob:
 
     @property
     def work_left(self) -> float:
-        """Units of work from its last start on: of a job that was never stopped all of it."""
-        if self.resume is None or self.checkpoint is None:
+        """Units of work from its last start on: all of it where it was never stopped, or begins anew."""
+        if self.resume is None or self.checkpoint is None or self.begins_anew:
             return self.work_quantity
         return max(0.0, self.work_quantity - self.resume.work_done)
+
+    @property
+    def begins_anew(self) -> bool:
+        """It was stopped, and no store holds its checkpoint any more."""
+        return self.resume is not None and self.placed is None and not self.resume.stores
 
     @property
     def kept_bytes(self) -> int:

@@ -272,7 +272,7 @@ class Admission:
         if not is_bucket(cluster):
             text = f"its checkpoint would have to be carried to {cluster.name}, which keeps none in a bucket"
             return Refusal("CheckpointStays", f"{text}; give that MemberCluster storage.bucket")
-        if not data.replicas:
+        if not self.readable(data):
             text = "its checkpoint lies in a claim, which is only read inside its cluster"
             return Refusal("CheckpointStays", f"{text}; storage.bucket of a MemberCluster lets jobs move on")
         return self._under_way(data, cluster) or self._movable(data, cluster)

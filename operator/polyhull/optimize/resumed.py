@@ -10,7 +10,7 @@ from dataclasses import replace
 from polyhull.domain.fleet import Cluster, StorageKind
 from polyhull.domain.labels import Selector
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import DataInput, DataSet, Key, Replica, Resume, TrainingJob, checkpoint_key
+from polyhull.domain.workloads import DataInput, DataSet, Key, Resume, TrainingJob, checkpoint_key
 
 LEAVING_SECONDS = 1.0
 """Pods that should be gone by now are expected to take this much longer."""
@@ -23,7 +23,7 @@ def resumed(snapshot: Snapshot) -> Snapshot:
     new = {
         key: _checkpoint(snapshot, job)
         for key, job in stopped.items()
-        if job.checkpoint is not None and checkpoint_key(key) not in known
+        if job.checkpoint is not None and not job.begins_anew and checkpoint_key(key) not in known
     }
     if not new:
         return snapshot
@@ -39,16 +39,8 @@ def resumed(snapshot: Snapshot) -> Snapshot:
 
 def _checkpoint(snapshot: Snapshot, job: TrainingJob) -> DataSet:
     assert job.resume is not None and job.checkpoint is not None
-    clusters = sorted(snapshot.fleet.clusters, key=lambda cluster: cluster.name, reverse=True)
-    buckets = {cluster.store: cluster for cluster in clusters if is_bucket(cluster)}
-    sources = [(copy, buckets[copy.store].storage) for copy in job.resume.stores if copy.store in buckets]
-    return DataSet(
-        checkpoint_key(job.key),
-        job.checkpoint.size_bytes,
-        tuple(Replica(copy.site, storage.url, storage.secret_name) for copy, storage in sources),
-        residency(snapshot, job),
-        copies=job.resume.stores,
-    )
+    allowed, copies = residency(snapshot, job), job.resume.stores
+    return DataSet(checkpoint_key(job.key), job.checkpoint.size_bytes, (), allowed, copies=copies)
 
 
 def residency(snapshot: Snapshot, job: TrainingJob) -> Selector:
@@ -70,7 +62,7 @@ def leaving_seconds(job: TrainingJob, now: float) -> float:
 
 
 def _leaving(resume: Resume, now: float) -> float:
-    return max(resume.free_at - now, LEAVING_SECONDS) if resume.nodes else 0.0
+    return max(resume.free_at - now, LEAVING_SECONDS if resume.nodes else 0.0)
 
 
 def stopped_of(snapshot: Snapshot) -> dict[Key, TrainingJob]:

@@ -96,5 +96,6 @@ def _stopped(job: TrainingJob, move: RunningMove, now: float) -> TrainingJob:
 
 def carrying(snapshot: Snapshot, decision: Decision) -> Snapshot:
     """The snapshot with everything promised as the decision has it, and its prices for those who come later."""
-    carried = promised(snapshot, promises_of(decision), places_of(decision))
+    there = stopped(snapshot, decision.moves)
+    carried = promised(there, promises_of(decision), places_of(decision))
     return replace(carried, opportunities=decision.opportunities)

@@ -73,8 +73,8 @@ def _price(size: int, carried: Transfer | None, stop: Stop) -> str:
     if carried is None:
         return f"its checkpoint is read where it lies, {again}"
     over = f"over link {', '.join(carried.links)}" if carried.links else "inside its site"
-    seconds = format_seconds(carried.end_seconds - carried.start_seconds)
-    return f"its checkpoint of {format_bytes(size)} goes {over} in {seconds}, {again}"
+    there = f"{format_seconds(carried.end_seconds)} from now"
+    return f"its checkpoint of {format_bytes(size)} is there, {over}, {there}, {again}"
 
 
 def told(

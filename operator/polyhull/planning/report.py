@@ -10,6 +10,7 @@ from polyhull.domain.decision import (
     LevelReport,
     Part,
     Price,
+    RunningMove,
     ServicePlan,
     Transfer,
     Unplaced,
@@ -38,6 +39,7 @@ def document(decision: Decision) -> Document:
             {"dataSet": _key(one.data_set), "store": one.store, "freedBytes": one.freed_bytes}
             for one in decision.evictions
         ],
+        "moves": [_move(move) for move in decision.moves],
         "unplaced": [_unplaced(unplaced) for unplaced in decision.unplaced],
         "prices": {
             "pools": [_price(price, "device") for price in decision.pool_prices],
@@ -255,6 +257,21 @@ def _transfer(transfer: Transfer) -> Document:
             for part in transfer.parts
         ],
         "wholeBecause": transfer.whole_because,
+    }
+
+
+def _move(move: RunningMove) -> Document:
+    """A running job that is stopped to go on elsewhere."""
+    return {
+        "job": _key(move.job),
+        "from": {"cluster": move.from_cluster, "pool": move.from_pool, "option": move.from_option},
+        "to": {"cluster": move.to_cluster, "pool": move.to_pool, "option": move.to_option},
+        "checkpointBytes": move.checkpoint_bytes,
+        "workDone": move.work_done,
+        "lostSeconds": _seconds(move.lost_seconds),
+        "gainSeconds": _seconds(move.gain_seconds),
+        "moves": move.moves,
+        "why": move.why,
     }
 
 

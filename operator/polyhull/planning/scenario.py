@@ -1,6 +1,6 @@
 """What if: a snapshot with changes made to it. Pure; the snapshot itself is a value and stays what it is."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import singledispatch
@@ -24,7 +24,7 @@ from polyhull.domain.scenario import (
     SubmitJob,
 )
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import Copy, Key, PlacedPart, Serving, TrainingJob
+from polyhull.domain.workloads import Copy, Key, PlacedPart, Resume, Serving, TrainingJob
 
 T = TypeVar("T")
 MOST_NODES = 100_000
@@ -132,7 +132,9 @@ def _(change: LoseCluster, snapshot: Snapshot) -> Snapshot:
         for data in snapshot.data_sets
     )
     moving = tuple(one for one in snapshot.transfers if one.cluster != lost.name)
-    kept = replace(snapshot, fleet=left, data_sets=sets, transfers=moving)
+    gone = set() if lost.store in stores else {lost.store}
+    jobs = tuple(replace(job, resume=_still_held(job.resume, gone)) for job in snapshot.jobs)
+    kept = replace(snapshot, fleet=left, data_sets=sets, transfers=moving, jobs=jobs)
     return _restarted(kept, lambda place: place.cluster == lost.name)
 
 
@@ -244,11 +246,22 @@ def _without_nodes(snapshot: Snapshot, pool: str, gone: set[str]) -> Snapshot:
     return _restarted(snapshot, lambda place: place.pool == pool and any(name in gone for name, _ in place.nodes))
 
 
+def _still_held(resume: Resume | None, gone: Set[str]) -> Resume | None:
+    """What a stopped job goes on from, less what lies in stores that are gone."""
+    if resume is None or not gone:
+        return resume
+    return replace(resume, stores=tuple(copy for copy in resume.stores if copy.store not in gone))
+
+
 def _restarted(snapshot: Snapshot, hit: Callable[[PlacedPart | Serving], bool]) -> Snapshot:
     """Jobs whose place is hit start again from nothing; replicas there are gone."""
 
     def again(job: TrainingJob) -> TrainingJob:
-        return replace(job, placed=None) if job.placed is not None and any(map(hit, job.placed.places)) else job
+        return (
+            replace(job, placed=None, resume=None)
+            if job.placed is not None and any(map(hit, job.placed.places))
+            else job
+        )
 
     return replace(
         snapshot,

@@ -455,8 +455,10 @@ _KINDS = ("devices", "millicores", "bytes of memory", "bytes of ephemeral storag
 
 def _work_left(job: TrainingJob) -> Fraction:
     """Of a stopped job what its checkpoint does not hold."""
-    done = Fraction(job.resume.work_done) if job.resume is not None and job.checkpoint is not None else Fraction(0)
-    return max(Fraction(0), Fraction(job.work_quantity) - done)
+    kept = job.resume if job.checkpoint is not None else None
+    if kept is None or (job.placed is None and not kept.stores):
+        return Fraction(job.work_quantity)
+    return max(Fraction(0), Fraction(job.work_quantity) - Fraction(kept.work_done))
 
 
 def _sum(amounts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:

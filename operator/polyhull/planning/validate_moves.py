@@ -11,7 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from polyhull.domain.decision import Assignment, Decision, RunningMove
-from polyhull.domain.fleet import Cluster, Evidence, StorageKind
+from polyhull.domain.fleet import Evidence, StorageKind
 from polyhull.domain.labels import Selector
 from polyhull.domain.resources import Resources
 from polyhull.domain.snapshot import Mode, Snapshot
@@ -24,7 +24,6 @@ from polyhull.domain.workloads import (
     Key,
     Option,
     Placed,
-    Replica,
     Resume,
     TrainingJob,
 )
@@ -46,9 +45,9 @@ def as_stopped(snapshot: Snapshot, decision: Decision) -> Snapshot:
     out = []
     for job in jobs:
         inputs = tuple(one for one in job.inputs if one.data_set.kind != CHECKPOINT)
-        if job.resume is not None and job.placed is None and job.checkpoint is not None:
+        if job.resume is not None and job.resume.stores and job.placed is None and job.checkpoint is not None:
             key = Key(job.key.namespace, job.key.name, CHECKPOINT)
-            made[key] = _left_behind(snapshot, key, job, [sizes.get(one.data_set) for one in inputs])
+            made[key] = _left_behind(key, job, [sizes.get(one.data_set) for one in inputs])
             inputs += (DataInput(key),)
         out.append(job if inputs == job.inputs else replace(job, inputs=inputs))
     return replace(snapshot, jobs=tuple(out), data_sets=(*sizes.values(), *made.values()))
@@ -65,28 +64,19 @@ def _stopped(job: TrainingJob, move: RunningMove | None, now: float) -> Training
     return replace(job, placed=None, resume=left)
 
 
-def _left_behind(snapshot: Snapshot, key: Key, job: TrainingJob, read: list[DataSet | None]) -> DataSet:
+def _left_behind(key: Key, job: TrainingJob, read: list[DataSet | None]) -> DataSet:
     assert job.resume is not None and job.checkpoint is not None
-    buckets: dict[str, Cluster] = {}
-    for cluster in sorted(snapshot.fleet.clusters, key=lambda one: one.name):
-        if cluster.storage.kind is StorageKind.BUCKET:
-            buckets.setdefault(cluster.store, cluster)
-    sources = tuple(
-        Replica(copy.site, buckets[copy.store].storage.url, buckets[copy.store].storage.secret_name)
-        for copy in job.resume.stores
-        if copy.store in buckets
-    )
     labels = tuple(pair for data in read if data is not None for pair in data.residency.match_labels)
     others = tuple(one for data in read if data is not None for one in data.residency.match_expressions)
-    return DataSet(key, job.checkpoint.size_bytes, sources, Selector(labels, others), copies=job.resume.stores)
+    return DataSet(key, job.checkpoint.size_bytes, (), Selector(labels, others), copies=job.resume.stores)
 
 
 def leaving(job: TrainingJob, now: float) -> Fraction:
     """Seconds for which the old pods of a stopped job hold what they had."""
     resume = job.resume
-    if resume is None or job.placed is not None or not resume.nodes:
+    if resume is None or job.placed is not None:
         return Fraction(0)
-    return max(_OVERDUE_SECONDS, Fraction(resume.free_at) - Fraction(now))
+    return max(_OVERDUE_SECONDS if resume.nodes else Fraction(0), Fraction(resume.free_at) - Fraction(now))
 
 
 def left_holding(snapshot: Snapshot) -> Iterator[tuple[str, str, str, int, Resources, int, Fraction]]:

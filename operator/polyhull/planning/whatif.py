@@ -53,8 +53,11 @@ def _is_promised(snapshot: Snapshot) -> bool:
 def _better(one: Decision, other: Decision) -> Decision:
     """The better plan, with the better of what was proved where both place and serve as much."""
     best = other if not other.violations and gains(one, other) else one
-    if served(one) != served(other) or best.lower_bound_seconds >= max(
-        one.lower_bound_seconds, other.lower_bound_seconds
+    if (
+        one.moves
+        or other.moves
+        or served(one) != served(other)
+        or best.lower_bound_seconds >= max(one.lower_bound_seconds, other.lower_bound_seconds)
     ):
         return best
     proved = other if best is one else one

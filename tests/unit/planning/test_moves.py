@@ -58,7 +58,7 @@ def test_a_long_job_on_a_slow_pool_moves_to_the_fast_one() -> None:
     assert not placed.fixed and placed.start_seconds == pytest.approx(30.0 + 2.0 + 8.0)
     assert placed.end_seconds == pytest.approx(40.0 + 2.0 + (20_000 - move.work_done) / 4.0 / USEFUL, rel=1e-3)
     assert move.gain_seconds > 13_000.0
-    assert "sooner: its checkpoint of 9 GB goes over link edge->cloud" in move.why
+    assert "sooner: its checkpoint of 9 GB is there, over link edge->cloud, 40 s from now" in move.why
     assert placed.explanation.binds.startswith(move.why)
     assert placed.promise is not None
     assert (placed.promise.moved_at, placed.promise.left) == (b.NOW, ("edge/k80", "k80x1"))
