@@ -9,9 +9,9 @@ from polyhull.api.estimate import Served, served, with_rates
 from polyhull.api.moves import checkpoint_transfers, read_resume, stopping
 from polyhull.api.parse import parse, where_of
 from polyhull.api.podtemplate import grace_seconds, pod_requests, service_account
+from polyhull.api.readback import read_active_transfers, read_copies, read_exclusions, read_placed, read_promise
+from polyhull.api.readback import read_serving as serving_of
 from polyhull.api.results import Converted, Findings, created_at, part
-from polyhull.api.status import read_active_transfers, read_copies, read_exclusions, read_placed, read_promise
-from polyhull.api.status import read_serving as serving_of
 from polyhull.api.v1alpha1.common import LabelSelector, Object
 from polyhull.api.v1alpha1.dataset import DataSet as DataSetObject
 from polyhull.api.v1alpha1.inference import InferenceJob, InferenceJobSpec, VariantSpec

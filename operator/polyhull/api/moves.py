@@ -5,8 +5,9 @@ from typing import Any
 
 from polyhull.api.conditions import instant
 from polyhull.api.podtemplate import GRACE_SECONDS
+from polyhull.api.readback import ended, read_nodes, read_transfers
 from polyhull.api.results import parse_instant
-from polyhull.api.status import copy_status, decimal, ended, read_nodes, read_transfers
+from polyhull.api.status import copy_status, decimal
 from polyhull.api.v1alpha1.jobstatus import JobStatus
 from polyhull.domain.decision import RunningMove
 from polyhull.domain.workloads import ActiveTransfer, Copy, Key, Option, Resume, checkpoint_key

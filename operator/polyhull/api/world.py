@@ -13,8 +13,8 @@ from polyhull.api.conditions import Reason
 from polyhull.api.convert_fleet import NamespaceRule
 from polyhull.api.inventory import DeclaredPool
 from polyhull.api.observations import bounded, observation, shipments, unmeasured
+from polyhull.api.readback import ended
 from polyhull.api.results import Converted, Refusal, created_at, part
-from polyhull.api.status import ended
 from polyhull.domain.errors import InvalidInput
 from polyhull.domain.fleet import AcceleratorType, Cluster, Evidence, Link, Site
 from polyhull.domain.labels import Labels

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyhull.api import readback
 from polyhull.api import status as api
 from polyhull.api.conditions import Reason, Type, set_condition
 from polyhull.api.v1alpha1.dataset import DataSetStatus
@@ -53,7 +54,7 @@ def _model(status: dict[str, Any]) -> JobStatus:
 
 def test_a_promise_survives_a_restart() -> None:
     status = api.job_status(ASSIGNMENT, [TRANSFER], NOW, "hash")
-    promise = api.read_promise(_model(status))
+    promise = readback.read_promise(_model(status))
     assert promise is not None
     assert (promise.cluster, promise.pool, promise.option, promise.order) == (
         "edge-a",
@@ -62,7 +63,7 @@ def test_a_promise_survives_a_restart() -> None:
         3,
     )
     assert (promise.start_at, promise.finish_at) == (NOW + 100, NOW + 1000)
-    assert api.read_placed(_model(status)) is None
+    assert readback.read_placed(_model(status)) is None
     assert status["transfers"][0]["bytesPerSecond"] == 1_000_000
     assert status["planHash"] == "hash"
 
@@ -70,14 +71,14 @@ def test_a_promise_survives_a_restart() -> None:
 def test_a_release_survives_a_restart_and_later_plans() -> None:
     status = api.job_status(ASSIGNMENT, [], NOW, "hash")
     status["assignment"] = api.assignment_status(ASSIGNMENT, released_at=NOW, started_at=NOW + 5)
-    placed = api.read_placed(_model(status))
+    placed = readback.read_placed(_model(status))
     assert placed is not None
     assert (placed.cluster, placed.pool, placed.option) == ("edge-a", "edge-a/ascend-310p", "npu")
     assert placed.nodes == (("n1", 1), ("n2", 1))
     assert (placed.released_at, placed.started_at, placed.uncertain) == (NOW, NOW + 5, False)
-    assert api.read_promise(_model(status)) is None
+    assert readback.read_promise(_model(status)) is None
     again = api.job_status(replace(ASSIGNMENT, fixed=True), [], NOW + 60, "other", before=status)
-    assert api.read_placed(_model(again)) == placed
+    assert readback.read_placed(_model(again)) == placed
     elsewhere = api.job_status(replace(ASSIGNMENT, pool="edge-a/cpu"), [], NOW + 60, "other", before=status)
     assert "releasedTime" not in elsewhere["assignment"]
 
@@ -86,7 +87,7 @@ def test_an_unreachable_member_makes_a_placement_uncertain() -> None:
     status = api.job_status(ASSIGNMENT, [], NOW, "hash")
     status["assignment"]["releasedTime"] = "2026-01-01T00:00:00Z"
     status["conditions"] = set_condition([], Type.PLACED, None, Reason.MEMBER_UNREACHABLE, "no answer", NOW, 1)
-    placed = api.read_placed(_model(status))
+    placed = readback.read_placed(_model(status))
     assert placed is not None
     assert placed.uncertain
 
@@ -100,10 +101,10 @@ def test_what_ended_is_neither_placed_nor_promised(state: bool | None, reason: R
     status = api.job_status(ASSIGNMENT, [], NOW, "hash")
     status["assignment"]["releasedTime"] = "2026-01-01T00:00:00Z"
     status["conditions"] = set_condition([], Type.SUCCEEDED, state, reason, "", NOW, 1)
-    assert (api.read_placed(_model(status)) is None) is over
-    assert api.ended(status) is over
+    assert (readback.read_placed(_model(status)) is None) is over
+    assert readback.ended(status) is over
     del status["assignment"]["releasedTime"]
-    assert (api.read_promise(_model(status)) is None) is over
+    assert (readback.read_promise(_model(status)) is None) is over
 
 
 @pytest.mark.parametrize(
@@ -146,8 +147,8 @@ def test_exclusions_round_trip_and_end() -> None:
         Exclusion("edge-a", "edge-a/cpu", "Unbound", "30 s", NOW - 1),
     )
     written = api.exclusion_status(exclusions, NOW)
-    assert api.read_exclusions(_model({"exclusions": written})) == exclusions[:1]
-    assert api.read_exclusions(None) == ()
+    assert readback.read_exclusions(_model({"exclusions": written})) == exclusions[:1]
+    assert readback.read_exclusions(None) == ()
 
 
 def test_a_service_round_trips() -> None:
@@ -163,7 +164,7 @@ def test_a_service_round_trips() -> None:
     )
     status = api.service_status(plan)
     model = InferenceJobStatus.model_validate(status, extra="forbid")
-    assert api.read_serving(model) == (Serving("edge-a", "edge-a/npu", "small", 3, (("n1", 3),)),)
+    assert readback.read_serving(model) == (Serving("edge-a", "edge-a/npu", "small", 3, (("n1", 3),)),)
     assert [route["weight"] for route in status["routes"]] == ["0.75", "0.25"]
     assert status["servedPerSecond"] == "40"
 
@@ -179,8 +180,8 @@ def test_copies_and_active_transfers_round_trip() -> None:
     assert [part["sourceSite"] for part in told["parts"]] == ["cloud", "far"] and "links" not in told
     raw = {"copies": [api.copy_status(copy, "cloud-b", NOW)], "transfers": [api.active_transfer_status(active)]}
     model = DataSetStatus.model_validate(raw, extra="forbid")
-    assert api.read_copies(model) == (copy,)
-    assert api.read_active_transfers(DATA, model) == (active,)
+    assert readback.read_copies(model) == (copy,)
+    assert readback.read_active_transfers(DATA, model) == (active,)
 
 
 @given(st.floats(0, 1e14))
@@ -194,5 +195,5 @@ def test_what_was_promised_survives_a_restart() -> None:
     place = ("edge-a", "edge-a/ascend-310p", "npu")
     told = Promise(*place, 3, NOW + 100, NOW + 1000, NOW + 1500, NOW - 30, 2, NOW - 10, ("a/b", "y"))
     body = api.job_status(replace(ASSIGNMENT, promise=told), [], NOW, "hash")
-    assert api.read_promise(_model(body)) == told
+    assert readback.read_promise(_model(body)) == told
     assert api.promise_status(replace(told, due_at=None)) == {}

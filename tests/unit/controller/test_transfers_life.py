@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from polyhull.api import status as api_status
+from polyhull.api import readback
 from polyhull.api.v1alpha1.dataset import DataSetStatus
 from polyhull.controller import transfers
 from polyhull.controller.children import Member
@@ -61,7 +61,7 @@ def told(actions: Sequence[Action]) -> dict[str, Any]:
 
 
 def active_of(status: dict[str, Any]) -> tuple[ActiveTransfer, ...]:
-    return api_status.read_active_transfers(DATA.key, DataSetStatus.model_validate(status))
+    return readback.read_active_transfers(DATA.key, DataSetStatus.model_validate(status))
 
 
 def ended(body: dict[str, Any], how: str) -> dict[str, Any]:
