@@ -16,7 +16,7 @@ import hatch_build
 from polyhull.planning import kernels
 from polyhull.planning.explain import explain
 from polyhull.planning.kernels import CompiledTierSearch, Simulator, library
-from polyhull.planning.search import TierSearch, improve
+from polyhull.planning.search import TierSearch, earlier, improve
 from polyhull.planning.simulate import run
 from polyhull.planning.start import first_schedules
 from tests.kernel_cases import instance_of
@@ -45,7 +45,11 @@ def test_any_order_is_simulated_alike(seed: int) -> None:
         order = dice.sample(range(len(instance.jobs)), len(instance.jobs))
         columns = [dice.choice([None, *range(len(options))]) for options in instance.choices]
         assert simulator.run(order) == run(instance, order)
-        assert simulator.run(order, columns) == run(instance, order, columns)
+        found = run(instance, order, columns)
+        assert simulator.run(order, columns) == found
+        placed = [j for j in order if found.slots[j] is not None]
+        later = dice.sample(placed, len(placed))
+        assert simulator.earlier(found, placed, later) == earlier(instance, found, placed, later)
 
 
 @PROFILE

@@ -33,6 +33,17 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Placing:
+    """Per job where it is on a board."""
+
+    columns: list[int | None]
+    starts: list[float]
+    """inf for one that is nowhere, as in `first`."""
+    first: list[float]
+    """When the first of its moves starts, or it does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """One slot per job of the instance (None: cannot be placed) and one entry per move made."""
 

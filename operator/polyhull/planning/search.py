@@ -21,7 +21,7 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.kernels import CompiledTierSearch, simulator
 from polyhull.planning.objectives import makespan_score
 from polyhull.planning.runner import runner
-from polyhull.planning.schedule import Schedule
+from polyhull.planning.schedule import Placing, Schedule
 from polyhull.planning.simulate import State, place, run, try_choice
 
 Ranking = Sequence[Sequence[int]]
@@ -91,21 +91,46 @@ def _stale(instance: Instance, tier: int, then: Schedule, now: Schedule) -> bool
 def polished(instance: Instance, schedule: Schedule) -> Schedule:
     """At the same makespan, jobs earlier: short ones first where that holds, then each where it ends first."""
     schedule = min(schedule, _short_first(instance, schedule), key=lambda one: one.objective)
-    board = Board(instance, State.of(instance))
     order = [j for j in schedule.order if schedule.slots[j] is not None]
+    later = sorted(order, key=lambda j: (-instance.tiers[j], _start(schedule, j)))
+    compiled = simulator(instance) if order else None
+    found = (
+        earlier(instance, schedule, order, later) if compiled is None else compiled.earlier(schedule, order, later)
+    )
+    if found is None:
+        return schedule
+    return min(schedule, _executed(instance, schedule, found), key=lambda one: one.objective)
+
+
+def earlier(instance: Instance, schedule: Schedule, order: Sequence[int], later: Sequence[int]) -> Placing | None:
+    """The jobs of `order` on a board, then each in the order of `later` where it ends first; None: no such board.
+
+    kernels/polish.c is the compiled twin.
+    """
+    board = Board(instance, State.of(instance))
     for j in order:
         slot = schedule.slots[j]
         assert slot is not None
         if not board.put(j, (slot.choice,), inf):
-            return schedule
-    for j in sorted(order, key=lambda j: (-instance.tiers[j], _start(schedule, j))):
+            return None
+    for j in later:
         slot = board.slots[j]
         assert slot is not None
         board.begin()
         board.remove(j)
         if not board.put_soonest(j, range(len(instance.choices[j])), slot.end):
             board.undo()
-    return min(schedule, _executed(instance, schedule, board), key=lambda one: one.objective)
+    return _placing(board)
+
+
+def _placing(board: Board) -> Placing:
+    moved = board.state.moved
+    first = [
+        inf if slot is None else min([slot.start, *(moved[move][1] for move in options[slot.choice].moves)])
+        for options, slot in zip(board.instance.choices, board.slots, strict=True)
+    ]
+    columns = [None if slot is None else slot.choice for slot in board.slots]
+    return Placing(columns, [inf if slot is None else slot.start for slot in board.slots], first)
 
 
 def _short_first(instance: Instance, schedule: Schedule) -> Schedule:
@@ -125,30 +150,17 @@ def _start(schedule: Schedule, j: int) -> float:
     return inf if slot is None else slot.start
 
 
-def _executed(instance: Instance, before: Schedule, board: Board) -> Schedule:
-    """The board through the serial simulation: by start, or by when its first transfer starts; the better one.
+def _executed(instance: Instance, before: Schedule, wanted: Placing) -> Schedule:
+    """What is wanted through the serial simulation: by start, or by when its first transfer starts; the better one.
 
     In the order of starts every transfer of a link comes by when it is needed, so the whole moves to the left.
     """
     place_of = {j: k for k, j in enumerate(before.order)}
-    columns = [None if slot is None else slot.choice for slot in board.slots]
-    moved = board.state.moved
-
-    def start(j: int) -> float:
-        slot = board.slots[j]
-        return inf if slot is None else slot.start
-
-    def first(j: int) -> float:
-        slot = board.slots[j]
-        if slot is None:
-            return inf
-        return min([slot.start, *(moved[move][1] for move in instance.choices[j][slot.choice].moves)])
-
     found: Schedule | None = None
     execute = runner(instance)
-    for key in (start, first):
-        order = sorted(before.order, key=lambda j: (-instance.tiers[j], key(j), place_of[j]))
-        schedule = execute(order, columns)
+    for key in (wanted.starts, wanted.first):
+        order = sorted(before.order, key=lambda j: (-instance.tiers[j], key[j], place_of[j]))
+        schedule = execute(order, wanted.columns)
         if found is None or makespan_score(instance, schedule) < makespan_score(instance, found):
             found = schedule
         if makespan_score(instance, schedule) < makespan_score(instance, before):
@@ -343,7 +355,7 @@ class TierSearch:
         board, instance = self._board, self.instance
         if len(set(instance.tiers)) > 1 or len(self.jobs) < len(instance.jobs):
             return self._with_others()
-        return _executed(instance, self.best, board)
+        return _executed(instance, self.best, _placing(board))
 
     def _with_others(self) -> Schedule:
         instance, board = self.instance, self._board

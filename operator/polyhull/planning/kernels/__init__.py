@@ -7,6 +7,7 @@ formats and limits are in kernel.h; that both say the same is tested on random i
 import ctypes
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.kernels.source import LIBRARY, version
 from polyhull.planning.kernels.tables import Tables
 from polyhull.planning.objectives import makespan_score, score
-from polyhull.planning.schedule import Moved, Schedule, Slot, Turn
+from polyhull.planning.schedule import Moved, Placing, Schedule, Slot, Turn
 
 NOT_BUILT = "search in pure Python, slower with the same result: build the kernel with `python hatch_build.py`"
 _MOVED = np.dtype([("way", np.int32), ("start", np.float64), ("end", np.float64)], align=True)
@@ -46,6 +47,7 @@ def load(path: Path) -> ctypes.CDLL | None:
     found.ph_open.restype = _POINTER
     found.ph_search.argtypes, found.ph_search.restype = (_POINTER, _LONG), _LONG
     found.ph_best.argtypes, found.ph_best.restype = (_POINTER,) * 4, _INT
+    found.ph_polish.argtypes, found.ph_polish.restype = (_POINTER, _INT, *(_POINTER,) * 5), _INT
     found.ph_turns.argtypes, found.ph_turns.restype = (_POINTER,) * 9, None
     found.ph_close.argtypes, found.ph_close.restype = (_POINTER,), None
     return found
@@ -88,6 +90,17 @@ class Simulator:
         running: float = self.tables.table.running
         makespan = max([running, *(slot.end for slot in slots if slot is not None)])
         return Schedule(tuple(order), tuple(slots), moves, makespan, score(instance, slots, moves, running))
+
+    def earlier(self, schedule: Schedule, order: Sequence[int], later: Sequence[int]) -> Placing | None:
+        """The same that `search.earlier` gives."""
+        places, tries = np.array(order, dtype=np.int32), np.array(later, dtype=np.int32)
+        columns = _columns([None if slot is None else slot.choice for slot in schedule.slots])
+        starts, first = np.full(len(columns), inf), np.full(len(columns), inf)
+        arrays = (places, tries, columns, starts, first)
+        table = ctypes.byref(self.tables.table)
+        if not self.library.ph_polish(table, len(order), *(_data(array) for array in arrays)):
+            return None
+        return Placing([None if one < 0 else one for one in columns.tolist()], starts.tolist(), first.tolist())
 
     def turns(self, schedule: Schedule, asked: Sequence[Sequence[int]]) -> list[Turn]:
         """The same that `explain.turns` gives."""

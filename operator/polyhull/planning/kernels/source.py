@@ -5,7 +5,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE / "_kernel.so"
-SOURCES = tuple(HERE / f"{name}.c" for name in ("timeline", "simulate", "board", "schedule", "search", "turns"))
+SOURCES = tuple(
+    HERE / f"{name}.c" for name in ("timeline", "simulate", "board", "schedule", "search", "polish", "turns")
+)
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=default")
 """No fused multiply-add and no -march: the same bits as Python's floats on every machine."""
 
