@@ -78,13 +78,16 @@ def _names(
 ) -> Rounded:
     choice: dict[Key, Column] = {}
     ranking: dict[Key, tuple[Column, ...]] = {}
-    finish = data.finish
+    if not data.jobs:
+        return Rounded(choice, ranking)
+    cheapest = np.minimum.reduceat(cost[order], starts[:-1])[data.job_class]
+    dearer = np.round((cost - cheapest) / np.maximum(cheapest, 1e-12), 9)
+    firsts = order[starts[:-1]].tolist()
+    ranked = np.lexsort((np.arange(len(cost)), data.finish, dearer, data.job_class)).tolist()
+    begins = starts.tolist()
     for j, members in enumerate(data.jobs):
-        mine = order[starts[j] : starts[j + 1]]
-        first = int(mine[0])
-        cheapest = float(cost[mine].min())
-        ranked = np.lexsort((mine, finish[mine], np.round((cost[mine] - cheapest) / max(cheapest, 1e-12), 9)))
-        offsets = [int(mine[at]) - first for at in ranked]
+        first = firsts[j]
+        offsets = [g - first for g in ranked[begins[j] : begins[j + 1]]]
         picks = [g - first for g in sorted(counts[j]) for _ in range(counts[j][g])]
         for member, pick in zip(members, picks, strict=True):
             columns = by_job[member]
