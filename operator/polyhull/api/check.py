@@ -204,7 +204,7 @@ def _check_inputs(job: Job, known: Known) -> list[Refusal]:
             named.append(("spec.output.dataSetRef.name", job.output.data_set))
     mine = {key.name: key for key in known.data_sets if key.namespace == job.key.namespace}
     return [
-        _unknown(at, f"usable DataSet of namespace {job.key.namespace}", key.name, mine)
+        _unknown(at, f"usable DataSet in namespace {job.key.namespace} named", key.name, mine)
         for at, key in named
         if key not in known.data_sets
     ]

@@ -249,7 +249,11 @@ def _files(paths: Iterable[str | Path], findings: list[InvalidInput]) -> list[Pa
                 and not any(part.startswith(".") for part in file.relative_to(path).parts)
             ]
             if not inside:
-                findings.append(InvalidInput(str(path), "", "holds no YAML file", f"add one of {SUFFIXES}"))
+                findings.append(
+                    InvalidInput(
+                        str(path), "", "holds no YAML file", "add a file that ends in " + ", ".join(SUFFIXES)
+                    )
+                )
             out += inside
         elif path == STDIN or path.is_file() or path.is_fifo():
             out.append(path)

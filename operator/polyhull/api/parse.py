@@ -16,6 +16,7 @@ from polyhull.api.v1alpha1.common import API_VERSION, HINTS, NAME_PATTERN, Objec
 from polyhull.domain.errors import InvalidInput
 
 Raw = Mapping[str, Any]
+MOST_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ def where_of(raw: Raw, file: str = "") -> str:
     metadata = raw.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     name = str(metadata.get("name") or "(no name)")
+    name = name if len(name) <= MOST_NAME else f"{name[:MOST_NAME]}…"
     namespace = metadata.get("namespace")
     identity = f"{raw.get('kind') or 'object'} {f'{namespace}/' if namespace else ''}{name}"
     return f"{file}: {identity}" if file else identity
@@ -73,7 +75,7 @@ def parse(raw: Raw, file: str = "", *, strict: bool = False) -> Parsed:
     except ValidationError as error:
         details = error.errors(include_url=False)
         found = [_problem(where, detail) for detail in details if detail["loc"][-1:] != ("int",)]
-        return Parsed(None, problems + _distinct(found))
+        return Parsed(None, _distinct([*problems, *found]))
     return Parsed(None, problems) if problems else Parsed(model)
 
 
@@ -91,9 +93,11 @@ def _metadata_problems(raw: Raw, where: str, *, namespaced: bool) -> tuple[Inval
         return (InvalidInput(where, "metadata", "is missing", "add metadata with a name"),)
     found = []
     name = metadata.get("name")
-    if not isinstance(name, str) or len(name) > 63 or re.fullmatch(NAME_PATTERN[1:-1], name) is None:
-        remedy = f"write {HINTS[NAME_PATTERN]} of at most 63 characters"
-        found.append(InvalidInput(where, "metadata.name", f"{name!r} is not a usable name", remedy))
+    if not isinstance(name, str) or len(name) > MOST_NAME or re.fullmatch(NAME_PATTERN[1:-1], name) is None:
+        remedy = f"write {HINTS[NAME_PATTERN]} of at most {MOST_NAME} characters"
+        if isinstance(name, int | float):
+            remedy = "YAML reads it as a number or a truth value: put it in quotes"
+        found.append(InvalidInput(where, "metadata.name", f"{_shown(name)} is not a usable name", remedy))
     if not namespaced and metadata.get("namespace"):
         found.append(InvalidInput(where, "metadata.namespace", "this kind is cluster-scoped", "take namespace out"))
     return tuple(found)
@@ -129,7 +133,11 @@ def _problem(where: str, detail: ErrorDetails) -> InvalidInput:
             bound = context.get("ge", context.get("le"))
             word = "at least" if "ge" in context else "at most"
             return InvalidInput(where, field, f"{_shown(detail['input'])} is out of range", f"write {word} {bound}")
-        case "too_long" | "too_short" | "string_too_long" | "string_too_short":
+        case "too_short":
+            return InvalidInput(where, field, "is too short", f"write at least {_items(context.get('min_length'))}")
+        case "too_long":
+            return InvalidInput(where, field, "is too long", f"write at most {_items(context.get('max_length'))}")
+        case "string_too_long" | "string_too_short":
             return InvalidInput(where, field, _lower(detail["msg"]), "change its length")
         case _:
             remedy = str(context.get("remedy", "correct it"))
@@ -139,6 +147,10 @@ def _problem(where: str, detail: ErrorDetails) -> InvalidInput:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _items(count: object) -> str:
+    return f"{count} item" if count == 1 else f"{count} items"
 
 
 def _lower(message: str) -> str:

@@ -194,3 +194,34 @@ def test_a_thousand_jobs_are_read_in_one_go(tmp_path: Path) -> None:
     snapshot, findings = snapshot_from_files([tmp_path], 0.0)
     assert findings == ()
     assert len(snapshot.jobs) == 1000
+
+
+@pytest.mark.parametrize(
+    ("metadata", "spec", "said"),
+    [
+        (
+            "{name: 12}",
+            "{tier: Cloud}",
+            "12 is not a usable name; YAML reads it as a number or a truth value: put it",
+        ),
+        ("{name: yes}", "{tier: Cloud}", "True is not a usable name; YAML reads it"),
+        (f"{{name: {'x' * 300}}}", "{tier: Cloud}", "…: metadata.name: 'xxxx"),
+        ("null", "{tier: Cloud}", "metadata: is missing; add metadata with a name"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_said_once_and_briefly(
+    tmp_path: Path, metadata: str, spec: str, said: str
+) -> None:
+    text = f"apiVersion: polyhull.io/v1alpha1\nkind: Site\nmetadata: {metadata}\nspec: {spec}\n"
+    _, findings = validate_files([write(tmp_path, "site.yaml", text)])
+    (finding,) = findings
+    assert said in str(finding) and len(str(finding)) < 400 + len(str(tmp_path))
+
+
+def test_an_empty_list_is_told_how_many_it_needs(tmp_path: Path) -> None:
+    text = (
+        "apiVersion: polyhull.io/v1alpha1\nkind: TrainingJob\nmetadata: {name: j, namespace: t}\n"
+        "spec: {work: {quantity: '1', unit: Steps}, options: [], template: {image: x}}\n"
+    )
+    (finding,) = validate_files([write(tmp_path, "job.yaml", text)])[1]
+    assert str(finding).endswith("spec.options: is too short; write at least 1 item")
