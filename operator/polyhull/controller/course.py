@@ -181,7 +181,7 @@ class Course:
         """With a plan just found and nothing promised yet, its promises are the present plan."""
         if self._found is None or any(job.promise is not None for job in snapshot.jobs):
             return snapshot
-        return carrying(snapshot, self._found[1])
+        return carrying(snapshot, replace(self._found[1], moves=()))
 
     async def _compared(self, snapshot: Snapshot, asked: Snapshot, decision: Decision) -> Decision:
         """The found plan carried to the fleet of now: taken over if it is better there than what was `asked`.
@@ -192,7 +192,7 @@ class Course:
         (asked_of, found), self._found = self._found, None
         before = {one.job: one.pool for one in self.present.assignments} if self.present is not None else {}
         moves = standing(found.moves, snapshot)
-        carried = carrying(stopped(snapshot, moves), found)
+        carried = carrying(snapshot, found)
         self.opportunities = found.opportunities
         renewed = await self.planner.insert(carried)
         taken = decision

@@ -95,7 +95,8 @@ def _stopped(job: TrainingJob, move: RunningMove, now: float) -> TrainingJob:
 
 
 def carrying(snapshot: Snapshot, decision: Decision) -> Snapshot:
-    """The snapshot with everything promised as the decision has it, and its prices for those who come later."""
-    there = stopped(snapshot, decision.moves)
+    """The snapshot with everything promised as the decision has it, its moves that still stand made, and its prices
+    for those who come later."""
+    there = stopped(snapshot, standing(decision.moves, snapshot))
     carried = promised(there, promises_of(decision), places_of(decision))
     return replace(carried, opportunities=decision.opportunities)
