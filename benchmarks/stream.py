@@ -13,10 +13,11 @@ from random import Random
 
 from benchmarks.figures import Figure, at_most, effort, percentile, report
 from benchmarks.instances import Shape, gavel_skyplane, load_sources
-from polyhull.domain.decision import Assignment, Decision, Opportunity, Transfer
+from polyhull.domain.decision import Assignment, Decision, Opportunity, RunningMove, Transfer
+from polyhull.domain.fleet import Storage, StorageKind
 from polyhull.domain.snapshot import Snapshot, SolverLimits
-from polyhull.domain.workloads import ActiveTransfer, Copy, Key, Placed, TrainingJob
-from polyhull.planning.carried import carrying, promises_of
+from polyhull.domain.workloads import CHECKPOINT, ActiveTransfer, Checkpoint, Copy, Key, Placed, TrainingJob
+from polyhull.planning.carried import carrying, promises_of, stopped
 from polyhull.planning.decide import decide, quick
 from polyhull.planning.gains import gains
 
@@ -32,6 +33,8 @@ class Account:
     moves: int = 0
     back: int = 0
     """Moves straight back to where the job was before (A, B, A)."""
+    running_moves: int = 0
+    """Running jobs that were stopped to go on elsewhere."""
     slips: int = 0
     plans: int = 0
     replaced: int = 0
@@ -44,7 +47,7 @@ class Account:
 
     @property
     def moves_per_job_hour(self) -> float:
-        return self.moves / max(1e-9, sum(self.flow_hours.values()))
+        return (self.moves + self.running_moves) / max(1e-9, sum(self.flow_hours.values()))
 
 
 @dataclass(slots=True)
@@ -77,11 +80,12 @@ class Stream:
                 arrived = ahead.pop(0)
                 self._waiting[arrived.key] = arrived
             tick = int((now - began) / self.tick_seconds)
-            if self._waiting:
+            if self._waiting or (self._running and self.base.policy.move_running):
                 self._carry_out(self._decided(now, tick, search=news or tick != ticked), now, tick)
             ticked = tick
             coming = [began + (tick + 1) * self.tick_seconds, *(end for _, end in self._moving)]
             coming += [end for _, end in self._running.values()]
+            coming += [job.resume.free_at for job in self._waiting.values() if job.resume is not None]
             coming += [ahead[0].created_at] if ahead else []
             now = min(one for one in coming if one > now)
         return self.account
@@ -90,12 +94,24 @@ class Stream:
         """Take down what has ended by now."""
         for move, end in [one for one in self._moving if one[1] <= now]:
             self._moving.remove((move, end))
-            self._copies.setdefault(move.data_set, set()).add(Copy(move.store, move.site))
+            self._arrived(move.data_set, Copy(move.store, move.site))
+        for key, job in self._waiting.items():
+            if job.resume is not None and job.resume.nodes and job.resume.free_at <= now:
+                self._waiting[key] = replace(job, resume=replace(job.resume, nodes=()))
         for key, (job, end) in list(self._running.items()):
             if end <= now:
                 del self._running[key]
                 self.account.ends[key] = end
                 self.account.flow_hours[key] = (end - job.created_at) / HOUR
+
+    def _arrived(self, key: Key, copy: Copy) -> None:
+        if key.kind != CHECKPOINT:
+            self._copies.setdefault(key, set()).add(copy)
+            return
+        job = self._waiting[Key(key.namespace, key.name)]
+        assert job.resume is not None
+        stores = tuple(sorted((*job.resume.stores, copy), key=lambda one: one.store))
+        self._waiting[job.key] = replace(job, resume=replace(job.resume, stores=stores))
 
     def _decided(self, now: float, tick: int, search: bool) -> Decision:
         """As the operator does it: insert at once; a full plan is taken over if it still gains then."""
@@ -109,7 +125,7 @@ class Stream:
                 return found
             renewed = quick(carrying(seen, found))
             if gains(held, renewed):
-                held = renewed
+                held = replace(renewed, moves=found.moves)
                 self.account.replaced += 1
         return held
 
@@ -150,6 +166,8 @@ class Stream:
 
     def _carry_out(self, decision: Decision, now: float, tick: int) -> None:
         self.account.violations += decision.violations
+        for move in decision.moves:
+            self._stop(move, now)
         told = promises_of(decision)
         for key, promise in told.items():
             job = self._waiting[key]
@@ -171,6 +189,16 @@ class Stream:
         self.account.back += self._before.get(key) == now
         self._before[key] = was
 
+    def _stop(self, move: RunningMove, now: float) -> None:
+        """Its last checkpoint holds what the plan said, which is what it did less an interval."""
+        job, _ = self._running.pop(move.job)
+        one = stopped(replace(self.base, taken_at=now, jobs=(job,)), (move,))
+        self._waiting[move.job] = one.jobs[0]
+        self.account.running_moves += 1
+        was, goes = (move.from_pool, move.from_option), (move.to_pool, move.to_option)
+        self.account.back += self._before.get(move.job, ("", ""))[0] == goes[0]
+        self._before[move.job] = was
+
     def _start_move(self, move: Transfer, now: float) -> None:
         length = (move.end_seconds - move.start_seconds) / self._factor(-1, f"{move.name}")
         active = ActiveTransfer(
@@ -183,7 +211,7 @@ class Stream:
         job = self._waiting.pop(assignment.job)
         option = next(one for one in job.options if one.name == assignment.option)
         rate = (option.rate_per_second or 1.0) * self._factor(-1, f"{job.key}/{option.name}")
-        end = now + self.base.policy.startup_seconds + job.work_quantity / rate
+        end = now + self.base.policy.startup_seconds + job.work_left / rate
         placed = Placed(assignment.cluster, assignment.pool, assignment.option, assignment.nodes, now, now)
         self._running[job.key] = replace(job, placed=placed, promise=None), end
         self.account.starts[job.key] = now
@@ -198,12 +226,30 @@ def arriving(
     return [replace(job, created_at=at) for job, at in zip(jobs, instants, strict=True)]
 
 
-def day(data: Path | None, jobs: int = JOBS, seconds: float = DAY_SECONDS, steps: int = 400) -> Stream:
-    """Gavel's throughputs on the Skyplane network, two edge sites, busy enough that jobs wait."""
+def day(
+    data: Path | None, jobs: int = JOBS, seconds: float = DAY_SECONDS, steps: int = 400, moving: bool = False
+) -> Stream:
+    """Gavel's throughputs on the Skyplane network, two edge sites, busy enough that jobs wait.
+
+    `moving`: running jobs may be moved; all save 2 GB every 15 min, to buckets.
+    """
     shape = Shape(jobs, 3, 2, most_bytes=200e9, cloud_nodes=1, cloud_devices=4, edge_nodes=1, edge_devices=2)
     base = gavel_skyplane(load_sources(data), shape)
-    policy = replace(base.policy, solver=SolverLimits(search_steps=steps))
-    return Stream(replace(base, jobs=(), policy=policy), arriving(base.jobs, seconds, 1))
+    policy = replace(base.policy, solver=SolverLimits(search_steps=steps), move_running=moving)
+    base = replace(base, policy=policy)
+    if moving:
+        base = saving(base)
+    return Stream(replace(base, jobs=()), arriving(base.jobs, seconds, 1))
+
+
+def saving(base: Snapshot) -> Snapshot:
+    """Every job saves 2 GB every 15 min, every cluster to a bucket of its site."""
+    clusters = tuple(
+        replace(cluster, storage=Storage(StorageKind.BUCKET, url=f"s3://{cluster.site}"))
+        for cluster in base.fleet.clusters
+    )
+    jobs = tuple(replace(job, checkpoint=Checkpoint(2 * 10**9, 900.0)) for job in base.jobs)
+    return replace(base, fleet=replace(base.fleet, clusters=clusters), jobs=jobs)
 
 
 def stretches(stream: Stream) -> list[float]:

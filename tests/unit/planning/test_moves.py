@@ -10,6 +10,9 @@ from polyhull.domain.labels import Selector, labels_of
 from polyhull.domain.snapshot import Mode, Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Checkpoint, Copy, Placed, Resume, TrainingJob
 from polyhull.planning.decide import decide, planned
+from polyhull.planning.gains import gains
+from polyhull.planning.validate import validate
+from polyhull.telemetry.values import build, plain
 from tests import builders as b
 
 GB = 10**9
@@ -126,3 +129,75 @@ def test_no_more_than_the_budget_are_on_their_way() -> None:
     on_its_way = running("c", placed=None, resume=replace(BACK, cluster="edge", pool="edge/k80", option="k80x1"))
     plan = decide(world(running(), on_its_way, fast=2))
     assert "on their way already" in stays(plan)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"work_done": 1701.0}, "is said to have saved 1701.0 units of work"),
+        ({"checkpoint_bytes": 0}, "0 bytes of TrainingJob/team/long are said to be carried, 9000000000 are"),
+        ({"from_pool": "edge/other"}, "does not run at edge/other"),
+        ({"to_pool": "edge/k80"}, "is planned otherwise"),
+        ({"stores": (Copy("site:cloud", "cloud"),)}, "its checkpoint is not where it ran"),
+        ({"moves": 2}, "is not moved for the 2th time"),
+    ],
+)
+def test_the_checker_believes_nothing_of_a_move(change: dict[str, object], says: str) -> None:
+    given = world(running())
+    plan = decide(given)
+    wrong = replace(plan, moves=(replace(plan.moves[0], **change),))  # type: ignore[arg-type]
+    assert says in " ".join(validate(given, wrong))
+
+
+@pytest.mark.parametrize(
+    ("job", "policy", "says"),
+    [
+        (running(), replace(POLICY, move_running=False), "which the policy does not allow"),
+        (running(), replace(POLICY, mode=Mode.OBSERVE), "which the policy does not allow"),
+        (running(), replace(POLICY, running_move_budget=0), "running jobs are moved beside 0 on their way, of 0"),
+        (running(), replace(POLICY, cool_down_seconds=9000.0), "began or was moved less than 9000.0 s ago"),
+        (running(resume=BACK), POLICY, "straight back to cloud/v100"),
+        (running(checkpoint=None), POLICY, "saves no checkpoint"),
+        (placed_at(uncertain=True), POLICY, "which does not answer"),
+        (placed_at(started_at=None), POLICY, "before it runs"),
+    ],
+)
+def test_the_checker_asks_whether_it_may_be_moved(job: TrainingJob, policy: Policy, says: str) -> None:
+    plan = decide(world(running()))
+    assert says in " ".join(validate(world(job, policy=policy), plan))
+
+
+def test_the_checker_wants_every_moved_job_moved() -> None:
+    given = world(running())
+    plan = decide(given)
+    assert "must stay there" in " ".join(validate(given, replace(plan, moves=())))
+    early = replace(plan.assignments[0], start_seconds=20.0, end_seconds=plan.assignments[0].end_seconds - 20.0)
+    said = " ".join(validate(given, replace(plan, assignments=(early,), makespan_seconds=early.end_seconds)))
+    assert "while its pods end until 30.0 s" in said
+
+
+def test_every_level_behind_the_makespan_is_without_a_bound() -> None:
+    """What stays and what moves is one class for the makespan only."""
+    policy = replace(POLICY, objective=("Makespan", "WeightedCompletion"))
+    plan = decide(world(running(), policy=policy))
+    assert plan.moves != ()
+    assert [level.bound is None for level in plan.levels] == [False, True]
+    assert plan.levels[0].bound == plan.lower_bound_seconds
+
+
+def test_a_plan_that_moves_gains_over_one_that_does_not_by_the_makespan() -> None:
+    policy = replace(POLICY, objective=("Makespan", "WeightedCompletion"))
+    given = world(running(), b.job("short", [b.option("k80", 1.0)], work=10.0), policy=policy)
+    stay, move = planned(given).decision, decide(given)
+    assert move.moves != ()
+    assert gains(stay, move) and not gains(move, stay)
+
+
+def test_it_is_the_same_whatever_order_things_come_in_and_a_record_brings_it_back() -> None:
+    given = world(*two(), fast=2, policy=replace(POLICY, running_move_budget=2))
+    plan = decide(given)
+    assert (
+        decide(replace(given, jobs=given.jobs[::-1], fleet=replace(given.fleet, pools=given.fleet.pools[::-1])))
+        == plan
+    )
+    assert build(Decision, plain(plan)) == plan and build(Snapshot, plain(given)) == given
