@@ -11,6 +11,7 @@ from polyhull.api.conditions import instant
 from polyhull.api.results import parse_instant
 from polyhull.domain.decision import Assignment, Explanation, Part, ServicePlan, Transfer
 from polyhull.domain.workloads import (
+    CHECKPOINT,
     ActiveTransfer,
     Copy,
     CopyPart,
@@ -34,8 +35,8 @@ def assignment_status(
     out = {**_place(assignment), "order": assignment.order}
     if nodes := _named(assignment.nodes):
         out["nodes"] = nodes[:MOST_NODES]
-    if assignment.data:
-        out["data"] = [{"dataSet": key.name, "store": store} for key, store in assignment.data]
+    if data := [(key, store) for key, store in assignment.data if key.kind != CHECKPOINT]:
+        out["data"] = [{"dataSet": key.name, "store": store} for key, store in data]
     if assignment.parts:
         out["spans"] = ",".join(part.site for part in assignment.parts)[:192]
         out["microBatches"] = assignment.micro_batches
@@ -177,7 +178,7 @@ def job_status(
         out["completionEstimates"] = estimates
     if assignment.promise is not None and (told := promise_status(assignment.promise)):
         out["promise"] = told
-    read = {key for key, _ in assignment.data}
+    read = {key for key, _ in assignment.data if key.kind != CHECKPOINT}  # status.move tells of these
     listed = [
         transfer_status(transfer, taken_at)
         for transfer in transfers

@@ -52,6 +52,8 @@ def describe(found: dict[str, Any]) -> Iterator[RenderableType]:
     assignment = status.get("assignment")
     if assignment:
         yield Text(_where(assignment, status))
+    if move := status.get("move"):
+        yield Text(_move(move))
     why = status.get("explanation")
     if why:
         yield Text(str(why.get("binds", "")))
@@ -71,6 +73,13 @@ def _where(assignment: dict[str, Any], status: dict[str, Any]) -> str:
     end = status.get("completionTime")
     finish = f"ended {end}" if end else f"estimated finish {status.get('estimatedCompletionTime', 'unknown')}"
     return f"{' and '.join(map(_part, assignment.get('parts') or [assignment]))}; {start}, {finish}"
+
+
+def _move(told: dict[str, Any]) -> str:
+    """Of a job that was stopped in order to go on elsewhere."""
+    times = "" if told.get("moves", 1) == 1 else f", move {told['moves']}"
+    where = f"from pool {told['fromPool']} to pool {told['toPool']}{times}"
+    return f"moved {where} ({told['phase']}): {told.get('why') or 'no reason was kept'}"
 
 
 def _part(told: dict[str, Any]) -> str:

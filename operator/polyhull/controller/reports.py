@@ -14,6 +14,7 @@ from polyhull.controller.status import Said, compose, settle
 from polyhull.domain.decision import Assignment, Decision, Transfer, Unplaced
 from polyhull.domain.snapshot import Mode
 from polyhull.domain.units import format_seconds
+from polyhull.domain.workloads import CHECKPOINT, Key
 
 ACCEPTED: Said = (Type.ACCEPTED, True, Reason.VALID, "every field is understood and acted on")
 NOT_ENDED: Said = (Type.SUCCEEDED, None, Reason.PENDING, "it has not started")
@@ -136,10 +137,14 @@ def _data(assignment: Assignment, moves: Sequence[Transfer], now: float) -> Said
     if not moves:
         return (Type.DATA_READY, True, Reason.DATA_PRESENT, f"what it reads is at {_sites(assignment)}")
     under_way = any(moved.active for moved in moves)
-    names = ", ".join(sorted({moved.data_set.name for moved in moves}))
+    names = ", ".join(sorted({_called(moved.data_set) for moved in moves}))
     if under_way:
         return (Type.DATA_READY, False, Reason.TRANSFERRING, f"{names} is on its way to {_sites(assignment)}")
     return (Type.DATA_READY, False, Reason.TRANSFER_PLANNED, f"{names} will be copied to {_sites(assignment)}")
+
+
+def _called(data_set: Key) -> str:
+    return "its checkpoint" if data_set.kind == CHECKPOINT else data_set.name
 
 
 def _turn(assignment: Assignment, mode: Mode) -> Said:

@@ -59,3 +59,9 @@ def test_each_part_of_a_split_copy_is_a_line() -> None:
     for words in ("images 1/2", "images 2/2", "edge-c-to-cloud-b", "600 MB", "400 MB"):
         assert words in text
     assert "inside the site" not in text
+
+
+def test_a_job_that_was_moved_says_from_where_and_why() -> None:
+    move = {"phase": "Carrying", "fromPool": "edge-a/k80", "toPool": "cloud-b/v100", "moves": 2, "why": "4 h sooner"}
+    text = said({**STATUS, "move": move})
+    assert "moved from pool edge-a/k80 to pool cloud-b/v100, move 2 (Carrying): 4 h sooner" in text

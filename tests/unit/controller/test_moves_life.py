@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from polyhull.api import convert, moves
-from polyhull.api.conditions import instant
+from polyhull.api.conditions import Type, instant
 from polyhull.api.observations import observation
-from polyhull.controller import transfers
-from polyhull.controller.approval import Approval
+from polyhull.controller import status, transfers
+from polyhull.controller.approval import Approval, entries_of
 from polyhull.controller.checkpoints import checkpoints
 from polyhull.controller.children import Member
 from polyhull.controller.hubjob import HubJob, State, Verdict
@@ -91,6 +91,9 @@ class World:
     news: list[str] = field(default_factory=list)
     deleted: dict[Ref, tuple[str, dict[str, Any], int]] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    approval: Approval = field(default_factory=lambda: Approval(everything=True))
+    endless: bool = False
+    """Transfers do not end."""
 
     def __post_init__(self) -> None:
         self.made.put(HUB, raw_job())
@@ -155,7 +158,9 @@ class World:
         if step == moves.CARRYING and all(one["store"] != store for one in job.move["stores"]):
             source = job.move["stores"][0]["site"]
             copy = Transfer(CARRIED, source, "", to.site, store, to.cluster, ("west->east",), 2**30, 1e8, 0.0, 11.0)
-            return Decision(self.now, (replace(to, start_seconds=11.0),), (copy,))
+            active = any(one["store"] == store for one in job.move.get("transfers") or ())
+            to = replace(to, start_seconds=11.0, data=((CARRIED, store),))
+            return Decision(self.now, (to,), (replace(copy, active=active),))
         return Decision(self.now, (to,))
 
     def wanted(self) -> tuple[Action, ...]:
@@ -169,7 +174,7 @@ class World:
         )
         moving = {key: transfers.judge(one, active[key], members, self.now) for key, one in held.items()}
         build = _Steps(view, Snapshot(self.now, self.fleet), self.memory, Renderer(self.fleet, held))
-        build.approval = Approval(everything=True)
+        build.approval = self.approval
         build.follow(job, verdict)
         for key, one in moving.items():
             build.copies(key, one)
@@ -194,7 +199,7 @@ class World:
             self.deleted[ref] = (where, body, left - 1)
             if left <= 1:
                 del self.deleted[ref]
-        for body in self.copying():  # a transfer takes one look
+        for body in () if self.endless else self.copying():  # a transfer takes one look
             done = {"type": "Complete", "status": "True"}
             body["status"] = {"conditions": [done], "completionTime": instant(self.now)}
         return len(actions)
@@ -304,6 +309,37 @@ def test_while_it_is_stopped_the_plan_has_it_waiting_and_its_devices_held() -> N
     silent = planned()
     assert silent.placed is not None
     assert silent.placed.uncertain, "nobody knows whether it runs there still"
+
+
+def test_where_plans_ask_for_approval_nobody_is_stopped_before_it_is_given() -> None:
+    world = World(ACROSS)
+    world.run(lambda: bool(world.job.status.get("startTime")))
+    world.approval = Approval()
+    for _ in range(3):
+        world.cycle()
+    assert not world.job.move
+    planned = world.plan(world.job, State.RELEASED)
+    world.approval = Approval(entries=entries_of(planned))
+    world.cycle()
+    assert world.job.stopping
+    elsewhere = Approval(entries=entries_of(replace(planned, assignments=(assigned(ACROSS, "k80", 0.0),))))
+    other = World(ACROSS)
+    other.run(lambda: bool(other.job.status.get("startTime")))
+    other.approval = elsewhere
+    other.cycle()
+    assert not other.job.move, "what was approved is another plan"
+
+
+def test_what_it_says_while_it_is_carried() -> None:
+    world = World(ACROSS, endless=True)
+    world.run(lambda: "on its way" in status.message(world.job.raw, Type.DATA_READY))
+    assert "its checkpoint is on its way to east" in status.message(world.job.raw, Type.DATA_READY)
+    assert status.reason(world.job.raw, Type.PLACED) == "Moving"
+    assert "goes on in pool east/v100" in status.message(world.job.raw, Type.PLACED)
+    told = world.job.status
+    assert "data" not in told["assignment"], "its checkpoint is no data set that it names"
+    assert "transfers" not in told
+    assert [one["store"] for one in told["move"]["transfers"]] == ["site:east"]
 
 
 def test_a_member_that_falls_silent_while_it_is_stopped_is_waited_for() -> None:
