@@ -122,9 +122,10 @@ def instant(seconds: float) -> str:
 
 def get_condition(conditions: Iterable[Mapping[str, Any]] | None, kind: str) -> Mapping[str, Any] | None:
     """The condition of that type, or None."""
-    return next(
-        (entry for entry in conditions or () if isinstance(entry, Mapping) and entry.get("type") == kind), None
-    )
+    for entry in conditions or ():
+        if (type(entry) is dict or isinstance(entry, Mapping)) and entry.get("type") == kind:
+            return entry
+    return None
 
 
 def condition_status(conditions: Iterable[Mapping[str, Any]] | None, kind: str) -> str:

@@ -5,7 +5,7 @@ The live operator and `polyhull plan -f` both go through here, so that files and
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from polyhull.api import check, convert
 from polyhull.api.catalogue import catalogue_with
@@ -34,8 +34,7 @@ LOCAL = "local"
 """Name of the site and the cluster that exist where none is declared."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
+class Ref(NamedTuple):
     """Identity of any object of ours; namespace is empty for cluster-scoped ones."""
 
     kind: str
@@ -70,6 +69,8 @@ class Verdict:
 
     @property
     def reason(self) -> str:
+        if self.accepted:
+            return Reason.VALID
         return Converted(None, self.problems, self.refusals).reason
 
     @property
@@ -113,8 +114,19 @@ class World:
 Told = tuple[Raw, Mapping[str, str], Observation | None]
 
 
+@dataclass(slots=True)
+class _Judged:
+    """A conversion, and what stood against it when it was last checked."""
+
+    raw: Raw
+    priority: int
+    converted: Converted[Any]
+    refusals: tuple[Refusal, ...] | None = None
+
+
 class Memo:
-    """Conversions of jobs as of the last time: a live operator looks at a thousand that did not change.
+    """Conversions of jobs and checks of them as of the last time: a live operator looks at ten thousand that did not
+    change.
 
     An entry holds the body it was made from, so that the same body (not an equal one) is found again; it is dropped
     when a look goes by without it.
@@ -122,15 +134,18 @@ class Memo:
 
     def __init__(self) -> None:
         self._kinds: Sequence[AcceleratorType] = ()
-        self._last: dict[int, tuple[Raw, int, Converted[Any]]] = {}
-        self._present: dict[int, tuple[Raw, int, Converted[Any]]] = {}
+        self._known = check.Known({})
+        self._same = False
+        self._last: dict[int, _Judged] = {}
+        self._present: dict[int, _Judged] = {}
         self._told_last: dict[int, Told] = {}
         self._told: dict[int, Told] = {}
 
-    def begin(self, accelerators: Sequence[AcceleratorType]) -> None:
-        """A look begins. Conversions depend on all accelerators."""
+    def begin(self, accelerators: Sequence[AcceleratorType], known: check.Known) -> None:
+        """A look begins. Conversions depend on all accelerators, checks on everything that is known."""
         self._last = self._present if accelerators == self._kinds else {}
         self._present, self._kinds = {}, accelerators
+        self._same, self._known = known == self._known, known
         self._told_last, self._told = self._told, {}
 
     def told(self, raw: Raw) -> tuple[Mapping[str, str], Observation | None]:
@@ -141,13 +156,19 @@ class Memo:
         self._told[id(raw)] = found
         return found[1], found[2]
 
-    def converted(self, raw: Raw, priority: int, convert_it: Callable[[], Converted[Any]]) -> Converted[Any]:
-        """`priority`: the default that the namespace's rule gives."""
+    def judged(
+        self, raw: Raw, priority: int, convert_it: Callable[[], Converted[Any]]
+    ) -> tuple[Converted[Any], tuple[Refusal, ...]]:
+        """The conversion, and what stands against its value. `priority`: the default that the namespace's rule
+        gives."""
         found = self._last.get(id(raw))
-        if found is None or found[0] is not raw or found[1] != priority:
-            found = (raw, priority, convert_it())
+        if found is None or found.raw is not raw or found.priority != priority:
+            found = _Judged(raw, priority, convert_it())
+        if found.refusals is None or not self._same:
+            value = found.converted.value
+            found.refusals = () if value is None else check.check_job(value, self._known)
         self._present[id(raw)] = found
-        return found[2]
+        return found.converted, found.refusals
 
 
 def ref_of(raw: Raw) -> Ref:
@@ -185,11 +206,15 @@ class _Builder:
         files: Mapping[Ref, str] | None,
         memo: Memo,
     ) -> None:
-        self.objects = sorted(objects, key=ref_of)
+        self.by_kind: dict[str, list[tuple[Ref, Raw]]] = {}
+        self.refs = []
+        for ref, raw in sorted(((ref_of(raw), raw) for raw in objects), key=lambda pair: pair[0]):
+            self.refs.append(ref)
+            self.by_kind.setdefault(ref.kind, []).append((ref, raw))
         self.observed, self.namespaces = observed, dict(namespaces)
         self.files, self.strict, self.memo = files or {}, files is not None, memo
-        self.problems: dict[Ref, list[InvalidInput]] = {ref_of(raw): [] for raw in self.objects}
-        self.refusals: dict[Ref, list[Refusal]] = {ref_of(raw): [] for raw in self.objects}
+        self.problems: dict[Ref, list[InvalidInput]] = {ref: [] for ref in self.refs}
+        self.refusals: dict[Ref, list[Refusal]] = {ref: [] for ref in self.refs}
 
     def build(self) -> World:
         kinds = [value for _, value in self._converted("AcceleratorType", convert.accelerator)]
@@ -249,14 +274,15 @@ class _Builder:
         )
 
     def _of(self, kind: str) -> list[Raw]:
-        return [raw for raw in self.objects if raw.get("kind") == kind]
+        return [raw for _, raw in self.by_kind.get(kind, ())]
 
     def _options(self, raw: Raw) -> dict[str, Any]:
         return {"file": self.files.get(ref_of(raw), ""), "strict": self.strict}
 
     def _note(self, ref: Ref, converted: Converted[Any]) -> None:
-        self.problems[ref].extend(converted.problems)
-        self.refusals[ref].extend(converted.refusals)
+        if not converted.accepted:
+            self.problems[ref].extend(converted.problems)
+            self.refusals[ref].extend(converted.refusals)
 
     def _passes(self, ref: Ref, refusals: Iterable[Refusal]) -> bool:
         found = tuple(refusals)
@@ -339,14 +365,14 @@ class _Builder:
         self, known: check.Known, accelerators: Sequence[AcceleratorType]
     ) -> tuple[list[TrainingJob], list[InferenceService]]:
         kept: list[TrainingJob | InferenceService] = []
-        self.memo.begin(accelerators)
-        for raw in self._of("TrainingJob") + self._of("InferenceJob"):
+        self.memo.begin(accelerators, known)
+        for ref, raw in (*self.by_kind.get("TrainingJob", ()), *self.by_kind.get("InferenceJob", ())):
             if not convert.managed_by_us(raw):
-                del self.problems[ref_of(raw)], self.refusals[ref_of(raw)]
+                del self.problems[ref], self.refusals[ref]
                 continue
             if ended(part(raw, "status")):
                 continue
-            value = self._job(raw, known, accelerators)
+            value = self._job(ref, raw, known, accelerators)
             if value is not None:
                 kept.append(value)
         against = check.check_counts([job for job in kept if not _begun(job)], known)
@@ -381,9 +407,8 @@ class _Builder:
         return bounded(found), signatures
 
     def _job(
-        self, raw: Raw, known: check.Known, accelerators: Sequence[AcceleratorType]
+        self, ref: Ref, raw: Raw, known: check.Known, accelerators: Sequence[AcceleratorType]
     ) -> TrainingJob | InferenceService | None:
-        ref = ref_of(raw)
         rule = check.rule_of(ref.namespace, known)
         priority = rule.priority_default if rule else 0
         convert_it: Callable[..., Converted[Any]] = convert.training_job
@@ -392,12 +417,12 @@ class _Builder:
         elif ref.kind == "InferenceJob":
             convert_it = convert.batch_job
         options = {**self._options(raw), "default_priority": priority}
-        converted = self.memo.converted(raw, priority, lambda: convert_it(raw, accelerators, **options))
+        converted, against = self.memo.judged(raw, priority, lambda: convert_it(raw, accelerators, **options))
         self._note(ref, converted)
         value: TrainingJob | InferenceService | None = converted.value
         if value is None:
             return None
-        sound = self._passes(ref, check.check_job(value, known)) and converted.accepted
+        sound = self._passes(ref, against) and converted.accepted
         if _under_way(value):
             return value
         leaving = convert.suspended(raw) or part(raw, "metadata").get("deletionTimestamp") is not None

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from polyhull.controller import jobs, observe, services, steps, transfers
+from polyhull.controller import observe, services, steps
 from polyhull.controller.asides import Asides
 from polyhull.controller.children import Trouble
 from polyhull.controller.course import Course
@@ -21,6 +21,7 @@ from polyhull.controller.plans import Adopted, Plans
 from polyhull.controller.publish import Publisher
 from polyhull.controller.steps import Memory, Planned
 from polyhull.controller.trigger import Trigger
+from polyhull.controller.verdicts import Verdicts, of_copies
 from polyhull.delivery.base import Outcome
 from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Pool
@@ -46,6 +47,7 @@ class Loop:
     hub: str = ""
     rclone_image: str = transfer.IMAGE
     memory: Memory = field(default_factory=Memory)
+    verdicts: Verdicts = field(default_factory=Verdicts)
     outbox: Outbox = field(init=False)
     refusals: dict[str, Trouble] = field(default_factory=dict)
     """By uid: members that answered no to a child, until the hub has stored it."""
@@ -68,19 +70,15 @@ class Loop:
         """One cycle."""
         self.outbox.looking()
         view = self.look()
-        verdicts = {job.key: jobs.judge(job, view.members, view.now, self.refusals.get(job.uid)) for job in view.jobs}
-        moving = {
-            key: transfers.judge(held, view.transfers.get(key, ()), view.members, view.now)
-            for key, held in view.data_sets.items()
-        }
+        verdicts = self.verdicts.of(view, self.refusals)
+        moving = of_copies(view)
         self.memory.refusals = self.refusals
         snapshot = observe.snapshot_of(view, verdicts, self.course.promises, self._pools)
         self._pools.update((pool.name, pool) for pool in snapshot.fleet.pools if pool.nodes)
         present = self.asides.attend(view, snapshot, await self.course.hold(snapshot), self.course.searching)
-        answers, trouble = self.asides.answers, self.course.planner.trouble
         follow = steps.steps(
-            view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image, trouble, answers,
-            self.outbox.busy,
+            view, verdicts, moving, snapshot, present, self.memory, self.hub, self.rclone_image,
+            self.course.planner.trouble, self.asides.answers, self.outbox.busy,
         )  # fmt: skip
         self._send(follow, view)
         await self._tell_plan(view, snapshot, present)
@@ -105,7 +103,7 @@ class Loop:
             if self.outbox.submit(step.owner, step.actions) and step.event:
                 self.publisher.started(step.event)
         free = [step for step in planned.reports if not self.outbox.busy(step.owner)]
-        for step in self.memory.worth_writing(free, view.now, self.trigger.wake_in):
+        for step in self.memory.worth_writing(free, view.now, self.trigger.wake_in, self.outbox.room):
             self.outbox.submit(step.owner, step.actions)
         if planned.due_at is not None:
             self.trigger.wake_in(max(0.05, planned.due_at - view.now))

@@ -15,7 +15,7 @@ from typing import Any
 from polyhull.controller.children import QUOTA, REFUSED, Trouble
 from polyhull.delivery.base import HUB, Action, Apply, Delivery, Finalizer, Outcome, PutStatus, StillThere
 from polyhull.domain.errors import Refused
-from polyhull.kube.resources import Manifest, Ref, ref_of
+from polyhull.kube.resources import Manifest, Ref
 from polyhull.render import naming
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ LONGEST_BACKOFF_SECONDS = 30.0
 class _Owner:
     task: asyncio.Task[None] | None = None
     overlay: Mapping[str, Any] | None = None
+    overlaid: tuple[Manifest, Manifest] | None = None
+    """A body and the same with the overlay: while both stay, whoever looks again sees the same object."""
     failures: int = 0
     blocked_until: float = 0.0
 
@@ -73,12 +75,19 @@ class Outbox:
         held = self._owners.get(owner)
         return held is not None and held.task is not None
 
-    def apply_overlay(self, body: Manifest) -> Manifest:
+    @property
+    def room(self) -> int:
+        """How many more steps would keep all lanes busy for a moment; what is urgent does not ask."""
+        return max(0, 2 * self.width - sum(held.task is not None for held in self._owners.values()))
+
+    def apply_overlay(self, ref: Ref, body: Manifest) -> Manifest:
         """The body as the step in flight will leave its status."""
-        held = self._owners.get(ref_of(body))
+        held = self._owners.get(ref)
         if held is None or held.task is None or held.overlay is None:
             return body
-        return {**body, "status": held.overlay}
+        if held.overlaid is None or held.overlaid[0] is not body:
+            held.overlaid = (body, {**body, "status": held.overlay})
+        return held.overlaid[1]
 
     def submit(self, owner: Ref, actions: Sequence[Action]) -> bool:
         """Start a step; False when the owner has one already."""
@@ -110,7 +119,7 @@ class Outbox:
             logger.exception("a step of %s", owner)
             self._back_off(held)
         finally:
-            held.task, held.overlay = None, None
+            held.task, held.overlay, held.overlaid = None, None, None
             self._unseen.add(owner)
             self.mark()
 

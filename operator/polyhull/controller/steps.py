@@ -5,7 +5,7 @@ and pass a limiter. An owner has at most one step in flight, so each step is who
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,8 @@ logger = logging.getLogger(__name__)
 
 ESTIMATE_SECONDS = 60.0
 """At most once a minute per object where nothing but estimates changed."""
-REPORTS_PER_SECOND = 10.0
+REPORTS_PER_SECOND = 100.0
+"""Half of what a cluster is asked at most in a second."""
 SETTLE_SECONDS = 1.0
 """How long Placed=True waits for the start of pods just bound: most run within a second, and one status says both."""
 
@@ -78,12 +79,23 @@ class Memory:
     """By uid: when pods that do not run yet were seen bound, until the hub is told (seconds since the epoch)."""
     refusals: Mapping[str, Trouble] = field(default_factory=dict)
     """By uid: members that answered no to a child."""
+    said: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """By uid: what the status already says all of; it is composed again when one of these has changed."""
     _last: dict[Ref, float] = field(default_factory=dict)
     _tokens: float = REPORTS_PER_SECOND
     _at: float = 0.0
 
-    def worth_writing(self, wished: Iterable[Step], now: float, wake: Callable[[float], None]) -> list[Step]:
-        """Reports that may go out now; `wake` is told when the others may."""
+    def forget(self, known: Set[str]) -> None:
+        """All but these uids."""
+        for held in (self.bound_at, self.said):
+            for uid in held.keys() - known:
+                del held[uid]
+
+    def worth_writing(
+        self, wished: Iterable[Step], now: float, wake: Callable[[float], None], room: int
+    ) -> list[Step]:
+        """Reports that may go out now, at most `room`: whoever ends a step asks again. `wake` is told when others
+        may."""
         self._tokens = min(REPORTS_PER_SECOND, self._tokens + max(0.0, now - self._at) * REPORTS_PER_SECOND)
         self._at = now
         out: list[Step] = []
@@ -92,6 +104,8 @@ class Memory:
             last = self._last.get(step.owner, 0.0)
             if now < last + ESTIMATE_SECONDS and status.only_estimates(step.before, body):
                 wake(last + ESTIMATE_SECONDS - now)
+            elif len(out) >= room:
+                break
             elif self._tokens < 1.0:
                 wake(0.2)
             else:
@@ -120,8 +134,7 @@ def steps(
     build.outputs = outputs(view.jobs, view.data_sets, snapshot.fleet)
     for job in view.jobs:
         build.follow(job, verdicts[job.key])
-    for uid in memory.bound_at.keys() - {job.uid for job in view.jobs}:
-        del memory.bound_at[uid]
+    memory.forget({job.uid for job in view.jobs})
     for key, verdict in moving.items():
         build.copies(key, verdict)
     if decision is not None:
@@ -174,9 +187,9 @@ class _Steps:
                 event = f"bound:{max(0.0, self.view.now - released):.3f}"
             self.urgent.append(Step(job.ref, actions, event, job.uid))
         elif verdict.state is State.REFUSED:
-            self._tell(job, reports.refused(job, self.view.now))
+            self._tell_anew(job, (job.reason, job.message), lambda: reports.refused(job, self.view.now))
         elif verdict.state is State.SUSPENDED and not job.released:
-            self._tell(job, reports.suspended(job, self.view.now))
+            self._tell_anew(job, (), lambda: reports.suspended(job, self.view.now))
 
     def _starts_soon(self, job: HubJob, verdict: Verdict) -> bool:
         """Whether its pods are bound, do not run yet, and may do so within a moment."""
@@ -252,7 +265,7 @@ class _Steps:
             if _state(verdicts, one.job) is State.WAITING and not one.fixed:
                 self._turn(job, one, places[one.job], decision)
             elif _state(verdicts, one.job) is State.RELEASED and one.fixed and not verdicts[one.job].actions:
-                self._tell(job, reports.running(job, one, decision, self.view.now))
+                self._tell_running(job, one, decision)
         planned = {one.job: one for one in decision.assignments}
         for move in decision.moves:
             if (job := by_key.get(move.job)) is not None:
@@ -292,7 +305,13 @@ class _Steps:
             put = PutStatus(job.ref, job.uid, body)
             self.urgent.append(Step(job.ref, (*guard, *self._guard_output(job), put, *made), "release", job.uid))
             return
-        self._tell(job, reports.waiting(job, one, order, decision, mode, now))
+        moved = decision.transfers if one.data else ()
+        because = (one, order, mode, decision.taken_at, moved, now // ESTIMATE_SECONDS)
+        self._tell_anew(job, because, lambda: reports.waiting(job, one, order, decision, mode, now))
+
+    def _tell_running(self, job: HubJob, one: Assignment, decision: Decision) -> None:
+        because = (one, decision.taken_at, self.view.now // ESTIMATE_SECONDS)
+        self._tell_anew(job, because, lambda: reports.running(job, one, decision, self.view.now))
 
     def _move(self, job: HubJob, move: RunningMove, planned: Assignment, verdict: Verdict) -> None:
         """Stop a running job that the plan has elsewhere."""
@@ -401,6 +420,17 @@ class _Steps:
             self._put(raw, body)
         for owner, actions in fleet_status.honoured(self.view):
             self.urgent.append(Step(owner, actions))
+
+    def _tell_anew(self, job: HubJob, because: tuple[Any, ...], made: Callable[[], dict[str, Any]]) -> None:
+        """Unless its status was found to say all that follows from the same body and the same causes."""
+        held = self.memory.said.get(job.uid)
+        if held is not None and held[0] is job.raw and held[1:] == because:
+            return
+        body = made()
+        if body == job.status:
+            self.memory.said[job.uid] = (job.raw, *because)
+        else:
+            self._tell(job, body)
 
     def _tell(self, job: HubJob, body: dict[str, Any]) -> None:
         self._put(job.raw, body)

@@ -4,9 +4,10 @@ Version by version: an old answer never covers a newer one, and what was deleted
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from polyhull.kube.resources import Manifest, Ref, ref_of, uid_of, version_of
+from polyhull.kube.trims import without_bookkeeping
 
 _REMEMBER_DELETED = 10_000
 
@@ -16,6 +17,7 @@ class Store:
 
     def __init__(self, on_change: Callable[[Manifest], None] = lambda body: None) -> None:
         self._objects: dict[Ref, Manifest] = {}
+        self._order: list[Ref] | None = None
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._on_change = on_change
 
@@ -27,7 +29,9 @@ class Store:
             return
         if held is not None and uid_of(held) != uid:
             self._forget(uid_of(held))
-        self._objects[ref] = body
+        if held is None:
+            self._order = None
+        self._objects[ref] = body = _kept(body)
         self._on_change(body)
 
     def remove(self, body: Manifest) -> None:
@@ -37,6 +41,7 @@ class Store:
         held = self._objects.get(ref)
         if held is not None and uid_of(held) == uid:
             del self._objects[ref]
+            self._order = None
             self._on_change(body)
 
     def replace_all(self, bodies: Iterable[Manifest]) -> None:
@@ -56,12 +61,23 @@ class Store:
 
     def objects(self) -> tuple[Manifest, ...]:
         """All, by reference."""
-        return tuple(self._objects[ref] for ref in sorted(self._objects))
+        return tuple(body for _, body in self.items())
+
+    def items(self) -> Iterator[tuple[Ref, Manifest]]:
+        """All with their references, in the order of these."""
+        if self._order is None:
+            self._order = sorted(self._objects)
+        return ((ref, self._objects[ref]) for ref in self._order)
 
     def _forget(self, uid: str) -> None:
         self._gone[uid] = None
         while len(self._gone) > _REMEMBER_DELETED:
             self._gone.popitem(last=False)
+
+
+def _kept(body: Manifest) -> Manifest:
+    """Without the record of who wrote which field, half of an object: only services are asked who wrote replicas."""
+    return body if body["kind"] == "InferenceJob" else without_bookkeeping(dict(body))
 
 
 def _newer(body: Manifest, held: Manifest) -> bool:

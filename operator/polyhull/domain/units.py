@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _SUFFIX = {
     "": Fraction(1),
@@ -17,6 +18,7 @@ _QUANTITY = re.compile(
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,18})?")
 
 
+@lru_cache(4096)
 def parse_quantity(text: str) -> Fraction:
     """A Kubernetes quantity (`200Mi`, `4k`, `0.5`, `1e3`) as an exact number.
 

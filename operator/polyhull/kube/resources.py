@@ -4,8 +4,7 @@ A path is never put together anywhere else, so a namespace that looks like a pat
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from polyhull.domain.errors import BrokenPromise
@@ -17,8 +16,7 @@ GROUP = "polyhull.io"
 VERSION = "v1alpha1"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Resource:
+class Resource(NamedTuple):
     """One resource of one API version. `group` is empty for the core group."""
 
     group: str
@@ -55,9 +53,11 @@ class Resource:
         return f"{self.collection(namespace)}/{quote(name, safe='')}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
-    """One object; `namespace` is empty for cluster-scoped resources."""
+class Ref(NamedTuple):
+    """One object; `namespace` is empty for cluster-scoped resources.
+
+    A tuple, like Resource: every cycle looks each object up, and tuples are hashed and compared in C.
+    """
 
     resource: Resource
     namespace: str

@@ -63,11 +63,11 @@ def test_until_a_step_is_through_its_status_is_what_is_seen() -> None:
         body = {"apiVersion": "polyhull.io/v1alpha1", "kind": "TrainingJob"}
         body |= {"metadata": {"name": "one", "namespace": "team"}}
         held.submit(OWNER, [PUT, CHILD])
-        assert held.apply_overlay(body)["status"] == {"planHash": "h"}
+        assert held.apply_overlay(OWNER, body)["status"] == {"planHash": "h"}
         assert not held.submit(OWNER, [PUT])
         slow.go.set()
         await held.drain()
-        assert "status" not in held.apply_overlay(body)
+        assert "status" not in held.apply_overlay(OWNER, body)
 
     asyncio.run(story())
 

@@ -250,7 +250,7 @@ def test_suspended_all_parts_stop_and_resumed_it_is_planned_again() -> None:
 
 def test_a_part_of_an_earlier_assignment_is_removed_from_a_member_that_has_another_now() -> None:
     seen = members("running", "running", "running")
-    (left,), _ = shown(replace(OTHERS[0], ref=replace(FIRST.ref, name="of-before")), "running")
+    (left,), _ = shown(replace(OTHERS[0], ref=FIRST.ref._replace(name="of-before")), "running")
     left["metadata"]["uid"] = "uid-of-before"
     cloud = replace(seen["cloud"], children={UID: (*seen["cloud"].children[UID], left)})
     verdict = judge(hub_job("Bound", startTime=instant(NOW - 50)), seen | {"cloud": cloud}, NOW)
