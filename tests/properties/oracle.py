@@ -17,8 +17,9 @@ import numpy as np
 from benchmarks import fleets
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize import bound, highs
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.build import build_columns
-from polyhull.optimize.data import ModelData, model_data
+from polyhull.optimize.data import ModelData
 from polyhull.optimize.definition import largest_share
 from polyhull.optimize.instances import least_cost
 from polyhull.optimize.interval import _Model, instants, jobs_of

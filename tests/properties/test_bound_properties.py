@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Fleet, Node
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.columns import Column, ColumnSet
-from polyhull.optimize.data import model_data
 from polyhull.optimize.relaxation import relax
 from tests import builders as b
 from tests.properties.amount import examples, many

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from polyhull.domain.fleet import Power
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.build import build_columns
-from polyhull.optimize.data import model_data
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import data_set, fleet, job, link, option, pool, site, snapshot

@@ -15,10 +15,10 @@ from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Power, Site
 from polyhull.domain.snapshot import DeviceLimit, Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Key, Placed
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.columns import Column
-from polyhull.optimize.data import model_data
 from polyhull.optimize.exact import ExactAnswer, ExactProblem, answer_from, problem_document
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate

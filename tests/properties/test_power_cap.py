@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from polyhull.domain.fleet import Power, Site
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import Placed
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.columns import Column
-from polyhull.optimize.data import model_data
 from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import NOW, WATTS, fleet, job, option, pool, service, snapshot, variant

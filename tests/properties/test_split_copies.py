@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from polyhull.domain.decision import BoundKind
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import slowest
 from polyhull.optimize.build import build_columns
-from polyhull.optimize.data import model_data
 from polyhull.optimize.definition import largest_share
 from polyhull.optimize.highs import solve
 from polyhull.optimize.programme import programme

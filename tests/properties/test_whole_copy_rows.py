@@ -13,9 +13,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.certificate import share_at_most
-from polyhull.optimize.data import ModelData, model_data
+from polyhull.optimize.data import ModelData
 from polyhull.optimize.highs import solve
 from polyhull.optimize.programme import programme
 from polyhull.optimize.programme.pools import pool_parts

@@ -13,9 +13,10 @@ import numpy as np
 from polyhull.domain.decision import BoundKind, Price, ServicePlan, Unplaced
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import LARGE, fluid_bound, slowest
 from polyhull.optimize.columns import Column, ColumnSet
-from polyhull.optimize.data import ModelData, model_data
+from polyhull.optimize.data import ModelData
 from polyhull.optimize.highs import solve
 from polyhull.optimize.prices import Marginal, a_little_later, link_prices, of_fixed_time, of_rates, pool_prices
 from polyhull.optimize.programme import Programme, programme

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 
 from polyhull.domain.decision import LevelReport, Opportunity
-from polyhull.optimize.data import model_data
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.interval import Answer, weighted_completion
 from polyhull.planning.board import Board
 from polyhull.planning.dice import Dice

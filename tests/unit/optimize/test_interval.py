@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.build import build_columns
-from polyhull.optimize.data import ModelData, model_data
+from polyhull.optimize.data import ModelData
 from polyhull.optimize.interval import RATIO, _Model, instants, jobs_of, weighted_completion
 from polyhull.optimize.interval_definition import least_weighted_completion
 from polyhull.planning.canonical import canonical

@@ -13,10 +13,11 @@ from scipy.sparse import coo_matrix
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize import bound as bounds
 from polyhull.optimize import whole_bound
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.certificate import share_at_most
-from polyhull.optimize.data import ModelData, model_data
+from polyhull.optimize.data import ModelData
 from polyhull.optimize.highs import solve as solve_exactly
 from polyhull.optimize.large.answer import by_prices
 from polyhull.optimize.large.kernel import Descent, library

@@ -9,8 +9,9 @@ import pytest
 
 from polyhull.domain.snapshot import Snapshot
 from polyhull.optimize import bound, certificate, highs
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.build import build_columns
-from polyhull.optimize.data import ModelData, model_data
+from polyhull.optimize.data import ModelData
 from polyhull.optimize.programme import programme
 from polyhull.optimize.programme.dual_feasible import dual_feasible, dual_feasible_whole
 from polyhull.optimize.services import Serving

@@ -7,9 +7,9 @@ import pytest
 from polyhull.domain.labels import Requirement, Selector
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import ActiveTransfer, CopyPart
+from polyhull.optimize.arrays import model_data
 from polyhull.optimize.build import build_columns
 from polyhull.optimize.columns import ColumnSet, Route
-from polyhull.optimize.data import model_data
 from polyhull.optimize.whole_copies import whole_copies
 from tests.builders import NOW, data_set, fleet, job, key, link, option, pool, site, snapshot
 
