@@ -14,7 +14,7 @@ from polyhull.optimize.build import build_columns
 from polyhull.optimize.movers import Stop, stops
 from polyhull.planning.canonical import canonical
 from polyhull.planning.decide import decide, planned
-from polyhull.planning.moves import stopped
+from polyhull.planning.moves_side import stopped
 from polyhull.planning.reserve import reserve
 from polyhull.planning.simulate import run
 from tests import builders as b
