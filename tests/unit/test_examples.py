@@ -16,10 +16,12 @@ from hack.ground.fleet import load_fleet
 from hack.ground.truth import parse_table
 from polyhull.api.convert_scenario import scenario
 from polyhull.api.files import snapshot_from_files
+from polyhull.api.results import parse_instant
 from polyhull.controller.prover import Prover
 from polyhull.domain.decision import BoundKind, Decision
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.units import format_seconds
 from polyhull.domain.workloads import TrainingJob
 from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide
@@ -39,7 +41,7 @@ def snapshot() -> Snapshot:
     return found
 
 
-@pytest.mark.parametrize("name", ["across-sites", "edge-to-cloud", "first-job", "two-clusters"])
+@pytest.mark.parametrize("name", ["across-sites", "edge-to-cloud", "first-job", "move-running", "two-clusters"])
 def test_every_example_loads_without_findings(name: str) -> None:
     _, findings = snapshot_from_files([ROOT / "examples" / name], 0.0)
     assert findings == ()
@@ -60,6 +62,19 @@ def test_first_job_needs_nothing_else_and_is_short() -> None:
     found, _ = snapshot_from_files([ROOT / "examples" / "first-job"], 0.0)
     assert [cluster.name for cluster in found.fleet.clusters] == ["local"]
     assert len(found.jobs) == 1
+
+
+@pytest.mark.parametrize(("at", "moves"), [("08:05", 0), ("09:00", 1), ("17:57", 0)])
+def test_the_running_job_moves_when_its_page_says_so(at: str, moves: int) -> None:
+    folder = ROOT / "examples" / "move-running"
+    page = (folder / "README.md").read_text()
+    instant = f"2027-01-15T{at}:00Z"
+    assert instant in page
+    found, _ = snapshot_from_files([folder], parse_instant(instant))
+    plan = decide(found)
+    assert len(plan.moves) == moves
+    if moves:
+        assert f"ends in {format_seconds(plan.makespan_seconds)} rather" in page
 
 
 def _gang(job: TrainingJob) -> set[int]:
