@@ -174,3 +174,11 @@ def unmet(ran: Collection[str], printed: Collection[str]) -> list[str]:
         for figure in target.figures
         if figure not in printed
     ]
+
+
+def table() -> str:
+    """The rows as Markdown, for docs/how-to/run-the-benchmarks.md."""
+    rows = ["| what | aimed at | `make bench ONLY=` | figures |", "|---|---|---|---|"]
+    for target in TARGETS:
+        rows.append(f"| {target.what} | {target.aim} | {target.benchmark} | {'<br>'.join(target.figures)} |")
+    return "\n".join(rows) + "\n"

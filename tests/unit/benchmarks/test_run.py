@@ -15,8 +15,9 @@ from benchmarks import figures
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.figures import QUICK, Figure, SkipBenchmark, machine, report
 from benchmarks.page import page
+from benchmarks.planning import ROOT
 from benchmarks.run import SKIPPED, Run
-from benchmarks.targets import TARGETS, unmet
+from benchmarks.targets import TARGETS, table, unmet
 
 FAKE = """
 import json, os, subprocess, sys, time
@@ -143,6 +144,10 @@ def test_every_target_names_a_benchmark_and_is_on_the_page() -> None:
     for target in TARGETS:
         assert f"| {target.what} | {target.aim} |" in made
     assert "dtfm placement: 0.5 s" in made and "helix placement: not measured" in made
+
+
+def test_the_how_to_has_the_targets_as_they_are() -> None:
+    assert (ROOT / "docs" / "how-to" / "run-the-benchmarks.md").read_text().endswith(f"\n\n{table()}")
 
 
 def test_a_missing_figure_of_what_ran_is_named() -> None:
