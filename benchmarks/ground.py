@@ -1,6 +1,7 @@
 """The ground of the live benchmarks: a hub, one member, the operator as a process of its own, and what they ask."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -232,3 +233,14 @@ def memory_mebibytes(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024.0
     return float("nan")
+
+
+def children_of(pid: int) -> list[int]:
+    """The operator's workers: processes that it started and that run."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of one process so far, its children's left out."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
