@@ -7,9 +7,9 @@ from typing import Any
 from polyhull.controller.outbox import Outbox, refused_child, vanished
 from polyhull.delivery.base import Action, Apply, Outcome, PutStatus
 from polyhull.domain.errors import Refused, Unreachable
-from polyhull.kube.resources import OUR_KINDS, Ref
+from polyhull.kube.resources import TRAINING_JOBS, Ref
 
-OWNER = Ref(next(kind for kind in OUR_KINDS if kind.kind == "TrainingJob"), "team", "one")
+OWNER = Ref(TRAINING_JOBS, "team", "one")
 PUT = PutStatus(OWNER, "u", {"planHash": "h"})
 CHILD = Apply("edge", {"kind": "Job", "metadata": {"name": "c", "labels": {"polyhull.io/uid": "u"}}})
 
@@ -96,3 +96,33 @@ def test_a_members_no_is_told_from_a_line_that_is_down() -> None:
     assert refused_child(Outcome((), failed=PUT, error=quota)) is None
     assert vanished(Outcome((), failed=PUT, error=Refused(404, "NotFound", "gone")))
     assert not vanished(Outcome((), failed=PUT, error=Unreachable("down")))
+
+
+def test_room_is_what_the_lanes_have_left_and_who_ends_a_step_asks_for_a_cycle() -> None:
+    async def story() -> None:
+        slow, marks = Slow(), list[int]()
+        held = Outbox(slow, lambda: 0.0, lambda: True, lambda o, r: None, lambda: marks.append(1), lambda s: None, 2)
+        assert held.room == 4
+        for name in ("one", "two", "three"):
+            assert held.submit(Ref(TRAINING_JOBS, "team", name), [PUT])
+        assert (held.room, marks) == (1, [])
+        slow.go.set()
+        await held.drain()
+        assert (held.room, len(marks)) == (4, 3)
+
+    asyncio.run(story())
+
+
+def test_while_a_step_is_in_flight_every_look_sees_the_same_object() -> None:
+    async def story() -> None:
+        slow = Slow()
+        held = outbox(slow, [])
+        held.submit(OWNER, [PUT])
+        body = {"metadata": {"name": "one"}}
+        assert held.apply_overlay(OWNER, body) is held.apply_overlay(OWNER, body)
+        assert held.apply_overlay(OWNER, dict(body)) is not body
+        slow.go.set()
+        await held.drain()
+        assert held.apply_overlay(OWNER, body) is body
+
+    asyncio.run(story())

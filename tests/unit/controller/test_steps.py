@@ -1,12 +1,13 @@
 """What goes out when: a child that is there is not applied again, bound and running share one status."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from polyhull.controller.children import Member, Progress
 from polyhull.controller.hubjob import Child, HubJob, State, Verdict
-from polyhull.controller.steps import SETTLE_SECONDS, Memory, _Steps
-from polyhull.delivery.base import Action, Announce, Apply
+from polyhull.controller.steps import REPORTS_PER_SECOND, SETTLE_SECONDS, Memory, Step, _Steps
+from polyhull.delivery.base import Action, Announce, Apply, PutStatus
 from polyhull.domain.workloads import Key
 from polyhull.kube.resources import JOBS, Ref
 
@@ -65,3 +66,42 @@ def test_bound_waits_a_moment_for_running_and_no_longer() -> None:
     assert followed(bound(100.0), 100.3, memory)[0] == (told,)
     assert followed(bound(None), 200.0, memory)[0] == ()
     assert followed(bound(None), 200.0 + SETTLE_SECONDS, memory)[0] == (told,)
+
+
+def test_a_report_is_composed_again_only_when_its_body_or_its_causes_changed() -> None:
+    view: Any = SimpleNamespace(now=0.0, members={})
+    memory, suspended = Memory(), Verdict(State.SUSPENDED)
+
+    def told(job: HubJob) -> tuple[Step, ...]:
+        build = _Steps(view, SimpleNamespace(fleet=SimpleNamespace(clusters=())), memory, Rendering())  # type: ignore[arg-type]
+        build.follow(job, suspended)
+        return tuple(build.told)
+
+    waits = replace(JOB, raw={**BODY, "status": {}})
+    (step,) = told(waits)
+    assert told(waits) == (step,), "what was not written yet is said again"
+    (put,) = step.actions
+    assert isinstance(put, PutStatus)
+    written = replace(JOB, raw={**BODY, "status": put.status})
+    assert told(written) == ()
+    assert memory.said == {"u": (written.raw,)}
+    view.now = 1e6
+    assert told(written) == () and memory.said["u"][0] is written.raw
+    (step,) = told(replace(JOB, raw={**BODY, "status": {}}))
+    memory.forget(set())
+    assert memory.said == {}
+
+
+def test_reports_go_out_as_far_as_there_is_room_and_not_faster_than_their_rate() -> None:
+    def reports(count: int) -> list[Step]:
+        refs = [Ref(JOBS, "team", f"job-{i}") for i in range(count)]
+        return [Step(ref, (PutStatus(ref, "u", {"observedGeneration": 1}),)) for ref in refs]
+
+    woken: list[float] = []
+    memory = Memory()
+    assert len(memory.worth_writing(reports(70), 1000.0, woken.append, room=64)) == 64
+    assert woken == [], "whoever ends a step asks again"
+    left = int(REPORTS_PER_SECOND) - 64
+    assert len(memory.worth_writing(reports(200)[70:], 1000.0, woken.append, room=64)) == left
+    assert woken and set(woken) == {0.2}
+    assert len(memory.worth_writing(reports(300)[200:], 1000.5, woken.append, room=64)) == REPORTS_PER_SECOND / 2
