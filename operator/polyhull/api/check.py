@@ -14,7 +14,7 @@ from polyhull.api.inventory import DeclaredPool
 from polyhull.api.results import Refusal
 from polyhull.domain.fleet import AcceleratorType, Cluster, Link, Site
 from polyhull.domain.labels import Labels
-from polyhull.domain.snapshot import DeviceLimit
+from polyhull.domain.snapshot import DeviceLimit, Mode
 from polyhull.domain.workloads import DataSet, InferenceService, Key, TrainingJob
 
 Job = TrainingJob | InferenceService
@@ -168,6 +168,13 @@ def device_limits(namespaces: Iterable[str], known: Known) -> tuple[DeviceLimit,
         for kind, devices in sorted(rule.device_limits)
         if selected[rule.name]
     )
+
+
+def modes(namespaces: Iterable[str], fleet: Mode, known: Known) -> tuple[tuple[str, Mode], ...]:
+    """Of those namespaces whose own policy lets less happen than the fleet's."""
+    own = ((name, rule_of(name, known)) for name in sorted(set(namespaces)))
+    found = ((name, fleet.stricter(rule.mode)) for name, rule in own if rule is not None and rule.mode is not None)
+    return tuple((name, mode) for name, mode in found if mode is not fleet)
 
 
 def rule_of(namespace: str, known: Known) -> NamespaceRule | None:

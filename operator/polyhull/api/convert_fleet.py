@@ -43,6 +43,8 @@ class NamespaceRule:
     max_jobs: int | None = None
     device_limits: tuple[tuple[str, int], ...] = ()
     """(accelerator, devices) that its namespaces may hold together."""
+    mode: Mode | None = None
+    """The most that may happen to their jobs; None: what the fleet's mode lets happen."""
 
 
 def site(raw: Raw | topology.Site, *, file: str = "", strict: bool = False) -> Converted[Site]:
@@ -259,8 +261,6 @@ def namespace_rule(
     for name in policy.FLEET_FIELDS:
         if getattr(spec, _SNAKE[name]) is not None:
             found.invalid(f"spec.{name}", "belongs into the policy named default", "move it there")
-    if spec.mode is not None:
-        found.refuse("spec.mode", "the mode is the fleet's so far; set it in the policy named default")
     tiers = spec.priority_range
     return found.done(
         NamespaceRule(
@@ -270,6 +270,7 @@ def namespace_rule(
             priority_range=(tiers.min, tiers.max) if tiers else None,
             priority_default=tiers.default if tiers else 0,
             max_jobs=spec.max_jobs,
+            mode=Mode(spec.mode) if spec.mode else None,
             device_limits=tuple((limit.accelerator, limit.devices) for limit in spec.device_limits or ()),
         )
     )

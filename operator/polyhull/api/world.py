@@ -259,7 +259,7 @@ class _Builder:
             clusters=tuple(sorted(clusters, key=lambda cluster: cluster.name)),
             declared_pools=tuple(pools),
             accelerators=accelerators,
-            policy=replace(self._policy(), device_limits=check.device_limits(self._tenants(), known)),
+            policy=self._shared(self._policy(), known),
             rules=tuple(rules),
             data_sets=tuple(sorted(data_sets, key=lambda entry: entry.key)),
             transfers=tuple(transfers),
@@ -339,9 +339,12 @@ class _Builder:
                     return converted.value
         return Policy()
 
-    def _tenants(self) -> Iterable[str]:
-        """Namespaces that have jobs of ours, ended ones too: they come and go seldom."""
-        return (ref.namespace for ref in self.problems if ref.kind in ("TrainingJob", "InferenceJob"))
+    def _shared(self, fleet: Policy, known: check.Known) -> Policy:
+        """With what the policies of namespaces say of those that have jobs of ours; ended ones too, so that such
+        namespaces come and go seldom."""
+        tenants = {ref.namespace for ref in self.problems if ref.kind in ("TrainingJob", "InferenceJob")}
+        limits = check.device_limits(tenants, known)
+        return replace(fleet, device_limits=limits, modes=check.modes(tenants, fleet.mode, known))
 
     def _rules(self, known: check.Known) -> list[NamespaceRule]:
         out: list[NamespaceRule] = []

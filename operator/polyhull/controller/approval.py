@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from polyhull.domain.decision import Assignment, Decision, ServicePlan, Transfer
+from polyhull.domain.snapshot import Mode, Policy
+from polyhull.domain.workloads import Key
 from polyhull.kube.resources import Manifest
 from polyhull.render import naming
 
@@ -24,25 +26,33 @@ Entries = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What may be acted on. `everything`: mode Enforce asks nobody."""
+    """What may be acted on: what the mode of a namespace lets happen, after an approval where that asks for one."""
 
-    everything: bool = False
+    policy: Policy
     entries: Entries = field(default_factory=dict)
 
     def covers(self, one: Assignment | ServicePlan) -> bool:
+        mode = self.policy.mode_of(_key(one).namespace)
+        if mode is not Mode.RECOMMEND:
+            return mode is Mode.ENFORCE
         who, what = _entry(one)
-        return self.everything or self.entries.get(who) == what
+        return self.entries.get(who) == what
 
     def covers_copy(self, moved: Transfer, decision: Decision) -> bool:
-        """Whether an approved job reads what is moved."""
-        return self.everything or any(
-            (moved.data_set, moved.store) in one.data and self.covers(one) for one in decision.assignments
-        )
+        """Whether a job that may be released reads what is moved."""
+        mode = self.policy.mode_of(moved.data_set.namespace)
+        if mode is not Mode.RECOMMEND:
+            return mode is Mode.ENFORCE
+        return any((moved.data_set, moved.store) in one.data and self.covers(one) for one in decision.assignments)
+
+
+NOTHING = Approval(Policy(mode=Mode.OBSERVE))
 
 
 def entries_of(decision: Decision) -> dict[str, str]:
     """What there is to approve, or to compare: all assignments and services, but no estimate."""
-    return dict([*map(_entry, decision.assignments), *map(_entry, decision.services)])
+    placed = (one for one in decision.assignments if not one.observed)
+    return dict([*map(_entry, placed), *map(_entry, decision.services)])
 
 
 def annotation(decision: Decision) -> dict[str, str]:
@@ -51,10 +61,17 @@ def annotation(decision: Decision) -> dict[str, str]:
     return {naming.APPROVES: ",".join(who + what for who, what in entries)}
 
 
-def given(plans: Iterable[Manifest], decision: Decision) -> Approval:
-    """What approved plans still cover of the present one. An approval names the hash of the plan it is on."""
-    jobs = dict(_entry(one) for one in decision.assignments)
-    gone = {_who(why.job) for why in decision.unplaced}
+def given(plans: Iterable[Manifest], decision: Decision, policy: Policy) -> Approval:
+    """What approved plans still cover of the present one. An approval names the hash of the plan it is on.
+
+    Only namespaces that ask for it are looked at: what others are released or moved as voids no approval.
+    """
+
+    def asks(key: Key) -> bool:
+        return policy.mode_of(key.namespace) is Mode.RECOMMEND
+
+    jobs = dict(_entry(one) for one in decision.assignments if asks(one.job))
+    gone = {_who(why.job) for why in decision.unplaced if asks(why.job)}
     covered: dict[str, str] = {}
     for plan in plans:
         approved = ((plan.get("spec") or {}).get("approval") or {}).get("planHash")
@@ -63,7 +80,7 @@ def given(plans: Iterable[Manifest], decision: Decision) -> Approval:
         told = _told(plan)
         if not gone & told.keys() and all(told[who] == what for who, what in jobs.items() if who in told):
             covered |= told
-    return Approval(entries=covered)
+    return Approval(policy, covered)
 
 
 def _told(plan: Manifest) -> dict[str, str]:
@@ -77,6 +94,10 @@ def _entry(one: Assignment | ServicePlan) -> tuple[str, str]:
         return _who(one.job), _digest(*(told for place in places for told in place))
     parts = sorted((part.pool, part.variant, part.replicas) for part in one.replicas)
     return _who(one.service), _digest(*parts)
+
+
+def _key(one: Assignment | ServicePlan) -> Key:
+    return one.job if isinstance(one, Assignment) else one.service
 
 
 def _who(key: object) -> str:

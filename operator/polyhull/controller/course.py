@@ -14,7 +14,7 @@ from polyhull.controller import observe
 from polyhull.controller.planner import Planner
 from polyhull.controller.question import RESTED_SHARE, Question, movable, next_movable_at, question
 from polyhull.domain.decision import Decision, Opportunity, RunningMove
-from polyhull.domain.snapshot import Mode, Snapshot
+from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key, Promise, Serving
 from polyhull.planning.carried import carrying, places_of, promised, promises_of, standing, stopped
 from polyhull.planning.gains import gains
@@ -207,7 +207,7 @@ class Course:
         )
         if _agrees(taken, found):
             self._news = News(asked_of, found, Method.FULL, before)
-        elif snapshot.policy.mode is not Mode.ENFORCE:
+        elif snapshot.policy.asks:
             self._news = News(asked, taken, Method.INSERTED, before)  # somebody is asked to approve what would happen
         return bounded
 

@@ -114,5 +114,5 @@ class Loop:
             record = await asyncio.to_thread(self.publisher.adopted, news.snapshot, news.decision, news.method)
             self.plans.adopt(Adopted(news.decision, record, news.before, view.now))
         told = [raw for raw in view.objects if raw["kind"] == "PlacementPlan"]
-        if (step := self.plans.due(present, snapshot.policy.mode, told, view.now)) is not None:
+        if (step := self.plans.due(present, snapshot.policy.asks, told, view.now)) is not None:
             self.outbox.submit(*step)

@@ -15,7 +15,6 @@ from polyhull.api.status import decimal
 from polyhull.controller import approval
 from polyhull.delivery.base import HUB, Action, Apply, Delete, PutStatus
 from polyhull.domain.decision import Assignment, Decision, Footprint, LevelReport, Price
-from polyhull.domain.snapshot import Mode
 from polyhull.domain.workloads import Key
 from polyhull.kube.resources import PLACEMENT_PLANS, Manifest, Ref, ref_of, uid_of
 from polyhull.render import naming
@@ -51,12 +50,12 @@ class Plans:
         self._waiting = adopted
 
     def due(
-        self, present: Decision | None, mode: Mode, plans: Iterable[Manifest], now: float
+        self, present: Decision | None, asks: bool, plans: Iterable[Manifest], now: float
     ) -> tuple[Ref, tuple[Action, ...]] | None:
-        """The step that tells the plan which waits to be told, if it is time."""
+        """The step that tells the plan which waits to be told, if it is time. `asks`: may it have to be approved?"""
         if self._waiting is None:
             return None
-        decision, asks = self._waiting.decision, mode is not Mode.ENFORCE
+        decision = self._waiting.decision
         entries = approval.entries_of(decision)
         if self._told is not None and self._told[1] >= asks and entries.items() <= self._told[0].items():
             self._waiting = None  # nothing that was not told

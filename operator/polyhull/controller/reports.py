@@ -149,9 +149,11 @@ def _called(data_set: Key) -> str:
 
 def _turn(assignment: Assignment, mode: Mode) -> Said:
     if assignment.release_now and mode is Mode.OBSERVE:
-        return (Type.PLACED, False, Reason.OBSERVE_ONLY, "the policy's mode is Observe: nothing is released")
+        text = "the mode of the fleet or of its namespace is Observe: nothing is released"
+        return (Type.PLACED, False, Reason.OBSERVE_ONLY, text)
     if assignment.release_now and mode is Mode.RECOMMEND:
-        text = "the policy's mode is Recommend: approve the plan (spec.approval.planHash of its PlacementPlan)"
+        which = "the mode of the fleet or of its namespace is Recommend"
+        text = f"{which}: approve the plan (spec.approval.planHash of its PlacementPlan)"
         return (Type.PLACED, False, Reason.WAITING_FOR_APPROVAL, text)
     why = assignment.explanation.binds or "others come first"
     return (Type.PLACED, False, Reason.WAITING_FOR_TURN, why)

@@ -91,7 +91,7 @@ def _planned(
         fields = _totals(raw, present) | _serving_now(raw, [], [], present, view)
         made = (
             deployments.changes(raw, (), _hopeless(present), view, snapshot, renderer)
-            if why and snapshot.policy.mode is not Mode.OBSERVE
+            if why and snapshot.policy.mode_of(key.namespace) is not Mode.OBSERVE
             else None
         )
         body = compose(raw, view.now, waits, fields)

@@ -162,7 +162,7 @@ class _Steps:
         self.dues: list[float] = []
         self.refusals: dict[str, Trouble] = {}
         self.tombstones: dict[str, list[dict[str, Any]]] = {}
-        self.approval = approval.Approval()
+        self.approval = approval.NOTHING
         self.outputs = Outputs()
 
     # -- what follows from observation alone
@@ -283,7 +283,7 @@ class _Steps:
             self._tell(job, reports.undecided(job, trouble, self.view.now))
 
     def _turn(self, job: HubJob, one: Assignment, order: int, decision: Decision) -> None:
-        now, mode = self.view.now, self.snapshot.policy.mode
+        now, mode = self.view.now, self.snapshot.policy.mode_of(job.key.namespace)
         if one.release_now and self.approval.covers(one) and all(self._takes(part.cluster) for part in one.places):
             body = reports.release(job, one, order, decision, now)
             try:
@@ -376,14 +376,15 @@ class _Steps:
 
     def _clear_copies(self, decision: Decision, moving: Mapping[Key, transfers.Verdict]) -> None:
         """Claims of copies that were evicted, or that failed and are wanted no more."""
-        if self.snapshot.policy.mode is Mode.OBSERVE:
-            return
+        policy = self.snapshot.policy
         stepped = {step.owner for step in self.urgent}
         wanted: dict[Key, set[str]] = {}
         for moved in decision.transfers:
             wanted.setdefault(moved.data_set, set()).add(moved.store)
         for key, verdict in moving.items():
             held = self.view.data_sets[key]
+            if policy.mode_of(key.namespace) is Mode.OBSERVE:
+                continue
             if verdict.actions or verdict.closed or key in self.outputs.due or ref_of(held.raw) in stepped:
                 continue
             writes = self.outputs.claims.get(key, set())
@@ -443,11 +444,11 @@ class _Steps:
 
 
 def _approval(view: View, snapshot: Snapshot, decision: Decision) -> approval.Approval:
-    """What the mode lets happen."""
-    mode = snapshot.policy.mode
-    if mode is Mode.RECOMMEND:
-        return approval.given((raw for raw in view.objects if raw["kind"] == "PlacementPlan"), decision)
-    return approval.Approval(everything=mode is Mode.ENFORCE)
+    """What the modes let happen."""
+    if snapshot.policy.asks:
+        plans = (raw for raw in view.objects if raw["kind"] == "PlacementPlan")
+        return approval.given(plans, decision, snapshot.policy)
+    return approval.Approval(snapshot.policy)
 
 
 def _state(verdicts: Mapping[Key, Verdict], key: Key) -> State | None:

@@ -256,6 +256,8 @@ class Assignment:
     exchanges: tuple[Exchange, ...] = ()
     micro_batches: int = 1
     """Into how many equal ones a copy's samples of a step are cut, where parts have stages."""
+    observed: bool = False
+    """Planned around everything else and never released: its namespace is in mode Observe, others are not."""
 
     @property
     def places(self) -> tuple[Part, ...]:

@@ -16,6 +16,10 @@ class Mode(StrEnum):
     RECOMMEND = "Recommend"
     ENFORCE = "Enforce"
 
+    def stricter(self, other: "Mode") -> "Mode":
+        """Of the two the one that lets less happen."""
+        return min(self, other, key=list(Mode).index)
+
 
 @dataclass(frozen=True, slots=True)
 class SolverLimits:
@@ -92,7 +96,22 @@ class Policy:
     """At most so many jobs are under way at once: stopped to be moved, and not running again yet."""
     device_limits: tuple[DeviceLimit, ...] = ()
     """Of the policies of namespaces."""
+    modes: tuple[tuple[str, Mode], ...] = ()
+    """(namespace, mode), sorted, of those whose own policy is stricter than `mode`."""
     solver: SolverLimits = field(default_factory=SolverLimits)
+
+    def mode_of(self, namespace: str) -> Mode:
+        """What may happen to the jobs of a namespace."""
+        return next((mode for name, mode in self.modes if name == namespace), self.mode)
+
+    def watches(self, namespace: str) -> bool:
+        """Is it in mode Observe while others are not? Its jobs are planned last then, around everything else."""
+        return self.mode is not Mode.OBSERVE and self.mode_of(namespace) is Mode.OBSERVE
+
+    @property
+    def asks(self) -> bool:
+        """Does something wait for an approval?"""
+        return self.mode is not Mode.ENFORCE or any(mode is Mode.RECOMMEND for _, mode in self.modes)
 
 
 @dataclass(frozen=True, slots=True)

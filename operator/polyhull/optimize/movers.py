@@ -39,7 +39,8 @@ def stops(snapshot: Snapshot) -> dict[Key, Stop | str]:
     """Of every running job: what it would go on from, or why it stays, in words. Empty where none is ever moved."""
     if not snapshot.policy.move_running or snapshot.policy.mode is Mode.OBSERVE:
         return {}
-    running = [job for job in snapshot.jobs if job.placed is not None]
+    policy = snapshot.policy
+    running = [job for job in snapshot.jobs if job.placed is not None and not policy.watches(job.key.namespace)]
     if not running:
         return {}
     admission = Admission(snapshot, Network(snapshot.fleet, snapshot.policy.bandwidth_margin))

@@ -31,6 +31,7 @@ from polyhull.planning.schedule import Schedule
 from polyhull.planning.search import improve
 from polyhull.planning.standing import best_quality, by_quality, same_places, standing
 from polyhull.planning.start import first_schedules, ranked
+from polyhull.planning.watched import acted_on, with_watched
 
 
 def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
@@ -38,7 +39,8 @@ def decide(snapshot: Snapshot, prove: Prove | None = None) -> Decision:
 
     `prove` runs the exact solver, on all jobs or on those that bind.
     """
-    return with_moves(planned(snapshot, prove), planned, prove)
+    found = with_moves(planned(acted_on(snapshot), prove), planned, prove)
+    return with_watched(snapshot, found, lambda room, guide: searched(room, guide)[0])
 
 
 def planned(snapshot: Snapshot, prove: Prove | None = None) -> Planned:
@@ -94,12 +96,18 @@ def quick(snapshot: Snapshot) -> Decision:
 
 def present_plan(snapshot: Snapshot) -> Present:
     """The same with what it was made of, so that who comes next can be inserted into it (insert.py)."""
-    snapshot = canonical(snapshot)
+    everything, snapshot = snapshot, canonical(acted_on(snapshot))
     columns = payable(snapshot, build_columns(snapshot))
     guide = unguided(snapshot, columns)
     reserved = reserve(snapshot, allotted(snapshot, columns, guide.choice), guide.services)
-    present = keep(reserved.instance)
-    schedule = present.schedule if present is not None else first_schedules(reserved.instance, None)[0]
-    report = SolverReport(0.0, INSERTED if present is not None else "Feasible", 0)
+    schedule, promised = _present(reserved)
+    report = SolverReport(0.0, INSERTED if promised else "Feasible", 0)
     found = finished(reserved, Levelled(schedule), guide, (0.0, BoundKind.NONE), Baselines(), report)
+    found = with_watched(everything, found, lambda room, guide: _present(room)[0])
     return Present(reserved, guide, schedule, found)
+
+
+def _present(reserved: Reserved) -> tuple[Schedule, bool]:
+    """What was promised, carried on; else a first schedule. Was anything promised?"""
+    present = keep(reserved.instance)
+    return (first_schedules(reserved.instance, None)[0], False) if present is None else (present.schedule, True)

@@ -38,9 +38,12 @@ def _waiting(decision: Decision) -> set[Key]:
 
 
 def _late(decision: Decision) -> int:
-    return sum(assignment.late_seconds > 0.0 for assignment in decision.assignments)
+    return sum(one.late_seconds > 0.0 for one in decision.assignments if not one.observed)
 
 
 def served(decision: Decision) -> tuple[int, float]:
     """Jobs placed, and requests per second served."""
-    return (len(decision.assignments), round(sum(plan.served_per_second for plan in decision.services), 6))
+    return (
+        sum(not one.observed for one in decision.assignments),
+        round(sum(plan.served_per_second for plan in decision.services), 6),
+    )

@@ -27,6 +27,7 @@ from polyhull.planning.reserve import reserve
 from polyhull.planning.scenario import changed
 from polyhull.planning.search import improve
 from polyhull.planning.simulate import run
+from polyhull.planning.watched import acted_on
 from polyhull.planning.wording import words
 
 SHOWN = 3
@@ -55,6 +56,7 @@ class Outcome:
 
 def helped(snapshot: Snapshot, decision: Decision) -> Decision:
     """The decision with what would help each job that waits, as far as changes that help many tell."""
+    snapshot = acted_on(snapshot)
     waiting = [one for one in decision.assignments if not one.fixed]
     tried = _tried(snapshot, decision, candidates(decision, snapshot)[: most_reruns(len(waiting))])
     if not tried:
@@ -71,6 +73,7 @@ def help_for(
     snapshot: Snapshot, decision: Decision, subject: Assignment | Unplaced, highest_priority: int | None = None
 ) -> tuple[Help, ...]:
     """What would help one job, by up to OF_JOB re-runs. `highest_priority`: the most its namespace may ask for."""
+    snapshot = acted_on(snapshot)
     job = next((one for one in snapshot.jobs if one.key == subject.job), None)
     if job is None or (isinstance(subject, Assignment) and subject.fixed):
         return ()

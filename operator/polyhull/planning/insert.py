@@ -79,6 +79,8 @@ def insertable(present: Present) -> bool:
     return (
         bool(instance.jobs)
         and not decision.violations
+        # What is only watched is planned around all the others.
+        and not any(policy.watches(name) for name, _ in policy.modes)
         and set(policy.objective) <= _LEVELS
         and not limits(policy)
         and all(slot is not None for slot in present.schedule.slots)

@@ -151,6 +151,7 @@ def _assignment(assignment: Assignment) -> Document:
         },
         "explanation": explanation(assignment.explanation),
         **_spread(assignment),
+        **({"observed": True} if assignment.observed else {}),
     }
 
 

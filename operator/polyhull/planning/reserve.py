@@ -3,7 +3,7 @@
 Services hold their devices and link shares from now on for ever, so jobs are planned around them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -28,6 +28,7 @@ from polyhull.planning.simulate import (
 from polyhull.planning.timeline import Units, copies, take_rate
 
 FOREVER = inf
+MOST_REPLICAS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,22 @@ def service_traffic(snapshot: Snapshot, plans: Sequence[ServicePlan]) -> dict[st
     return traffic
 
 
-def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]) -> Reserved:
-    """The instance that jobs are planned into. Plans come with counts and routes; they leave with nodes and times."""
-    instance = compile_instance(snapshot, columns, service_traffic(snapshot, plans))
+def reserve(
+    snapshot: Snapshot,
+    columns: ColumnSet,
+    plans: Sequence[ServicePlan],
+    others: Sequence[ServicePlan] = (),
+    before: Callable[[Instance, State], None] | None = None,
+) -> Reserved:
+    """The instance that jobs are planned into. Plans come with counts and routes; they leave with nodes and times.
+
+    `before`: takes what a plan that stands already holds beside what runs; `others` are its services.
+    """
+    instance = compile_instance(snapshot, columns, service_traffic(snapshot, (*plans, *others)))
     state = State.of(instance)
     for fixed in instance.fixed:
         held = [(place.pool, place.devices) for place in fixed.column.places]
-        _draw(instance, state, fixed.job.key.namespace, held, fixed.column.length_seconds)
+        draw(instance, state, fixed.job.key.namespace, held, (0.0, fixed.column.length_seconds))
     fixed_nodes = tuple(
         tuple(
             _hold_fixed(instance, state, fixed.column, place, nodes)
@@ -77,6 +87,8 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
     )
     for job in snapshot.jobs:
         _hold_leaving(instance, state, job)
+    if before is not None:
+        before(instance, state)
     services = {service.key: service for service in snapshot.services}
     out = [
         _serve(instance, state, services[plan.service], plan)
@@ -93,10 +105,16 @@ def reserve(snapshot: Snapshot, columns: ColumnSet, plans: Sequence[ServicePlan]
     return Reserved(base, fixed_nodes, tuple(sorted(out, key=lambda plan: plan.service)))
 
 
-def _draw(instance: Instance, state: State, namespace: str, held: Sequence[tuple[str, int]], seconds: float) -> None:
-    """What devices that are held from now on take of each cap."""
+def draw(
+    instance: Instance,
+    state: State,
+    namespace: str,
+    held: Sequence[tuple[str, int]],
+    during: tuple[float, float],
+) -> None:
+    """What devices that are held take of each cap."""
     for line, amount in instance.taken(namespace, held):
-        take_rate(state.links[line], 0.0, seconds, amount)
+        take_rate(state.links[line], *during, amount)
 
 
 def node_name(model: PoolModel, index: int) -> str:
@@ -147,7 +165,7 @@ def _hold_leaving(instance: Instance, state: State, job: TrainingJob) -> None:
     known = tuple((index[name], pods) for name, pods in resume.nodes if name in index)
     hold(model, state, pool, units(option.pod, model.dimensions), 0.0, seconds, known)
     held = ((resume.pool, sum(pods for _, pods in known) * option.devices_per_replica),)
-    _draw(instance, state, job.key.namespace, held, seconds)
+    draw(instance, state, job.key.namespace, held, (0.0, seconds))
 
 
 def _pool_at(instance: Instance, name: str) -> int:
@@ -195,12 +213,14 @@ def _place_replicas(
     ready = _model_ready(instance, state, variant, serving)
     if ready == inf:
         return None
+    each = ((serving.pool, serving.devices_per_replica),)
+    most = min(serving.replicas, _most_under_caps(instance, state, service.key.namespace, each))
     where: dict[str, int] = {}
     begin = ready
-    for name, pods in _kept(service.serving, serving, model, state.nodes[pool], pod):
+    for name, pods in _kept(service.serving, replace(serving, replicas=most), model, state.nodes[pool], pod):
         hold(model, state, pool, pod, 0.0, FOREVER, ((model.nodes.index(name), pods),))
         where[name] = pods
-    for _ in range(serving.replicas - sum(where.values())):
+    for _ in range(most - sum(where.values())):
         slot = _forever(instance, state, pool, pod)
         if slot is None:
             break
@@ -209,8 +229,14 @@ def _place_replicas(
         for name, pods in named(model, slot.nodes):
             where[name] = where.get(name, 0) + pods
     held = ((serving.pool, sum(where.values()) * serving.devices_per_replica),)
-    _draw(instance, state, service.key.namespace, held, FOREVER)
+    draw(instance, state, service.key.namespace, held, (0.0, FOREVER))
     return replace(serving, replicas=sum(where.values()), nodes=tuple(sorted(where.items())), ready_seconds=begin)
+
+
+def _most_under_caps(instance: Instance, state: State, namespace: str, each: Sequence[tuple[str, int]]) -> int:
+    """Replicas that every cap has room for at every instant; `each`: what one holds."""
+    rooms = (min(state.links[line][1]) / amount for line, amount in instance.taken(namespace, each))
+    return int(min(rooms, default=MOST_REPLICAS) + 1e-9)
 
 
 def _kept(

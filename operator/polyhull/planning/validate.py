@@ -7,6 +7,7 @@ one of 10^-6 of their capacity, for rates that are sums of floats. A plan with v
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 from operator import attrgetter
@@ -49,6 +50,7 @@ class _Checker(Facts):
         super().__init__(as_stopped(snapshot if part is None else part.snapshot, decision))
         self.given, self.whole = snapshot, decision
         self.decision = decision if part is None else part.decision
+        self.acted = _acted_on(snapshot, self.decision)
         self.scope = None if part is None else part.scope
         self.stores = part is None or part.stores
         moves = self.decision.transfers
@@ -72,11 +74,11 @@ class _Checker(Facts):
                 yield from served(self, service, plan, self._admitted, self._present)
         yield from self._nodes()
         yield from self._links()
-        yield from budget(self, self.decision, self._working)
+        yield from budget(self, self.acted, self._working)
         yield from caps(self.snapshot, self.decision, self._brought_up)
         if self.stores:
             whole = self.snapshot if self.scope is None else as_stopped(self.given, self.whole)
-            yield from stores(whole, self.whole)
+            yield from stores(whole, _acted_on(self.given, self.whole))
 
     # -- one place per job, and honest totals ---------------------------------------------------------------------
 
@@ -96,7 +98,8 @@ class _Checker(Facts):
         for move, count in Counter((t.data_set, t.store) for t in self.decision.transfers if twice).items():
             if count > 1:
                 yield f"{move[0]} is moved {count} times to {move[1]}; once is enough"
-        last = max(map(attrgetter("end_seconds"), self.whole.assignments), default=0.0)
+        acted = _acted_on(self.given, self.whole)
+        last = max(map(attrgetter("end_seconds"), acted.assignments), default=0.0)
         if abs(Fraction(self.decision.makespan_seconds) - Fraction(last)) > SLACK_SECONDS:
             yield f"the makespan is given as {self.decision.makespan_seconds} s but the last job ends at {last} s"
         if self.decision.lower_bound_seconds > self.decision.makespan_seconds * (1 + 1e-9) + float(SLACK_SECONDS):
@@ -109,6 +112,9 @@ class _Checker(Facts):
 
     def _assignment(self, job: TrainingJob, a: Assignment) -> Iterator[str]:
         yield from self._deadline(job, a)
+        waiting = job.placed is None and job.resume is None
+        if a.observed != (waiting and self.snapshot.policy.watches(job.key.namespace)):
+            yield f"{job.key} is {'' if a.observed else 'not '}only observed, which is not what its policy says"
         if job.placed is not None:
             yield from self._stays(job, a)
             return
@@ -290,16 +296,8 @@ class _Checker(Facts):
     def _asked(self, pool: str, node: str) -> Fraction:
         """When the first pod asks for a growth node."""
         if self.asked is None:
-            self.asked = {}
-            asking = [
-                (pool, nodes, Fraction(a.start_seconds))
-                for a in self.decision.assignments
-                for pool, _, nodes in held(a)
-            ]
-            asking += [(s.pool, s.nodes, Fraction(0)) for plan in self.decision.services for s in plan.replicas]
-            for where, nodes, start in asking:
-                for at in ((where, name) for name, _ in nodes if name.startswith("+")):
-                    self.asked[at] = min(self.asked.get(at, start), start)
+            # What is only watched asks for nothing; on nodes of its own it is as if it did.
+            self.asked = _asked_for(self.decision) | _asked_for(self.acted)
         return self.asked.get((pool, node), Fraction(0))
 
     # -- data ----------------------------------------------------------------------------------------------------
@@ -433,7 +431,7 @@ class _Checker(Facts):
                 start, end = read.start_seconds, read.end_seconds
                 for name in read.links if isfinite(start) and isfinite(end) else ():
                     uses.setdefault(name, []).append(((start, end), read.rate_bytes_per_second, a.fixed))
-        constant, only = traffic(self, self.decision), None if self.scope is None else self.scope.links
+        constant, only = traffic(self, self.acted), None if self.scope is None else self.scope.links
         for name, entries in sorted(uses.items()):
             link = self.links.get(name)
             if only is not None and name not in only:
@@ -448,6 +446,36 @@ class _Checker(Facts):
                         f"link {name} carries {float(total):.6g} bytes/s of {float(room):.6g} "
                         f"(margin included) at {float(instant)} s"
                     )
+
+
+def _asked_for(decision: Decision) -> dict[tuple[str, str], Fraction]:
+    """Growth nodes and when the first pod asks for each."""
+    out: dict[tuple[str, str], Fraction] = {}
+    asking = [(pool, nodes, Fraction(a.start_seconds)) for a in decision.assignments for pool, _, nodes in held(a)]
+    asking += [(s.pool, s.nodes, Fraction(0)) for plan in decision.services for s in plan.replicas]
+    for where, nodes, start in asking:
+        for at in ((where, name) for name, _ in nodes if name.startswith("+")):
+            out[at] = min(out.get(at, start), start)
+    return out
+
+
+def _acted_on(snapshot: Snapshot, decision: Decision) -> Decision:
+    """Without what is planned only to be looked at: no total counts it, no budget or store holds it, and requests that
+    nobody would send yet use no link."""
+    policy = snapshot.policy
+    if not policy.modes:
+        return decision
+    runs = {one.key for one in snapshot.services if one.serving}
+    return replace(
+        decision,
+        assignments=tuple(one for one in decision.assignments if not one.observed),
+        services=tuple(
+            one for one in decision.services if one.service in runs or not policy.watches(one.service.namespace)
+        ),
+        transfers=tuple(
+            one for one in decision.transfers if one.active or not policy.watches(one.data_set.namespace)
+        ),
+    )
 
 
 _KINDS = ("devices", "millicores", "bytes of memory", "bytes of ephemeral storage", "pods")

@@ -129,6 +129,8 @@ def running_moves(snapshot: Snapshot, decision: Decision) -> Iterator[str]:
         if job is None or job.placed is None or move.job not in placed:
             yield f"{move.job} is moved, but it does not run or is placed nowhere"
             continue
+        if policy.watches(job.key.namespace):
+            yield f"{job.key} is moved, though its namespace is only observed"
         yield from _may_move(facts, job, job.placed, move)
         yield from _as_told(facts, job, job.placed, move, placed[move.job], decision)
 

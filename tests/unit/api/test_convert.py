@@ -162,7 +162,6 @@ REFUSED_ELSEWHERE: list[tuple[str, str, tuple[str, ...], Any]] = [
     ),
     ("ComputePool", "ascend-310p", ("spec", "autoscaling"), {"maxNodes": 3, "hook": {"type": "CapacityBuffer"}}),
     ("AcceleratorType", "ascend-310p", ("spec", "deviceClassName"), "npu.huawei.com"),
-    ("PlacementPolicy", "team-a", ("spec", "mode"), "Observe"),
 ]
 CONVERT: dict[str, Any] = {
     "Site": convert.site,

@@ -25,7 +25,7 @@ from polyhull.delivery.base import HUB, Action, Announce, Apply, Delete
 from polyhull.delivery.memory import MemoryDelivery
 from polyhull.domain.decision import Assignment, Decision, RunningMove, Transfer
 from polyhull.domain.fleet import Cluster, Fleet, Storage, StorageKind
-from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.snapshot import Policy, Snapshot
 from polyhull.domain.workloads import ActiveTransfer, Copy, Key, TrainingJob, checkpoint_key
 from polyhull.kube.resources import JOBS, PERSISTENT_VOLUME_CLAIMS, Ref
 from polyhull.render import naming

@@ -7,7 +7,6 @@ from polyhull.controller import approval
 from polyhull.controller.plans import Adopted, Plans
 from polyhull.delivery.base import Apply, Delete, PutStatus
 from polyhull.domain.decision import Assignment, Decision, Transfer, Unplaced
-from polyhull.domain.snapshot import Mode
 from polyhull.domain.workloads import Key
 
 
@@ -37,42 +36,42 @@ def test_the_first_is_told_at_once_and_the_next_not_before_its_time_and_then_the
     wakes: list[float] = []
     plans, waiting = Plans(wakes.append), assigned("two", start=5.0)
     plans.adopt(adopted(one := plan("h1", assigned("one"), waiting), 100.0))
-    step = plans.due(one, Mode.ENFORCE, [], 100.0)
+    step = plans.due(one, False, [], 100.0)
     assert step is not None
     assert [type(action) for action in step[1]] == [Apply, PutStatus]
     plans.adopt(adopted(plan("h2", assigned("one"), assigned("two", "a/q", 5.0)), 101.0))
     latest = plan("h3", assigned("one"), assigned("two", "a/r", 5.0))
     plans.adopt(adopted(latest, 102.0))
-    assert plans.due(latest, Mode.ENFORCE, [], 103.0) is None
+    assert plans.due(latest, False, [], 103.0) is None
     assert wakes == [7.0]
-    step = plans.due(latest, Mode.ENFORCE, [], 110.0)
+    step = plans.due(latest, False, [], 110.0)
     assert step is not None
     assert step[0].name == "plan-h3"
-    assert plans.due(latest, Mode.ENFORCE, [], 200.0) is None
+    assert plans.due(latest, False, [], 200.0) is None
 
 
 def test_where_nobody_waits_it_is_told_once_it_stands_and_after_a_minute_at_the_latest() -> None:
     plans = Plans(lambda seconds: None)
     plans.adopt(adopted(first := plan("h0", assigned("zero")), 0.0))
-    assert plans.due(first, Mode.ENFORCE, [], 0.0) is not None
+    assert plans.due(first, False, [], 0.0) is not None
     for second in range(1, 60):
         plans.adopt(adopted(present := plan(f"h{second}", assigned(f"job-{second}")), float(second)))
-        assert plans.due(present, Mode.ENFORCE, [], float(second)) is None
-    assert plans.due(present, Mode.ENFORCE, [], 60.0) is not None
+        assert plans.due(present, False, [], float(second)) is None
+    assert plans.due(present, False, [], 60.0) is not None
     plans.adopt(adopted(present := plan("last", assigned("last")), 61.0))
-    assert plans.due(present, Mode.ENFORCE, [], 70.0) is None
-    assert plans.due(present, Mode.ENFORCE, [], 71.0) is not None
+    assert plans.due(present, False, [], 70.0) is None
+    assert plans.due(present, False, [], 71.0) is not None
 
 
 def test_the_same_assignments_are_not_told_again_unless_somebody_has_to_approve_them() -> None:
     plans = Plans(lambda seconds: None)
     plans.adopt(adopted(first := plan("h1", assigned("one"), assigned("two")), 0.0))
-    assert plans.due(first, Mode.ENFORCE, [], 0.0) is not None
+    assert plans.due(first, False, [], 0.0) is not None
     later = plan("h2", replace(assigned("one"), end_seconds=77.0))
     plans.adopt(adopted(later, 500.0))
-    assert plans.due(later, Mode.ENFORCE, [], 500.0) is None
+    assert plans.due(later, False, [], 500.0) is None
     plans.adopt(adopted(later, 501.0))
-    step = plans.due(later, Mode.RECOMMEND, [], 501.0)
+    step = plans.due(later, True, [], 501.0)
     assert step is not None
     assert isinstance(step[1][0], Apply)
     assert step[1][0].manifest["metadata"]["annotations"] == approval.annotation(later)
@@ -82,7 +81,7 @@ def test_after_a_restart_a_plan_that_is_there_is_not_told_again() -> None:
     decision = plan("h1", assigned("one"))
     plans = Plans(lambda seconds: None)
     plans.adopt(adopted(decision, 0.0))
-    assert plans.due(decision, Mode.RECOMMEND, [stored(decision)], 0.0) is None
+    assert plans.due(decision, True, [stored(decision)], 0.0) is None
 
 
 def test_the_last_twenty_are_kept() -> None:
@@ -92,7 +91,7 @@ def test_the_last_twenty_are_kept() -> None:
     held = [stored(plan(f"{k:02d}", assigned("one"))) for k in range(25)]
     for k, body in enumerate(held):
         body["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:{k:02d}Z"
-    step = plans.due(decision, Mode.ENFORCE, held, 0.0)
+    step = plans.due(decision, False, held, 0.0)
     assert step is not None
     gone = [action.ref.name for action in step[1] if isinstance(action, Delete)]
     assert gone == [f"plan-{k:02d}" for k in range(6)]

@@ -95,7 +95,8 @@ class PlacementPolicySpec(Model):
     """The one named `default` is the fleet's; others select namespaces."""
 
     mode: ModeName | None = None
-    """Observe: plan and report only. Recommend: plans wait for approval. Enforce: act (the default)."""
+    """Observe: plan and report only. Recommend: plans wait for approval. Enforce: act (the default). Of selected
+    namespaces it is the most that may happen: where the fleet's is stricter, that holds."""
     objective: Annotated[list[ObjectiveName], Field(min_length=1, max_length=5)] | None = None
     """default only: levels, the first weighs most."""
     stabilisation: Stabilisation | None = None
