@@ -371,6 +371,46 @@ def test_observe_only_plans_and_an_approval_lasts_while_what_it_approved_stands(
     assert len({body["metadata"]["labels"]["polyhull.io/name"] for body in listed(hub, "jobs", space)} - {first}) == 1
 
 
+def test_a_namespace_may_only_be_watched_and_its_devices_be_limited(
+    hub: Cluster, operator: Operator, namespace: Namespace
+) -> None:
+    looks, acts = namespace(), namespace()
+
+    def rule(**spec: Any) -> dict[str, Any]:
+        selector = {"matchLabels": {"kubernetes.io/metadata.name": looks}}
+        limits = [{"accelerator": "cpu", "devices": 2}]
+        return {
+            "apiVersion": "polyhull.io/v1alpha1",
+            "kind": "PlacementPolicy",
+            "metadata": {"name": looks},
+            "spec": {"namespaceSelector": selector, "deviceLimits": limits, **spec},
+        }
+
+    def told(wanted: str) -> set[str]:
+        """Which of the two it is said of, while the other waits."""
+        why = {name: _why(hub, looks, name) for name in ("one", "two")}
+        return {
+            name for name in why if sorted(why.values()) == sorted(["WaitingForTurn", wanted]) and why[name] == wanted
+        }
+
+    hub.kubectl("apply", "-f", "-", stdin=rule(mode="Observe"))
+    jobs = [job(looks, name, option(devices=2)) for name in ("one", "two")]
+    hub.kubectl("apply", "-f", "-", stdin=[*jobs, job(acts, "other")])
+    wait_for("others are placed", lambda: _placed(hub, acts, "other"))
+    wait_for("one would be now, one would wait", lambda: told("ObserveOnly"))
+    assert listed(hub, "jobs", looks) == []
+
+    hub.kubectl("apply", "-f", "-", stdin=rule(mode="Enforce"))
+    (first,) = wait_for("the first is placed", lambda: told("Bound"))
+    (second,) = {"one", "two"} - {first}
+    body = get(hub, "trainingjob", looks, second)
+    said = next(one["message"] for one in (body or {})["status"]["conditions"] if one["type"] == "Placed")
+    assert f"device limit of policy {looks}: 2 of 2 cpu held" in said
+    finish_pods(hub, looks)
+    wait_for("the second takes its turn", lambda: _placed(hub, looks, second))
+    hub.kubectl("delete", "placementpolicy", looks)
+
+
 def test_an_approval_is_void_once_an_assignment_changes(
     hub: Cluster, operator: Operator, namespace: Namespace
 ) -> None:

@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 STORIES = sorted(path.parent.name for path in HERE.glob("*/snapshot.yaml"))
 KEYS = {
     "story", "placed", "unplaced", "transfers", "sameNode", "accepts", "late", "serves", "parts", "spans", "moves",
+    "observed",
 }  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def check(plan: Decision, expect: Mapping[str, Any]) -> None:
         for m in plan.moves
     }
     assert moves == expect.get("moves", {})
+    assert sorted(name for name, one in placed.items() if one.observed) == expect.get("observed", [])
     nodes = {placed[name].nodes for name in expect.get("sameNode", [])}
     assert len(nodes) <= 1
 

@@ -460,8 +460,8 @@ def _asked_for(decision: Decision) -> dict[tuple[str, str], Fraction]:
 
 
 def _acted_on(snapshot: Snapshot, decision: Decision) -> Decision:
-    """Without what is planned only to be looked at: no total counts it, no budget or store holds it, and requests that
-    nobody would send yet use no link."""
+    """Without what is planned only to be looked at: no total counts it, no budget or store holds it, and requests
+    that nobody sends yet use no link."""
     policy = snapshot.policy
     if not policy.modes:
         return decision

@@ -12,7 +12,7 @@ from polyhull.api.status import assignment_status
 from polyhull.api.world import Observed, Ref, World, ref_of, world_of
 from polyhull.domain.decision import Assignment
 from polyhull.domain.labels import labels_of
-from polyhull.domain.snapshot import DeviceLimit
+from polyhull.domain.snapshot import DeviceLimit, Mode
 from polyhull.domain.workloads import Key
 from tests.unit.api.samples import Raw, full_objects
 
@@ -282,6 +282,25 @@ def test_a_device_limit_is_of_all_namespaces_that_its_policy_selects() -> None:
     )
     alone = world_of([rules, job("three", "team-b")], namespaces=namespaces)
     assert alone.policy.device_limits == ()
+
+
+@pytest.mark.parametrize(
+    ("fleet_mode", "own", "modes"),
+    [
+        ("Enforce", "Observe", (("team-a", Mode.OBSERVE),)),
+        ("Enforce", "Recommend", (("team-a", Mode.RECOMMEND),)),
+        ("Recommend", "Enforce", ()),
+        ("Observe", "Recommend", ()),
+    ],
+)
+def test_of_two_modes_the_stricter_holds(fleet_mode: str, own: str, modes: object) -> None:
+    rules = [
+        policy("a", "a", "2026-01-01T00:00:00Z", mode=own),
+        thing("PlacementPolicy", "default", {"mode": fleet_mode}),
+    ]
+    world = world_of([*rules, job("one"), job("two", "team-b")], namespaces=NAMESPACES)
+    assert world.policy.modes == modes
+    assert world.policy.mode_of("team-b") is world.policy.mode is Mode(fleet_mode)
 
 
 def test_a_device_limit_names_a_kind_that_there_is() -> None:

@@ -7,6 +7,7 @@ from polyhull.controller import approval
 from polyhull.controller.plans import Adopted, Plans
 from polyhull.delivery.base import Apply, Delete, PutStatus
 from polyhull.domain.decision import Assignment, Decision, Transfer, Unplaced
+from polyhull.domain.snapshot import Mode, Policy
 from polyhull.domain.workloads import Key
 
 
@@ -97,11 +98,14 @@ def test_the_last_twenty_are_kept() -> None:
     assert gone == [f"plan-{k:02d}" for k in range(6)]
 
 
+ASKS = Policy(mode=Mode.RECOMMEND)
+
+
 def test_an_approval_outlives_arrivals_releases_ends_and_estimates() -> None:
     approved = plan("h1", assigned("one"), assigned("two", start=9.0))
     plans = [stored(approved, "h1")]
     later = plan("h2", assigned("two", start=3.0), assigned("late"))
-    found = approval.given(plans, later)
+    found = approval.given(plans, later, ASKS)
     assert [found.covers(one) for one in later.assignments] == [True, False]
     assert found.covers(assigned("one", fixed=True))
 
@@ -110,15 +114,15 @@ def test_an_approval_is_void_once_an_assignment_it_approved_is_another() -> None
     approved = plan("h1", assigned("one"), assigned("two"))
     plans = [stored(approved, "h1")]
     moved = plan("h2", assigned("one"), assigned("two", "a/q"))
-    assert not approval.given(plans, moved).covers(assigned("one"))
+    assert not approval.given(plans, moved, ASKS).covers(assigned("one"))
     without = replace(plan("h3", assigned("one")), unplaced=(Unplaced(Key("team", "two"), "NoCapacity", "full"),))
-    assert not approval.given(plans, without).covers(assigned("one"))
+    assert not approval.given(plans, without, ASKS).covers(assigned("one"))
 
 
 def test_an_approval_of_another_hash_approves_nothing() -> None:
     decision = plan("h1", assigned("one"))
-    assert not approval.given([stored(decision, "other")], decision).covers(assigned("one"))
-    assert not approval.given([stored(decision)], decision).covers(assigned("one"))
+    assert not approval.given([stored(decision, "other")], decision, ASKS).covers(assigned("one"))
+    assert not approval.given([stored(decision)], decision, ASKS).covers(assigned("one"))
 
 
 def test_a_copy_is_approved_with_the_job_that_reads_it() -> None:
@@ -126,5 +130,22 @@ def test_a_copy_is_approved_with_the_job_that_reads_it() -> None:
     reader = replace(assigned("one"), data=((data, "store"),))
     moved = Transfer(data, "b", "s3://x/y", "a", "store", "a", ("b-to-a",), 1, 1.0, 0.0, 1.0)
     decision = plan("h1", reader)
-    assert approval.given([stored(decision, "h1")], decision).covers_copy(moved, decision)
-    assert not approval.given([stored(decision, "h1")], decision).covers_copy(replace(moved, store="x"), decision)
+    assert approval.given([stored(decision, "h1")], decision, ASKS).covers_copy(moved, decision)
+    assert not approval.given([stored(decision, "h1")], decision, ASKS).covers_copy(
+        replace(moved, store="x"), decision
+    )
+
+
+def test_only_namespaces_that_ask_wait_for_an_approval_and_void_one() -> None:
+    policy = Policy(modes=(("look", Mode.OBSERVE), ("team", Mode.RECOMMEND)))
+    free, watched = (replace(assigned("one"), job=Key(name, "one")) for name in ("other", "look"))
+    approved = plan("h1", assigned("one"), free)
+    moved = plan("h2", assigned("one"), replace(free, pool="a/q"), watched)
+    found = approval.given([stored(approved, "h1")], moved, policy)
+    assert [found.covers(one) for one in moved.assignments] == [True, True, False]
+    asked = approval.given([], moved, policy)
+    assert [asked.covers(one) for one in moved.assignments] == [False, True, False]
+    data = Key("look", "set", "DataSet")
+    copy = Transfer(data, "b", "s3://x/y", "a", "store", "a", (), 1, 1.0, 0.0, 1.0)
+    assert not found.covers_copy(copy, moved)
+    assert found.covers_copy(replace(copy, data_set=Key("other", "set", "DataSet")), moved)
