@@ -389,9 +389,7 @@ def test_a_namespace_may_only_be_watched_and_its_devices_be_limited(
     def told(wanted: str) -> set[str]:
         """Which of the two it is said of, while the other waits."""
         why = {name: _why(hub, looks, name) for name in ("one", "two")}
-        return {
-            name for name in why if sorted(why.values()) == sorted(["WaitingForTurn", wanted]) and why[name] == wanted
-        }
+        return {name for name in why if set(why.values()) == {wanted, "WaitingForTurn"} and why[name] == wanted}
 
     hub.kubectl("apply", "-f", "-", stdin=rule(mode="Observe"))
     jobs = [job(looks, name, option(devices=2)) for name in ("one", "two")]

@@ -25,7 +25,7 @@ from polyhull.delivery.base import HUB, Action, Announce, Apply, Delete
 from polyhull.delivery.memory import MemoryDelivery
 from polyhull.domain.decision import Assignment, Decision, RunningMove, Transfer
 from polyhull.domain.fleet import Cluster, Fleet, Storage, StorageKind
-from polyhull.domain.snapshot import Policy, Snapshot
+from polyhull.domain.snapshot import Mode, Policy, Snapshot
 from polyhull.domain.workloads import ActiveTransfer, Copy, Key, TrainingJob, checkpoint_key
 from polyhull.kube.resources import JOBS, PERSISTENT_VOLUME_CLAIMS, Ref
 from polyhull.render import naming
@@ -91,7 +91,7 @@ class World:
     news: list[str] = field(default_factory=list)
     deleted: dict[Ref, tuple[str, dict[str, Any], int]] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
-    approval: Approval = field(default_factory=lambda: Approval(everything=True))
+    approval: Approval = field(default_factory=lambda: Approval(Policy()))
     endless: bool = False
     """Transfers do not end."""
 
@@ -311,18 +311,21 @@ def test_while_it_is_stopped_the_plan_has_it_waiting_and_its_devices_held() -> N
     assert silent.placed.uncertain, "nobody knows whether it runs there still"
 
 
+ASKS = Policy(mode=Mode.RECOMMEND)
+
+
 def test_where_plans_ask_for_approval_nobody_is_stopped_before_it_is_given() -> None:
     world = World(ACROSS)
     world.run(lambda: bool(world.job.status.get("startTime")))
-    world.approval = Approval()
+    world.approval = Approval(ASKS)
     for _ in range(3):
         world.cycle()
     assert not world.job.move
     planned = world.plan(world.job, State.RELEASED)
-    world.approval = Approval(entries=entries_of(planned))
+    world.approval = Approval(ASKS, entries_of(planned))
     world.cycle()
     assert world.job.stopping
-    elsewhere = Approval(entries=entries_of(replace(planned, assignments=(assigned(ACROSS, "k80", 0.0),))))
+    elsewhere = Approval(ASKS, entries_of(replace(planned, assignments=(assigned(ACROSS, "k80", 0.0),))))
     other = World(ACROSS)
     other.run(lambda: bool(other.job.status.get("startTime")))
     other.approval = elsewhere
