@@ -251,10 +251,28 @@ def test_one_job_over_two_clusters_runs_with_all_its_parts_or_none(
     handed = {one["name"]: one.get("value") for one in leader["spec"]["containers"][0]["env"]}
     assert handed["POLYHULL_OUTPUT_URL"] == status("trains")["output"]["url"]
     assert "POLYHULL_OUTPUT_URL" not in environment and not listed(members["edge"], "pvc", name), "where rank 0 is"
+    folder = status("trains")["output"]["url"].removesuffix("/output")
+    assert {one["url"] for one in status("trains")["kept"]} == {f"{folder}/checkpoint", f"{folder}/output"}
     for cluster in members.values():
         finish_pods(cluster, name)
     wait_for("both parts ended", lambda: condition(get(hub, "trainingjob", name, "trains"), "Succeeded")[0] == "True")
-    wait_for("nothing of it is left", lambda: not jobs() and not listed(members["cloud"], "serviceexports", name))
+
+    def removing(entry: str) -> bool:
+        """A Job in the cloud that removes it from the bucket, alone there."""
+        called = [one["spec"]["template"]["spec"]["containers"][0] for one in listed(members["cloud"], "jobs", name)]
+        path = f"target:{folder.removeprefix('s3://')}/{entry}"
+        return [one.get("args", [])[:2] for one in called] == [["purge", path]]
+
+    def gone() -> bool:
+        finish_pods(members["cloud"], name)
+        return not jobs()
+
+    wait_for("its checkpoints are removed", lambda: removing("checkpoint"))
+    wait_for("nothing runs any more", lambda: gone() and not listed(members["cloud"], "serviceexports", name))
+    assert [one["entry"] for one in status("trains")["kept"]] == ["output"], "that stays with the object"
+    hub.kubectl("delete", "trainingjob", "trains", "-n", name, "--wait=false")
+    wait_for("its output is removed", lambda: removing("output"))
+    wait_for("with it the object", lambda: gone() and get(hub, "trainingjob", name, "trains") is None)
 
     hub.kubectl("apply", "-f", "-", stdin=large("leaves"))
     wait_for("placed", lambda: _placed(hub, name, "leaves"))

@@ -5,20 +5,24 @@ change of state.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from polyhull.api.conditions import Reason, Type
 from polyhull.api.convert_fleet import REVERSE
 from polyhull.api.status import decimal
 from polyhull.api.world import ref_of as world_ref
-from polyhull.controller import scenarios, status
+from polyhull.controller import kept, scenarios, status
+from polyhull.controller.children import Member
+from polyhull.controller.kept import Left
 from polyhull.controller.observe import View
 from polyhull.controller.removal import deletes, roots
 from polyhull.controller.scenarios import Answers, pending
 from polyhull.controller.status import Said, compose
-from polyhull.delivery.base import Action, ConfirmNone, PutStatus
+from polyhull.delivery.base import Action, Announce, ConfirmNone, PutStatus
 from polyhull.domain.snapshot import Snapshot
 from polyhull.kube.resources import Manifest, Ref, ref_of
+from polyhull.render.naming import Owner
 
 _OTHERS = (
     "AcceleratorType", "ComputePool", "DataSet", "Link", "PlacementPolicy", "Site",
@@ -95,24 +99,54 @@ def _member(raw: Manifest, view: View, snapshot: Snapshot, new: Sequence[Mapping
     return compose(raw, view.now, said, fields)
 
 
-def honoured(view: View) -> Iterator[tuple[Ref, tuple[Action, ...]]]:
-    """What tombstones remember is deleted in members that answer again; a tombstone goes once the member itself (no
-    mirror) says that nothing is left."""
+@dataclass(slots=True)
+class Honouring:
+    """What follows for the tombstones of one member."""
+
+    owner: Ref
+    actions: list[Action] = field(default_factory=list)
+    purges: list[tuple[Owner, Left]] = field(default_factory=list)
+
+
+def honoured(view: View) -> Iterator[Honouring]:
+    """What tombstones remember is deleted in members that answer again, what was written into buckets removed; a
+    tombstone goes once the member itself (no mirror) says that nothing is left."""
     for raw in view.objects:
         member = view.members.get(raw["metadata"]["name"]) if raw["kind"] == "MemberCluster" else None
         if member is None or not member.reachable or not member.tombstones:
             continue
-        there = {stone["uid"]: member.children.get(stone["uid"], ()) for stone in member.tombstones}
-        actions = deletes([(member.name, body) for bodies in there.values() for body in roots(bodies)])
-        over = [stone for stone in member.tombstones if not there[stone["uid"]]][:CONFIRMED_AT_ONCE]
-        if over:
-            gone = {stone["uid"] for stone in over}
-            kept = [dict(stone) for stone in member.tombstones if stone["uid"] not in gone]
-            body = compose(raw, view.now, (), {"tombstones": kept or None})
-            actions = (
-                *actions,
-                *(ConfirmNone(member.name, stone["namespace"], stone["uid"]) for stone in over),
-                PutStatus(ref_of(raw), str(raw["metadata"]["uid"]), body),
-            )
-        if actions:
-            yield ref_of(raw), actions
+        step = Honouring(ref_of(raw))
+        stones, over = _honour(raw, member, step, view.now)
+        if stones != list(member.tombstones):
+            body = compose(raw, view.now, (), {"tombstones": stones or None})
+            step.actions += [ConfirmNone(member.name, stone["namespace"], stone["uid"]) for stone in over]
+            step.actions.append(PutStatus(ref_of(raw), str(raw["metadata"]["uid"]), body))
+        if step.actions or step.purges:
+            yield step
+
+
+def _honour(
+    raw: Mapping[str, Any], member: Member, step: Honouring, now: float
+) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]]]:
+    """(tombstones that stay, those that go), with what is to be done for the former in `step`."""
+    stones: list[dict[str, Any]] = []
+    over: list[Mapping[str, Any]] = []
+    for stone in member.tombstones:
+        owner = Owner(stone["kind"], stone["namespace"], stone["name"], stone["uid"])
+        there, busy = member.children.get(owner.uid, ()), kept.busy(stone, owner)
+        found = [(member.name, b) for b in roots(there) if (member.name, b["metadata"]["name"]) not in busy]
+        if found:
+            step.actions += deletes(found)
+            stones.append(dict(stone))
+            continue
+        recorded = kept.left(stone)
+        going = kept.clear(recorded, recorded, owner, {member.name: member}, now)
+        step.purges += [(owner, one) for one in going.purges]
+        for text in going.failures:
+            step.actions.append(Announce(ref_of(raw), str(raw["metadata"]["uid"]), "Warning", "LeftBehind", text))
+        if there or going.remaining or len(over) == CONFIRMED_AT_ONCE:
+            told = {name: value for name, value in stone.items() if name != "kept"}
+            stones.append(told | ({"kept": kept.told(going.remaining)} if going.remaining else {}))
+        else:
+            over.append(stone)
+    return stones, over

@@ -13,6 +13,7 @@ from polyhull.api import moves
 from polyhull.api.conditions import Reason, Type
 from polyhull.controller import status
 from polyhull.controller.children import Progress
+from polyhull.controller.kept import Left
 from polyhull.controller.status import Said
 from polyhull.delivery.base import Action
 from polyhull.domain.workloads import Key, Placed, SpanMode, writes_at
@@ -184,6 +185,8 @@ class Verdict:
     actions: tuple[Action, ...] = ()
     progress: Progress | None = None
     due_at: float | None = None
+    purges: tuple[Left, ...] = ()
+    """To be removed from their buckets."""
     rerelease: bool = False
     """Released on the hub, but its member has no child of it yet: make it (again)."""
     tombstones: tuple[str, ...] = ()

@@ -9,22 +9,25 @@ confirmed absence of that child (or an administrator's word: fenced, member dele
 the hub first and acts second, or acts idempotently, so that dying between two writes changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from polyhull.api.conditions import Type
-from polyhull.controller import checkpoints, children, released, status
+from polyhull.controller import checkpoints, children, kept, moves, released, status
 from polyhull.controller.children import Member, Trouble, component
 from polyhull.controller.hubjob import HubJob, State, Verdict, kept_entries
 from polyhull.controller.removal import deletes, leftovers, remove
-from polyhull.delivery.base import Action, ConfirmGone, Finalizer
-from polyhull.kube.resources import PERSISTENT_VOLUME_CLAIMS, Ref
+from polyhull.controller.status import compose
+from polyhull.delivery.base import Action, Announce, ConfirmGone, Finalizer, PutStatus
+from polyhull.kube.resources import PERSISTENT_VOLUME_CLAIMS, Manifest, Ref
 from polyhull.render import naming
 from polyhull.render.keeping import CHECKPOINT, OUTPUT, claim_name
 from polyhull.render.transfer import COMPONENT as TRANSFER
 
 _CLAIMS = frozenset({CHECKPOINT, OUTPUT})
 """Components of what a job writes; they outlive its pods."""
+GIVE_UP_SECONDS = 600.0
+"""How long a deletion waits for what is in buckets to be removed."""
 
 
 def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Trouble | None = None) -> Verdict:
@@ -37,10 +40,11 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
     if job.deleting:
         return _deleting(job, members, now)
     if job.ended:
-        return _ended(job, members)
+        return _ended(job, members, now)
     if job.released:
         verdict = released.judge(job, members, now, refused)
-        return replace(verdict, actions=(*verdict.actions, *(strays(job, members) or ())))
+        verdict = replace(verdict, actions=(*verdict.actions, *(strays(job, members) or ())))
+        return verdict if verdict.actions else _settled(job, verdict, members, now)
     found = strays(job, members)
     if found is not None:
         return Verdict(State.WITHDRAWING, actions=found)
@@ -52,18 +56,44 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
     return Verdict(State.WAITING, due_at=min((at for at in ends if at > now), default=None))
 
 
-def _ended(job: HubJob, members: Mapping[str, Member]) -> Verdict:
+def _settled(job: HubJob, verdict: Verdict, members: Mapping[str, Member], now: float) -> Verdict:
+    """Once it runs, what it wrote elsewhere before is of no use."""
+    if not job.status.get("startTime") or moves.under_way(job):
+        return verdict
+    here = {(child.cluster, entry) for child in job.children for entry in kept_entries(job, child)}
+    stale = [one for one in kept.left(job.status) if (one.cluster, one.entry) not in here]
+    going = kept.clear(kept.left(job.status), stale, _owner(job), members, now)
+    return replace(verdict, actions=_recorded(job, going, now), purges=tuple(going.purges))
+
+
+def _recorded(job: HubJob, going: kept.Going, now: float) -> tuple[Action, ...]:
+    """What is left after this step, if that is news; claims are confirmed gone before."""
+    if tuple(going.remaining) == kept.left(job.status):
+        return ()
+    put = PutStatus(job.ref, job.uid, compose(job.raw, now, (), {"kept": kept.told(going.remaining)}))
+    return (*going.confirms, put, *_regrets(job, going.failures))
+
+
+def _regrets(job: HubJob, failures: Iterable[str]) -> tuple[Action, ...]:
+    return tuple(Announce(job.ref, job.uid, "Warning", "LeftBehind", text) for text in failures)
+
+
+def _ended(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
     """Its end is stored: the children go, then our finalizer.
 
-    The claim of an output stays with the job's object, and after a failure that of its checkpoints: so does the
-    finalizer, for the sake of their end.
+    An output stays with the job's object, and after a failure its checkpoints: so does the finalizer, for the sake of
+    their end.
     """
     stays = {OUTPUT} if status.holds(job.raw, Type.SUCCEEDED) == "True" else _CLAIMS
-    found = leftovers(job.uid, members)
-    if going := [(cluster, body) for cluster, body in found if component(body) not in stays]:
-        return Verdict(State.ENDED, actions=deletes(going))
-    if found or not job.has_finalizer:
-        return Verdict(State.ENDED)
+    found = _idle(job, members)
+    if leaving := [(cluster, body) for cluster, body in found if component(body) not in stays]:
+        return Verdict(State.ENDED, actions=deletes(leaving))
+    recorded = kept.left(job.status)
+    going = kept.clear(recorded, [one for one in recorded if one.entry not in stays], _owner(job), members, now)
+    if (made := _recorded(job, going, now)) or going.purges:
+        return Verdict(State.ENDED, actions=made, purges=tuple(going.purges), due_at=going.due_at)
+    if found or recorded or not job.has_finalizer:
+        return Verdict(State.ENDED, due_at=going.due_at)
     homes = [(child, members[child.cluster]) for child in job.children if child.cluster in members]
     asked = [(child, home) for child, home in homes if not home.fenced]
     if not all(home.reachable for _, home in asked):
@@ -73,13 +103,49 @@ def _ended(job: HubJob, members: Mapping[str, Member]) -> Verdict:
 
 
 def _deleting(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
+    """Its children go first, then what it wrote, then our finalizer."""
     homes: dict[str, tuple[Ref, ...]] = {}
     for child in job.children if job.released else ():
         homes[child.cluster] = (*homes.get(child.cluster, ()), child.ref, *_claims(job))
     for cluster, ref in checkpoints.places(job):
         homes[cluster] = (*homes.get(cluster, ()), ref)
-    removal = remove(job.raw, homes, members, now)
-    return Verdict(State.DELETING, actions=removal.actions, due_at=removal.due_at, tombstones=removal.tombstones)
+    recorded = kept.left(job.status)
+    for one in recorded:
+        homes[one.cluster] = (*homes.get(one.cluster, ()), *_claims(job))
+    going = kept.clear(recorded, recorded, _owner(job), members, now)
+    if not _idle(job, members) and (verdict := _emptying(job, going, now)) is not None:
+        return verdict
+    removal = remove(job.raw, homes, members, now, kept.busy(job.status, _owner(job)))
+    actions = removal.actions
+    if any(isinstance(one, Finalizer) for one in actions):
+        given_up = [one for one in going.remaining if one.url and members[one.cluster].reachable]
+        why = f"not within {GIVE_UP_SECONDS:.0f} s of the deletion"
+        actions = (*_regrets(job, (kept.left_behind(one, why) for one in given_up)), *actions)
+    return Verdict(State.DELETING, actions=actions, due_at=removal.due_at, tombstones=removal.tombstones)
+
+
+def _emptying(job: HubJob, going: kept.Going, now: float) -> Verdict | None:
+    """While buckets are being emptied; None when they are, or when that takes too long."""
+    made = _recorded(job, going, now)
+    until = (children.instant(job.raw["metadata"]["deletionTimestamp"]) or now) + GIVE_UP_SECONDS
+    if now >= until or not (made or going.purges or going.waits):
+        return None
+    due_at = until if going.due_at is None else min(until, going.due_at)
+    return Verdict(State.DELETING, actions=made, purges=tuple(going.purges), due_at=due_at)
+
+
+def _idle(job: HubJob, members: Mapping[str, Member]) -> list[tuple[str, Manifest]]:
+    """Its leftovers but for Jobs that are removing what it wrote."""
+    busy = kept.busy(job.status, _owner(job))
+    return [
+        (cluster, body)
+        for cluster, body in leftovers(job.uid, members)
+        if (cluster, body["metadata"]["name"]) not in busy
+    ]
+
+
+def _owner(job: HubJob) -> naming.Owner:
+    return naming.Owner.of(job.key, job.uid)
 
 
 def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | None:
@@ -90,13 +156,13 @@ def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | N
     mine = job.children if job.released else ()
     assigned = {(child.cluster, child.ref.name) for child in mine}
     homes = {child.cluster for child in mine}
-    kept = {(child.cluster, entry) for child in mine for entry in kept_entries(job, child)}
+    here = {(child.cluster, entry) for child in mine for entry in kept_entries(job, child)}
     found = [
         (cluster, body)
-        for cluster, body in leftovers(job.uid, members)
+        for cluster, body in _idle(job, members)
         if cluster not in homes
         or (component(body) == "workers" and (cluster, body["metadata"]["name"]) not in assigned)
-        or (component(body) in _CLAIMS and (cluster, component(body)) not in kept)
+        or (component(body) in _CLAIMS and (cluster, component(body)) not in here)
     ]
     stays = _CLAIMS if not job.released else frozenset()
     if job.move:
@@ -107,9 +173,8 @@ def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | N
 
 def _claims(job: HubJob) -> tuple[Ref, ...]:
     """Claims that it may have wherever it runs."""
-    owner = naming.Owner.of(job.key, job.uid)
     return tuple(
-        Ref(PERSISTENT_VOLUME_CLAIMS, job.key.namespace, claim_name(owner, entry))
+        Ref(PERSISTENT_VOLUME_CLAIMS, job.key.namespace, claim_name(_owner(job), entry))
         for entry in sorted(_CLAIMS)
         if (job.raw.get("spec") or {}).get(entry)
     )

@@ -5,7 +5,7 @@ the owner's status names has confirmed it. An unreachable one gets a tombstone a
 MemberCluster's status, honoured when it returns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +60,17 @@ def deletes(found: Sequence[tuple[str, Manifest]]) -> tuple[Action, ...]:
     )
 
 
-def remove(raw: Manifest, homes: Mapping[str, Sequence[Ref]], members: Mapping[str, Member], now: float) -> Removal:
-    """The next step of a deletion. `homes`: clusters that may hold children, with the names they would have."""
+def remove(
+    raw: Manifest,
+    homes: Mapping[str, Sequence[Ref]],
+    members: Mapping[str, Member],
+    now: float,
+    busy: Collection[tuple[str, str]] = (),
+) -> Removal:
+    """The next step of a deletion. `homes`: clusters that may hold children, with the names they would have; `busy`:
+    (cluster, name) of those that are left to their work."""
     uid, metadata = uid_of(raw), raw["metadata"]
-    found = leftovers(uid, members)
+    found = [(name, body) for name, body in leftovers(uid, members) if (name, body["metadata"]["name"]) not in busy]
     if found:
         return Removal(deletes(found))
     if naming.FINALIZER not in (metadata.get("finalizers") or ()):
@@ -87,10 +94,14 @@ def remove(raw: Manifest, homes: Mapping[str, Sequence[Ref]], members: Mapping[s
     return Removal(tombstones=tuple(one.name for one in silent if len(one.tombstones) < MOST_TOMBSTONES))
 
 
-def tombstone(raw: Manifest) -> dict[str, Any]:
-    """The note for `MemberCluster.status.tombstones`."""
+def tombstone(raw: Manifest, cluster: str) -> dict[str, Any]:
+    """The note for `MemberCluster.status.tombstones` of that cluster."""
     metadata = raw["metadata"]
+    written = [
+        one for one in (raw.get("status") or {}).get("kept") or () if one["cluster"] == cluster and one.get("url")
+    ]
     return {
+        **({"kept": [dict(one) for one in written]} if written else {}),
         "kind": raw["kind"],
         "namespace": metadata["namespace"],
         "name": metadata["name"],

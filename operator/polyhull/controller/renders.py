@@ -6,13 +6,14 @@ Works from `status.assignment` rather than from a decision, so that a restarted 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from polyhull.api.convert import pod_template
 from polyhull.controller.hubjob import Child, HubJob, kept_entries
+from polyhull.controller.kept import Left
 from polyhull.delivery.base import Apply
 from polyhull.domain.decision import ServingPlan, Transfer
 from polyhull.domain.errors import InvalidInput
@@ -21,7 +22,7 @@ from polyhull.domain.units import parse_whole
 from polyhull.domain.workloads import DataSet, Key
 from polyhull.kube.resources import Manifest
 from polyhull.optimize.stores import buckets, homes
-from polyhull.render import inference, keeping, naming, training, transfer
+from polyhull.render import inference, keeping, naming, purge, training, transfer
 from polyhull.render.data import Data, located
 from polyhull.render.naming import Owner
 from polyhull.render.pod import Place
@@ -155,6 +156,12 @@ class Renderer:
             return ()
         made = (keeping.claim(one) for one in self.kept(job, child))
         return tuple(Apply(child.cluster, manifest, uid=job.uid) for manifest in made if manifest is not None)
+
+    def purge(self, owner: Owner, one: Left) -> Apply:
+        """Apply of the Job that removes what it wrote from its bucket. Raises InvalidInput where that cannot be."""
+        secret = self.cluster(one.cluster).storage.secret_name
+        whose = replace(owner, hub=self.hub)
+        return Apply(one.cluster, purge.job(purge.Purging(whose, one.entry, one.url, secret, self.rclone_image)))
 
     def output_status(self, job: HubJob, child: Child) -> dict[str, Any]:
         """`status.output` of a job that leaves one: where it is to be found."""

@@ -14,6 +14,7 @@ from polyhull.api.convert import key_of
 from polyhull.controller import (
     approval,
     fleet_status,
+    kept,
     moves,
     orders,
     removal,
@@ -24,6 +25,7 @@ from polyhull.controller import (
 )
 from polyhull.controller.children import DEPENDENCY, Trouble, instant
 from polyhull.controller.hubjob import HubJob, State, Verdict, children_of
+from polyhull.controller.kept import Left
 from polyhull.controller.looking import child_of
 from polyhull.controller.observe import View
 from polyhull.controller.outputs import Outputs, outputs, written_by
@@ -176,6 +178,7 @@ class _Steps:
             actions = (*actions, *self._again(job))
         if verdict.state in (State.WAITING, State.SUSPENDED):
             actions = (*actions, *moves.abandoned(job, self.snapshot.fleet.clusters, self.view.now))
+        actions = (*actions, *self._purges(Owner.of(job.key, job.uid), verdict.purges))
         if verdict.due_at is not None:
             self.dues.append(verdict.due_at)
         self._entomb(job.raw, verdict.tombstones)
@@ -222,6 +225,15 @@ class _Steps:
                 actions += [Apply(made.cluster, manifest) for manifest in made.owned(uid_of(body))]
         return tuple(actions)
 
+    def _purges(self, owner: Owner, some: Iterable[Left]) -> tuple[Action, ...]:
+        made: list[Action] = []
+        for one in some:
+            try:
+                made.append(self.renderer.purge(owner, one))
+            except InvalidInput as error:
+                logger.warning("%s: %s", owner, error)
+        return tuple(made)
+
     def copies(self, key: Key, verdict: transfers.Verdict) -> None:
         held = self.view.data_sets[key]
         for store in verdict.failed_stores:
@@ -243,7 +255,7 @@ class _Steps:
 
     def _entomb(self, raw: Mapping[str, Any], members: tuple[str, ...]) -> None:
         for name in members:
-            self.tombstones.setdefault(name, []).append(removal.tombstone(raw))
+            self.tombstones.setdefault(name, []).append(removal.tombstone(raw, name))
 
     # -- what the plan says
 
@@ -289,6 +301,9 @@ class _Steps:
             try:
                 assigned = children_of(body["assignment"], Owner.of(job.key, job.uid))
                 body |= self.renderer.output_status(job, assigned[0])
+                written = [(child.cluster, one) for child in assigned for one in self.renderer.kept(job, child)]
+                if recorded := kept.handed(job.status, written):
+                    body["kept"] = recorded
                 body |= moves.released(job, self.renderer.cluster(one.cluster), body["assignment"])
                 made = tuple(
                     apply
@@ -419,8 +434,9 @@ class _Steps:
     def fleet(self, answers: Answers) -> None:
         for raw, body in fleet_status.reports(self.view, self.snapshot, self.tombstones, answers):
             self._put(raw, body)
-        for owner, actions in fleet_status.honoured(self.view):
-            self.urgent.append(Step(owner, actions))
+        for step in fleet_status.honoured(self.view):
+            made = tuple(one for whose, some in step.purges for one in self._purges(whose, (some,)))
+            self.urgent.append(Step(step.owner, (*step.actions, *made)))
 
     def _tell_anew(self, job: HubJob, because: tuple[Any, ...], made: Callable[[], dict[str, Any]]) -> None:
         """Unless its status was found to say all that follows from the same body and the same causes."""

@@ -30,8 +30,8 @@ VARIANT = "polyhull.io/variant"
 DATA_SET = "polyhull.io/data-set"
 STORE = "polyhull.io/store"
 COMPONENT = "polyhull.io/component"
-"""What a child is to its owner: `workers`, `rendezvous`, `gang`, `serving`, `transfer`, `copy`, `checkpoint` or
-`output`."""
+"""What a child is to its owner: `workers`, `rendezvous`, `gang`, `serving`, `transfer`, `copy`, `purge`, `checkpoint`
+or `output`."""
 
 ACCEPT = "polyhull.io/accept"
 """Label by which a member's administrator opens a namespace; read there, never set by us."""

@@ -213,7 +213,9 @@ def _program(copying: Copying, source: str, target: str) -> Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remote:
+class Remote:
+    """What rclone reads or writes: its word for it, and what the pod needs for that."""
+
     path: str
     environment: tuple[Manifest, ...] = ()
     secret_name: str = ""
@@ -223,25 +225,25 @@ class _Remote:
     read_only: bool = False
 
 
-def _source(copying: Copying) -> _Remote:
+def _source(copying: Copying) -> Remote:
     url = copying.source_url or copying.flow.source_url
     inside = split_claim(url)
     if inside is not None:
-        return _Remote(f"/source/{inside[1]}".rstrip("/"), (), "", "", inside[0], "/source", True)
-    return _network("source", url, copying.source_secret)
+        return Remote(f"/source/{inside[1]}".rstrip("/"), (), "", "", inside[0], "/source", True)
+    return network("source", url, copying.source_secret)
 
 
-def _target(copying: Copying) -> _Remote:
+def _target(copying: Copying) -> Remote:
     if copying.storage.kind is StorageKind.VOLUME:
-        return _Remote(f"/target/{COPY_PATH}", claim_name=copying.name, mount_path="/target")
+        return Remote(f"/target/{COPY_PATH}", claim_name=copying.name, mount_path="/target")
     if copying.storage.kind is StorageKind.NONE or copying.storage.url.startswith("http"):
         problem = f"cannot be written to by a transfer ({copying.storage.kind.value} {copying.storage.url})".rstrip()
         raise InvalidInput(f"MemberCluster {copying.transfer.cluster}", "spec.storage", problem, "declare storage")
     url = copying.target_url or copy_url(copying.owner, copying.storage)
-    return _network("target", url, copying.storage.secret_name)
+    return network("target", url, copying.storage.secret_name)
 
 
-def _network(name: str, url: str, secret_name: str) -> _Remote:
+def network(name: str, url: str, secret_name: str) -> Remote:
     """An rclone remote by environment: `RCLONE_CONFIG_<NAME>_<OPTION>`. Any further rclone option may be a key of the
     Secret (`PROVIDER`, `SAS_URL`): all keys are passed on with the remote's prefix."""
     scheme, _, rest = url.partition("://")
@@ -259,7 +261,7 @@ def _network(name: str, url: str, secret_name: str) -> _Remote:
         # The bucket exists; asking for it may not be among the key's rights.
         environment.append({"name": f"{prefix}NO_CHECK_BUCKET", "value": "true"})
         environment += _s3_credentials(prefix, secret_name) if secret_name else []
-    return _Remote(f"{name}:{path.rstrip('/')}", tuple(environment), secret_name, prefix if secret_name else "")
+    return Remote(f"{name}:{path.rstrip('/')}", tuple(environment), secret_name, prefix if secret_name else "")
 
 
 def _s3_credentials(prefix: str, secret_name: str) -> list[Manifest]:
@@ -271,13 +273,21 @@ def _s3_credentials(prefix: str, secret_name: str) -> list[Manifest]:
 
 def _pod_spec(copying: Copying) -> Manifest:
     source, target = _source(copying), _target(copying)
-    claims = [remote for remote in (source, target) if remote.claim_name]
-    secrets = [remote for remote in (source, target) if remote.secret_name]
+    program = _program(copying, source.path, target.path)
+    return pod_spec(copying.image, program, (source, target), copying.tolerations)
+
+
+def pod_spec(
+    image: str, program: Manifest, remotes: tuple[Remote, ...], tolerations: tuple[Toleration, ...] = ()
+) -> Manifest:
+    """Of a pod that runs rclone."""
+    claims = [remote for remote in remotes if remote.claim_name]
+    secrets = [remote for remote in remotes if remote.secret_name]
     container = {
         "name": "rclone",
-        "image": copying.image,
-        **_program(copying, source.path, target.path),
-        "env": [*(dict(entry) for entry in _COMMON), *source.environment, *target.environment],
+        "image": image,
+        **program,
+        "env": [dict(entry) for entry in (*_COMMON, *(entry for remote in remotes for entry in remote.environment))],
         "envFrom": [{"prefix": remote.prefix, "secretRef": {"name": remote.secret_name}} for remote in secrets],
         # No footprint for the scheduler: a copy must not take the last core of a node that a gang was packed onto.
         "resources": {"requests": {"cpu": "0", "memory": "0"}, "limits": {"memory": "1Gi"}},
@@ -307,7 +317,7 @@ def _pod_spec(copying: Copying) -> Manifest:
             },
             "tolerations": [
                 without_empty({"key": one.key, "operator": one.operator, "value": one.value, "effect": one.effect})
-                for one in copying.tolerations
+                for one in tolerations
             ],
             "volumes": [
                 *(_volume(remote) for remote in claims),
@@ -317,12 +327,12 @@ def _pod_spec(copying: Copying) -> Manifest:
     )
 
 
-def _mount(remote: _Remote) -> Manifest:
+def _mount(remote: Remote) -> Manifest:
     mount: Manifest = {"name": remote.mount_path.strip("/"), "mountPath": remote.mount_path}
     return {**mount, "readOnly": True} if remote.read_only else mount
 
 
-def _volume(remote: _Remote) -> Manifest:
+def _volume(remote: Remote) -> Manifest:
     source: Manifest = {"claimName": remote.claim_name}
     if remote.read_only:
         source["readOnly"] = True

@@ -137,9 +137,9 @@ class World:
         shown += [(name, body) for name, body, _ in self.deleted.values()]
         return [name for name, body in shown if body["metadata"]["labels"].get(naming.COMPONENT) == "workers"]
 
-    def copying(self) -> list[dict[str, Any]]:
+    def copying(self, component: str = "transfer") -> list[dict[str, Any]]:
         held = [body for name in ("west", "east") for body in self.made.clusters[name].values()]
-        return [body for body in held if body["metadata"]["labels"].get(naming.COMPONENT) == "transfer"]
+        return [body for body in held if body["metadata"]["labels"].get(naming.COMPONENT) == component]
 
     def plan(self, job: HubJob, state: State) -> Decision:
         """Until it runs on a k80 that is where it goes; then, and whenever it waits, to the target."""
@@ -199,7 +199,7 @@ class World:
             self.deleted[ref] = (where, body, left - 1)
             if left <= 1:
                 del self.deleted[ref]
-        for body in () if self.endless else self.copying():  # a transfer takes one look
+        for body in (*(() if self.endless else self.copying()), *self.copying("purge")):  # each takes one look
             done = {"type": "Complete", "status": "True"}
             body["status"] = {"conditions": [done], "completionTime": instant(self.now)}
         return len(actions)
@@ -410,7 +410,7 @@ def test_deleted_at_any_step_it_leaves_nothing(step: str) -> None:
     reached = {"transfer": lambda: bool(world.copying())}
     world.run(reached.get(step, lambda: moves.phase(world.job.status) == step))
     world.job.raw["metadata"]["deletionTimestamp"] = instant(world.now)
-    for _ in range(6):
+    for _ in range(10):
         if not world.made.clusters[HUB]:
             break
         world.cycle()

@@ -21,7 +21,7 @@ def steps(member: Member) -> list[Any]:
         "status": {"tombstones": [STONE]},
     }
     view = View(1.8e9, (raw,), {"edge": member}, {}, {}, World(), (), (), {}, {})
-    return [action for _, actions in honoured(view) for action in actions]
+    return [action for step in honoured(view) for action in step.actions]
 
 
 def test_while_the_member_is_silent_nothing_happens() -> None:

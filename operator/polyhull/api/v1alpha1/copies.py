@@ -1,6 +1,6 @@
 """Copies that are there, and copies under way: what the status of data sets and of moved jobs records."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,15 @@ class CopyStatus(Model):
     parts: Annotated[list[CopiedPartStatus], Field(max_length=8)] | None = None
     """Of a copy that was split, in place of `bytesPerSecond` and `links`."""
     last_used_time: Instant | None = None
+
+
+class KeptStatus(Model):
+    """Where a job was handed a place of its own to write to."""
+
+    cluster: Name
+    entry: Literal["checkpoint", "output"]
+    url: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """In a bucket; unset: in a claim."""
 
 
 class ActiveTransferStatus(Model):

@@ -18,7 +18,7 @@ from polyhull.api.v1alpha1.common import (
     Text,
     keyed,
 )
-from polyhull.api.v1alpha1.copies import ActiveTransferStatus, CopyPartStatus, CopyStatus, LinkName, Store
+from polyhull.api.v1alpha1.copies import ActiveTransferStatus, CopyPartStatus, CopyStatus, KeptStatus, LinkName, Store
 
 Names = Annotated[str, Field(min_length=1, max_length=600)]
 """Of pools or options; those of a job over several sites joined by +."""
@@ -230,6 +230,8 @@ class JobStatus(Status):
     exclusions: Annotated[list[ExclusionStatus], Field(max_length=16)] | None = None
     output: OutputStatus | None = None
     """Since it was released."""
+    kept: Annotated[list[KeptStatus], Field(max_length=128)] | None = None
+    """Where it may have written, from its release until it is seen that nothing of it is left there."""
     move: MoveStatus | None = None
     """Of a job that was stopped in order to be moved."""
     start_time: Instant | None = None

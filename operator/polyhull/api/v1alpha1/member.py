@@ -19,6 +19,7 @@ from polyhull.api.v1alpha1.common import (
     fail,
     rules,
 )
+from polyhull.api.v1alpha1.copies import KeptStatus
 from polyhull.api.v1alpha1.dataset import Url
 from polyhull.api.v1alpha1.template import DataKey
 
@@ -117,6 +118,8 @@ class Tombstone(Model):
     name: ObjectName
     uid: Annotated[str, Field(min_length=1, max_length=64)]
     deleted_time: Instant
+    kept: Annotated[list[KeptStatus], Field(max_length=128)] | None = None
+    """What it wrote into buckets there; removed once the member answers."""
 
 
 class MemberClusterStatus(Status):
