@@ -45,6 +45,22 @@ clusters:
         devices: 4
         labels: {polyhull.io/accelerator: amd-mi300x}
         fault: CreateContainerConfigError
+      - name: edge-unpulled
+        count: 1
+        cpu: 8
+        memory: 64Gi
+        accelerator: habana.ai/gaudi
+        devices: 4
+        labels: {polyhull.io/accelerator: intel-gaudi2}
+        fault: ImagePullBackOff
+      - name: edge-unmounted
+        count: 1
+        cpu: 8
+        memory: 64Gi
+        accelerator: habana.ai/gaudi
+        devices: 4
+        labels: {polyhull.io/accelerator: intel-gaudi3}
+        fault: FailedMount
       - name: edge-npu
         count: 1
         cpu: 64
@@ -625,6 +641,17 @@ def test_a_service_whose_pods_miss_something_moves_to_the_next_best(
 ) -> None:
     name = space("restless")
     edge = fleet.clusters["edge"]
+    # Beside it three that have no other place: pods miss their image, a volume, or a node (their claim is none).
+    alone = {"unpulled": "intel-gaudi2", "unmounted": "intel-gaudi3", "unbound": "ascend-910b"}
+    services = {entry: _service(name, entry, accelerator) for entry, accelerator in alone.items()}
+    claim = {"size": "1M", "replicas": [{"site": "edge", "url": "pvc://nowhere"}]}
+    model = {
+        "apiVersion": "polyhull.io/v1alpha1",
+        "kind": "DataSet",
+        "metadata": {"name": "model", "namespace": name},
+    }
+    services["unbound"]["spec"]["variants"][0]["model"] = {"dataSetRef": {"name": "model"}, "mountPath": "/model"}
+    hub.kubectl("apply", "-f", "-", stdin=[{**model, "spec": claim}, *services.values()])
     _gpus(fleet, "cordon")
     try:
         hub.kubectl("apply", "-f", "-", stdin=_service(name, "chat", "amd-mi300x", "nvidia-v100"))
@@ -644,9 +671,15 @@ def test_a_service_whose_pods_miss_something_moves_to_the_next_best(
         ] == ["cloud"],
     )  # fmt: skip
     assert body["status"]["selector"] and body["status"]["replicas"] >= 2
-    hub.kubectl("delete", "inferencejob", "chat", "-n", name, "--wait=false")
-    wait_for("it is gone", lambda: get(hub, "inferencejob", name, "chat") is None)
-    wait_for("nothing is left", lambda: not listed(fleet.clusters["cloud"], "deployments,services", name))
+    told = {"unpulled": ("DependencyMissing", "image"), "unmounted": ("DependencyMissing", "FailedMount")}
+    for entry, (reason, missing) in (told | {"unbound": ("Unbound", "nowhere")}).items():
+        (why,) = wait_for(f"{entry} says so", lambda entry=entry: _exclusions(hub, "inferencejob", name, entry))
+        assert (why["cluster"], why["reason"]) == ("edge", reason) and missing in why["message"], why
+        assert ("pool" in why) == (reason == "Unbound"), "a pool that has no room; a cluster that lacks something"
+    hub.kubectl("delete", "inferencejobs", "--all", "-n", name, "--wait=false")
+    wait_for("they are gone", lambda: not listed(hub, "inferencejobs", name))
+    for cluster in (edge, fleet.clusters["cloud"]):
+        wait_for("nothing is left", lambda: not listed(cluster, "deployments,services", name))  # noqa: B023
 
 
 def test_replicas_are_the_plan_s_unless_scaling_is_external(
