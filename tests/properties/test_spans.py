@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import permutations, product
+from math import inf
 from random import Random
 
 from hypothesis import given
@@ -15,7 +16,7 @@ from polyhull.optimize.relaxation import relax
 from polyhull.planning.decide import decide
 from polyhull.planning.reserve import reserve
 from polyhull.planning.simulate import run
-from tests.builders import NOW, cluster, data_set, fleet, job, link, option, pool, service, snapshot, variant
+from tests.builders import NOW, cluster, data_set, fleet, growth, job, link, option, pool, service, snapshot, variant
 from tests.properties.amount import examples
 from tests.properties.test_plan_brute_force import prove
 
@@ -45,7 +46,14 @@ def case(seed: int, jobs: int, services: bool = True) -> Snapshot:
     dice = Random(seed)
     sites = "abcd"[: dice.randint(2, 4)]
     pools = [
-        pool(at, kind, dice.randint(1, 2), dice.choice([2, 4]), slowdown=dice.choice([1.0, 1.0, 1.3]))
+        pool(
+            at,
+            kind,
+            dice.randint(1, 2),
+            dice.choice([2, 4]),
+            slowdown=dice.choice([1.0, 1.0, 1.3]),
+            growth=dice.choice([None, None, growth(dice.randint(1, 2), 4, dice.choice([5.0, 30.0]))]),
+        )
         for at in sites
         for kind in dice.sample(["v100", "npu"], dice.randint(1, 2))
     ]
@@ -129,9 +137,12 @@ def test_no_order_of_any_columns_beats_the_bound(seed: int) -> None:
         return
     few = [sorted(range(len(options)), key=lambda c: options[c].soonest)[:5] for options in instance.choices]
     best = min(
-        schedule.makespan
-        for order in permutations(range(len(instance.jobs)))
-        for chosen in product(*few)
-        if None not in (schedule := run(instance, order, chosen)).slots
+        (
+            schedule.makespan
+            for order in permutations(range(len(instance.jobs)))
+            for chosen in product(*few)
+            if None not in (schedule := run(instance, order, chosen)).slots
+        ),
+        default=inf,
     )
     assert bound <= best * (1 + 1e-9)

@@ -1,6 +1,6 @@
 """All columns of a snapshot, the routes they may need, and why everything else fell out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from polyhull.optimize.paths import Network
 from polyhull.optimize.released import Released
 from polyhull.optimize.resumed import leaving_seconds
 from polyhull.optimize.routes import Routes
-from polyhull.optimize.spans import MOST_COLUMNS, Candidate, Spanned, combinations, span_name, spanned
+from polyhull.optimize.spans import MOST_COLUMNS, Candidate, Spanned, SpanPart, combinations, span_name, spanned
 from polyhull.optimize.streams import paced
 
 
@@ -236,7 +236,7 @@ class _Builder(Making):
         candidates = [one for option, pool in pairs if (one := self._part(job, option, pool, data)) is not None]
         allowed = self.allowed(job)
         found: list[tuple[float, Column]] = []
-        for chosen in combinations(candidates, span.max_sites):
+        for chosen in self._combined(candidates, span.max_sites):
             leading = self._leading(job, span, chosen)
             against = self._capped(job, chosen) or self._nameless(chosen)
             if against is None and isinstance(leading, Refusal):
@@ -252,7 +252,8 @@ class _Builder(Making):
                 self._refuse(job.key, options, pools, answer)
                 continue
             inputs = [data[part.cluster] for part in answer.parts]
-            column = self.spanning(job, answer, [one for one in inputs if isinstance(one, Inputs)])
+            head = max(self._provisioning(part) for part in answer.parts)
+            column = self.spanning(job, answer, [one for one in inputs if isinstance(one, Inputs)], head=head)
             found.append((max(column.transfer_seconds, column.head_seconds) + column.hold_seconds, column))
         for _, column in sorted(found, key=lambda one: (one[0], one[1].name))[:MOST_COLUMNS]:
             self._want(column.needs)
@@ -278,6 +279,29 @@ class _Builder(Making):
         kind = self.kinds.get(option.accelerator)
         most = min(option.replicas, admission.room(option.pod, pool).now)
         return candidate(job, option, pool, kind, most, compute, evidence)
+
+    def _combined(
+        self, candidates: Sequence[Candidate], most_sites: int
+    ) -> Iterator[tuple[tuple[Candidate, int], ...]]:
+        """On nodes that are there; where these do not hold the gang, with those that growth may add."""
+        known: set[tuple[tuple[str, str], ...]] = set()
+        grown = [replace(one, most=self._grown(one)) for one in candidates]
+        for some in (candidates, grown) if grown != candidates else (candidates,):
+            for chosen in combinations(some, most_sites):
+                name = tuple((one.pool, one.option) for one, _ in chosen)
+                if name not in known:
+                    known.add(name)
+                    yield chosen
+
+    def _grown(self, one: Candidate) -> int:
+        return min(one.gang, self.admission.room(one.pod, self.admission.pools[one.pool]).grown)
+
+    def _provisioning(self, part: SpanPart) -> float:
+        """Seconds before which the part cannot have all its nodes."""
+        pool = self.admission.pools[part.pool]
+        if pool.growth is None or self.admission.room(part.pod, pool).now >= part.replicas:
+            return 0.0
+        return max(0.0, pool.growth.provision_seconds)
 
     def _capped(self, job: TrainingJob, chosen: Sequence[tuple[Candidate, int]]) -> Refusal | None:
         pools = self.admission.pools

@@ -58,8 +58,10 @@ class Making:
         each = [recovery(job.checkpoint, members.get(one.cluster), startup) for one, _ in chosen]
         return max(each, key=lambda one: one.checkpoint_seconds)
 
-    def spanning(self, job: TrainingJob, found: Spanned, inputs: "Sequence[Inputs]", fixed: bool = False) -> Column:
-        """A column of several parts."""
+    def spanning(
+        self, job: TrainingJob, found: Spanned, inputs: "Sequence[Inputs]", fixed: bool = False, head: float = 0.0
+    ) -> Column:
+        """A column of several parts; `head`: seconds until growth has added the nodes that they need."""
         first, startup, compute = found.parts[0], self.admission.startup_seconds, found.compute_seconds
         needs = {(need.data_set, need.store): need for one in inputs for need in one.needs}
         tariffs, held = self.tariffs, startup + compute
@@ -77,7 +79,7 @@ class Making:
             startup_seconds=startup,
             compute_seconds=compute,
             transfer_seconds=max((one.transfer_seconds for one in inputs), default=0.0),
-            head_seconds=0.0,
+            head_seconds=head,
             needs=tuple(needs[key] for key in sorted(needs)),
             price=sum(tariffs.price(part.pool, part.devices * held) for part in found.parts),
             evidence=found.evidence,

@@ -168,7 +168,8 @@ def _offers(snapshot: Snapshot, columns: ColumnSet, left: Amounts) -> dict[Key, 
         moves = {(need.data_set, need.store) for need in column.needs if not need.present}
         carried = sum(bytes_.get(move, 0.0) for move in sorted(moves))
         # A gang on growth nodes is paid while they come up, too.
-        longer = (held + growth.get(column.pool, 0.0)) / held if held > 0.0 else 1.0
+        rising = max(growth.get(place.pool, 0.0) for place in column.places)
+        longer = (held + rising) / held if held > 0.0 else 1.0
         spent = tuple(
             budget.spent(column) * (longer if budget.paid_while_provisioning else 1.0)
             + (carried if budget.pays_bytes else 0.0)

@@ -22,7 +22,7 @@ class Board:
         self.readers: dict[int, set[int]] = {}
         """Of each move: the jobs on the board that wait for it."""
         self._settled = frozenset(state.moved)
-        self._births: dict[int, tuple[tuple[int, float], ...]] = {}
+        self._births: dict[int, tuple[tuple[tuple[int, int], float], ...]] = {}
         """Of a job's seats those on nodes it brought up, and since when they are up."""
         self.begin()
 
@@ -31,7 +31,7 @@ class Board:
         self._links: dict[int, LinkSteps] = {}
         self._moved: dict[int, Moved | None] = {}
         self._slots: dict[int, Slot | None] = {}
-        self._born_for: dict[int, tuple[tuple[int, float], ...]] = {}
+        self._born_for: dict[int, tuple[tuple[tuple[int, int], float], ...]] = {}
         self._left = self.state.left[:]
         self._born = self.state.born[:]
 
@@ -79,15 +79,17 @@ class Board:
             self._keep_link(load.link)
         carry_loads(state, choice.loads, slot.start + slot.waits, slot.waits)
         self._set(j, slot)
+        births: list[tuple[tuple[int, int], float]] = []
         for gang, nodes in choice.seats(slot.nodes):
             pool, there = gang.pool, len(state.nodes[gang.pool])
             for node, _ in nodes:
                 if node < there:
                     self._keep_node(pool, node)
             hold(instance.pools[pool], state, pool, gang.pod, slot.start, slot.end, nodes)
-            if nodes and nodes[-1][0] >= there:
-                begin = slot.start + instance.pools[pool].provision_seconds
-                self._births[j] = tuple((node, begin) for node, _ in nodes if node >= there)
+            begin = slot.start + instance.pools[pool].provision_seconds
+            births += [((pool, node), begin) for node, _ in nodes if node >= there]
+        if births:
+            self._births[j] = tuple(births)
 
     def remove(self, j: int) -> None:
         """Take job j off, and moves that nobody else waits for."""
@@ -106,7 +108,7 @@ class Board:
             for node, pods in nodes:
                 self._keep_node(pool, node)
                 amount = -pod * pods if isinstance(pod, int) else tuple(-value * pods for value in pod)
-                take_units(state.nodes[pool][node], births.get(node, slot.start), slot.end, amount)
+                take_units(state.nodes[pool][node], births.get((pool, node), slot.start), slot.end, amount)
         for move in choice.moves:
             if self.readers[move] or move in self._settled:
                 continue

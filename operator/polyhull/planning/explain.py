@@ -134,8 +134,10 @@ def _binds(
             )
         return Binding("Link", name, end), f"Link {name} brings its data by {format_seconds(end)} from now."
     if slot.waits > 0.0:
-        text = f"Pool {column.pool} needs {format_seconds(slot.waits)} to add a node for it."
-        return Binding("Growth", column.pool, slot.start + slot.waits), text
+        rising = (pool for pool in choice.pools if instance.pools[pool].provision_seconds == slot.waits)
+        name = instance.pools[next(rising)].name
+        text = f"Pool {name} needs {format_seconds(slot.waits)} to add a node for it."
+        return Binding("Growth", name, slot.start + slot.waits), text
     if slot.start > 0.0:
         text = f"It cannot start in {column.pool} before {format_seconds(slot.start)} from now."
         return Binding("Growth", column.pool, slot.start), text

@@ -489,7 +489,8 @@ class Chooser:
                     transfer = max(transfer, self._seconds[index])
                     missing += self._bytes[index]
         pool = self._pool_index[column.pool]
-        head, length = _head(column, self._pools[pool]), column.hold_seconds
+        pools = (self._pools[self._pool_index[place.pool]] for place in column.parts or (column,))
+        head, length = _head(column, pools), column.hold_seconds
         loads: tuple[Load, ...] = ()
         slower = 1.0
         if column.streams.reads or column.flows:
@@ -553,8 +554,9 @@ def loads_of(
     return tuple(Load(link, column.startup_seconds, seconds, rate) for link, rate in rates)
 
 
-def _head(column: Column, pool: PoolModel) -> float:
+def _head(column: Column, pools: Iterable[PoolModel]) -> float:
     """The column's head less the provisioning of growth, which the simulation adds itself where it is needed."""
-    if pool.growth and column.head_seconds <= max(pool.provision_seconds, column.leaving_seconds):
+    growing = [pool.provision_seconds for pool in pools if pool.growth]
+    if growing and column.head_seconds <= max(column.leaving_seconds, *growing):
         return column.leaving_seconds
     return column.head_seconds

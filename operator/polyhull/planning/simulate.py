@@ -8,7 +8,7 @@ links just before it (fixed rate, one route each, shared by all readers of the s
 from collections.abc import Sequence
 from math import inf, nextafter
 
-from polyhull.planning.instance import Choice, Instance, Load, PoolModel
+from polyhull.planning.instance import Choice, Gang, Instance, Load, PoolModel
 from polyhull.planning.objectives import score
 from polyhull.planning.packing import Room, choose, free_devices
 from polyhull.planning.schedule import Moved, Schedule, Slot
@@ -158,22 +158,54 @@ def _seat(
 def _seat_all(
     instance: Instance, state: State, choice: Choice, ready: float, limit: float
 ) -> tuple[float, tuple[tuple[int, int], ...], float]:
-    """The same of several gangs that start together, on nodes that are there; nodes of one gang after the other."""
+    """The same of several gangs that start together; nodes of one gang after the other. All wait for the last one."""
+    length = choice.length
+    start, where, _ = _together(instance, state, choice, ready, length, False, limit - length)
+    if start > ready:
+        growing = [
+            instance.pools[pool].provision_seconds
+            for pool in choice.pools
+            if instance.pools[pool].growth > state.born[pool]
+        ]
+        if growing:
+            later, there, waits = _together(instance, state, choice, ready, length + max(growing), True, inf)
+            if later + waits < start:
+                return later, there, waits
+    return start, where, 0.0
+
+
+def _together(
+    instance: Instance, state: State, choice: Choice, ready: float, length: float, grow: bool, latest: float
+) -> tuple[float, tuple[tuple[int, int], ...], float]:
+    """Gangs that start together and stay for `length`; `grow`: on unborn nodes too."""
     gangs = choice.gangs
     found: list[tuple[tuple[int, int], ...]] = [()] * len(gangs)
     settled = k = 0
     while settled < len(gangs):
         gang = gangs[k]
-        nodes = state.nodes[gang.pool][: len(instance.base_nodes[gang.pool])]
-        at, found[k] = earliest_gang(
-            nodes, gang.pod, gang.replicas, ready, choice.length, 0, 0, limit - choice.length
-        )
+        unborn, per_node = _unborn(instance, state, gang) if grow else (0, 0)
+        nodes = state.nodes[gang.pool]
+        at, found[k] = earliest_gang(nodes, gang.pod, gang.replicas, ready, length, unborn, per_node, latest)
         if at == inf:
             return inf, (), 0.0
         settled = settled + 1 if at <= ready else 1
         ready = at
         k = (k + 1) % len(gangs)
-    return ready, tuple(seat for seats in found for seat in seats), 0.0
+    waits = 0.0
+    for k, gang in enumerate(gangs) if grow else ():
+        nodes, (_, per_node) = state.nodes[gang.pool], _unborn(instance, state, gang)
+        there = len(found[k])
+        found[k] = with_growth(found[k], nodes, gang.replicas, per_node)
+        if len(found[k]) > there:
+            waits = max(waits, instance.pools[gang.pool].provision_seconds)
+    return ready, tuple(seat for seats in found for seat in seats), waits
+
+
+def _unborn(instance: Instance, state: State, gang: Gang) -> tuple[int, int]:
+    """Nodes that growth may add still, and how many of the gang's pods each holds."""
+    model = instance.pools[gang.pool]
+    unborn = model.growth - state.born[gang.pool]
+    return (unborn, copies(model.shape, gang.pod)) if unborn > 0 else (0, 0)
 
 
 def earliest_loads(links: list[LinkSteps], loads: Sequence[Load], begin: float, waits: float) -> float:

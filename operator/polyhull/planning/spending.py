@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import Column, ColumnSet
+from polyhull.optimize.costs import Tariffs
 from polyhull.planning.packing import free_devices
 
 if TYPE_CHECKING:
-    from polyhull.planning.instance import Instance
+    from polyhull.planning.instance import Choice, Instance
     from polyhull.planning.objectives import Outcome
 
 _DOWN = 1.0 - 1e-9
@@ -38,11 +39,13 @@ def cost(outcome: "Outcome") -> float:
         if slot.waits > 0.0:
             total += column.price * slot.waits / column.hold_seconds
         moves.update(choice.moves)
-        for node, pods in () if choice.others else slot.nodes:  # several gangs bring up no nodes
-            if node >= len(instance.base_nodes[choice.pool]) and column.devices > 0:
-                prices[choice.pool] = column.price / (column.hold_seconds * column.devices)
-                paid = pods * column.devices_per_replica * (slot.end - slot.start)
-                grown.setdefault((choice.pool, node), []).append((slot.start, slot.end, paid))
+        for gang, nodes in choice.seats(slot.nodes):
+            for node, pods in nodes:
+                if node >= len(instance.base_nodes[gang.pool]) and gang.devices > 0:
+                    if gang.pool not in prices:
+                        prices[gang.pool] = _per_second(instance, choice, gang.pool)
+                    paid = pods * gang.devices_per_replica * (slot.end - slot.start)
+                    grown.setdefault((gang.pool, node), []).append((slot.start, slot.end, paid))
     for (pool, _), uses in sorted(grown.items()):
         whole = free_devices(instance.pools[pool].shape) * (
             max(end for _, end, _ in uses) - min(at for at, _, _ in uses)
@@ -52,6 +55,14 @@ def cost(outcome: "Outcome") -> float:
         if move in outcome.moved and move not in instance.made:
             total += instance.moves[move].ways[outcome.moved[move][0]].route.price
     return total
+
+
+def _per_second(instance: "Instance", choice: "Choice", pool: int) -> float:
+    """What a device of the pool costs, for comparisons; a column over several sites has one price for all."""
+    column = choice.column
+    if choice.others:
+        return Tariffs(instance.snapshot.fleet).price(instance.pools[pool].name, 1.0)
+    return column.price / (column.hold_seconds * column.devices)
 
 
 def energy(outcome: "Outcome") -> float:

@@ -30,7 +30,7 @@ from polyhull.planning.decide import decide
 from polyhull.planning.report import document
 from polyhull.planning.scenario import changed
 from polyhull.planning.validate import validate
-from tests.builders import NOW, accelerator, data_set, fleet, job, key, link, option, pool, site, snapshot
+from tests.builders import NOW, accelerator, data_set, fleet, growth, job, key, link, option, pool, site, snapshot
 
 PARALLEL = Span(SpanMode.DATA_PARALLEL, gradient_bytes=1e9, synchronize_steps=10)
 PIPELINE = Span(SpanMode.PIPELINE, samples_per_step=4, layers=8, activation_bytes=1e6)
@@ -130,6 +130,37 @@ def test_its_traffic_leaves_transfers_the_rest_of_the_links() -> None:
     plan, big = planned(snapshot(where, [gang(), reader], [data_set("d", 25, "a")]))
     moved = plan.transfers[0]
     assert moved.end_seconds <= big.start_seconds + 1e-6 or moved.start_seconds >= big.end_seconds - 1e-6
+
+
+def growing(*provision: float, price: float | None = None) -> Snapshot:
+    """A node of two devices at each of two sites; growth may add one of two at each, after so many seconds."""
+    pools = [
+        pool(at, "v100", 1, 2, growth=growth(1, 2, seconds), price_per_device_hour=price)
+        for at, seconds in zip("ab", provision, strict=True)
+    ]
+    return snapshot(fleet(pools, both_ways()), [gang(replicas=8)])
+
+
+def test_growth_adds_nodes_at_several_sites_and_all_wait_for_the_last() -> None:
+    """Eight pods, four at once on what is there: both sites add a node, the gang begins after the slower one."""
+    plan, big = planned(growing(60.0, 30.0, price=3.6))
+    assert [p.nodes for p in big.parts] == [(("a-v100-0", 2), ("+1", 2)), (("b-v100-0", 2), ("+1", 2))]
+    assert (big.start_seconds, big.end_seconds) == (0.0, pytest.approx(60.0 + 182.0))
+    assert big.explanation.startup_seconds == pytest.approx(60.0)
+    assert (big.explanation.binding.kind, big.explanation.binding.name) == ("Growth", "a/v100")
+    assert [one.start_seconds for one in big.exchanges] == pytest.approx([60.0, 60.0])
+    assert plan.footprint.cost == pytest.approx(8 * 242.0 * 3.6 / 3600)
+    early = replace(plan, assignments=(replace(big, end_seconds=182.0),))
+    assert validate(growing(60.0, 30.0), replace(early, makespan_seconds=182.0))
+    there = released(growing(60.0, 30.0), plan)
+    assert decide(there).violations == ()
+
+
+def test_a_gang_that_fits_without_does_not_wait_for_growth() -> None:
+    case = growing(200.0, 200.0)
+    _, big = planned(replace(case, jobs=(gang(replicas=4),)))
+    assert big.end_seconds == pytest.approx(182.0)
+    assert not any(name.startswith("+") for part in big.parts for name, _ in part.nodes)
 
 
 def test_data_is_staged_at_every_site() -> None:

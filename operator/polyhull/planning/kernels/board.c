@@ -211,7 +211,7 @@ static void register_job(Board *board, int32_t job, int on) {
 static void commit(Board *board, int32_t job, const Trial *trial) {
     const Instance *in = board->in;
     State *state = &board->state;
-    int32_t gang = in->gang_of[trial->choice], left = in->gang_replicas[gang];
+    int32_t first = in->gang_of[trial->choice], gang = first, left = in->gang_replicas[gang];
     for (int32_t i = 0; i < trial->plans; i++) {
         int32_t way = in->way_of[trial->plan[i].move] + trial->plan[i].at.way;
         keep_move(board, trial->plan[i].move);
@@ -221,7 +221,8 @@ static void commit(Board *board, int32_t job, const Trial *trial) {
     for (int32_t i = 0; i < trial->plans; i++) carry(board, trial->plan[i].move, 1);
     keep_slot(board, job);
     Slot *slot = board->slot + job;
-    slot->choice = trial->choice, slot->seats = trial->seats, slot->births = 0;
+    slot->choice = trial->choice, slot->seats = trial->seats;
+    memset(slot->births, 0, sizeof slot->births);
     slot->start = trial->start, slot->ready = trial->ready, slot->end = trial->end, slot->waits = trial->waits;
     memcpy(slot->seat, trial->seat, (size_t)trial->seats * sizeof(Seat));
     for (int32_t i = 0; i < trial->seats; i++) {
@@ -229,7 +230,7 @@ static void commit(Board *board, int32_t job, const Trial *trial) {
         left -= trial->seat[i].pods;
         int32_t pool = in->gang_pool[gang];
         if (trial->seat[i].node < state->count[pool]) keep_node(board, pool, trial->seat[i].node);
-        else slot->births++;
+        else slot->births[gang - first]++;
     }
     keep_loads(board, trial->choice);
     carry_loads(state, trial->choice, trial->start, trial->waits, 1.0);
@@ -275,16 +276,16 @@ void board_remove(Board *board, int32_t job) {
     Slot *slot = board->slot + job;
     int32_t choice = slot->choice;
     if (choice < 0) return;
-    int32_t gang = in->gang_of[choice], left = in->gang_replicas[gang];
-    for (int32_t i = 0; i < slot->seats; i++) {
-        if (left <= 0) left = in->gang_replicas[++gang];
-        left -= slot->seat[i].pods;
-        int32_t pool = in->gang_pool[gang];
-        double begin = slot->start;
-        if (i >= slot->seats - slot->births) begin += in->provision[pool];
-        keep_node(board, pool, slot->seat[i].node);
-        take_units(state->node + state->base[pool] + slot->seat[i].node, in->dims[pool], begin, slot->end,
-                   in->pod + (int64_t)gang * DIMS, -(int64_t)slot->seat[i].pods);
+    for (int32_t gang = in->gang_of[choice], i = 0; i < slot->seats; gang++) {
+        int32_t pool = in->gang_pool[gang], last = i;
+        for (int32_t left = in->gang_replicas[gang]; left > 0; last++) left -= slot->seat[last].pods;
+        int32_t grown = last - slot->births[gang - in->gang_of[choice]];
+        for (; i < last; i++) {
+            double begin = i < grown ? slot->start : slot->start + in->provision[pool];
+            keep_node(board, pool, slot->seat[i].node);
+            take_units(state->node + state->base[pool] + slot->seat[i].node, in->dims[pool], begin, slot->end,
+                       in->pod + (int64_t)gang * DIMS, -(int64_t)slot->seat[i].pods);
+        }
     }
     keep_loads(board, choice);
     carry_loads(state, choice, slot->start, slot->waits, -1.0);

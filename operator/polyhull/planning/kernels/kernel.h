@@ -131,7 +131,8 @@ void hold(State *state, int32_t choice, double start, double end, const Seat *se
 
 /* board.c */
 typedef struct {
-    int32_t choice, seats, births; /* choice -1: nowhere; births: the last so many seats are on nodes it brought up */
+    int32_t choice, seats; /* choice -1: nowhere */
+    int32_t births[MOST_GANGS]; /* of each gang: the last so many of its seats are on nodes it brought up */
     double start, ready, end, waits;
     Seat *seat;
 } Slot;

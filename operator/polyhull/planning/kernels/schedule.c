@@ -75,7 +75,8 @@ void run(State *state, Schedule *schedule, Slot *slots, Trial *trial) {
         hold(state, trial->choice, trial->start, trial->end, trial->seat, trial->seats);
         if (slots == NULL) continue;
         Slot *slot = slots + job;
-        slot->choice = trial->choice, slot->seats = trial->seats, slot->births = 0;
+        slot->choice = trial->choice, slot->seats = trial->seats;
+        memset(slot->births, 0, sizeof slot->births);
         slot->start = trial->start, slot->ready = trial->ready, slot->end = trial->end, slot->waits = trial->waits;
         memcpy(slot->seat, trial->seat, (size_t)trial->seats * sizeof(Seat));
     }

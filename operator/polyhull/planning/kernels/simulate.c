@@ -295,25 +295,47 @@ static double earliest_gang(State *state, int32_t gang, int32_t nodes, double re
     }
 }
 
-static void with_growth(const State *state, int32_t gang, int64_t per_node, Trial *out) {
-    int64_t left = state->in->gang_replicas[gang];
-    int32_t index = state->count[state->in->gang_pool[gang]];
-    for (int32_t i = 0; i < out->seats; i++) left -= out->seat[i].pods;
-    for (; left > 0; left -= per_node)
-        out->seat[out->seats++] = (Seat){index++, (int32_t)(left < per_node ? left : per_node)};
+static int32_t unborn_of(const State *state, int32_t pool) {
+    int32_t unborn = state->in->unborn[pool] - state->born[pool];
+    return unborn > 0 ? unborn : 0;
 }
 
-/* Several gangs that start together, on nodes that are there; seats of one gang after the other. */
-static double seat_all(State *state, int32_t choice, double ready, double limit, Trial *out) {
+/* Pods of a gang that an unborn node of its pool holds. */
+static int64_t per_node_of(const State *state, int32_t gang) {
+    const Instance *in = state->in;
+    int32_t pool = in->gang_pool[gang];
+    Value shape[DIMS];
+    for (int k = 0; k < DIMS; k++) shape[k].units = in->shape[(int64_t)pool * DIMS + k];
+    return copies(shape, in->pod + (int64_t)gang * DIMS, in->dims[pool]);
+}
+
+/* What of a gang has no seat yet, its seats being those from `first` on, goes onto unborn nodes: are there any? */
+static int with_growth(const State *state, int32_t gang, int64_t per_node, int32_t first, Trial *out) {
+    int64_t left = state->in->gang_replicas[gang];
+    int32_t index = state->count[state->in->gang_pool[gang]];
+    for (int32_t i = first; i < out->seats; i++) left -= out->seat[i].pods;
+    int grown = left > 0;
+    for (; left > 0; left -= per_node)
+        out->seat[out->seats++] = (Seat){index++, (int32_t)(left < per_node ? left : per_node)};
+    return grown;
+}
+
+/* Several gangs that start together and stay for `length`; `grow`: on unborn nodes too. Seats of one gang after the
+ * other. */
+static double together(State *state, int32_t choice, double ready, double length, int grow, double latest, Trial *out) {
     const Instance *in = state->in;
     int32_t first = in->gang_of[choice], count = in->gang_of[choice + 1] - first, settled = 0;
-    int32_t used[MOST_GANGS];
+    int32_t used[MOST_GANGS], unborn[MOST_GANGS];
+    int64_t per_node[MOST_GANGS];
     Trial *one = &state->other;
+    for (int32_t k = 0; k < count; k++) {
+        unborn[k] = grow ? unborn_of(state, in->gang_pool[first + k]) : 0;
+        per_node[k] = unborn[k] > 0 ? per_node_of(state, first + k) : 0;
+    }
     while (settled < count) {
         for (int32_t k = 0, at = 0; k < count && settled < count; at += in->gang_replicas[first + k++]) {
-            int32_t pool = in->gang_pool[first + k], there = in->node_of[pool + 1] - in->node_of[pool];
-            double length = in->length[choice];
-            double start = earliest_gang(state, first + k, there, ready, length, 0, 0, limit - length, one);
+            int32_t there = state->count[in->gang_pool[first + k]];
+            double start = earliest_gang(state, first + k, there, ready, length, unborn[k], per_node[k], latest, one);
             if (start == INFINITY) return INFINITY;
             settled = start > ready ? 1 : settled + 1;
             ready = start;
@@ -321,12 +343,34 @@ static double seat_all(State *state, int32_t choice, double ready, double limit,
             memcpy(out->seat + at, one->seat, (size_t)one->seats * sizeof(Seat));
         }
     }
-    out->seats = 0;
+    out->seats = 0, out->waits = 0.0;
     for (int32_t k = 0, at = 0; k < count; at += in->gang_replicas[first + k++]) {
-        memmove(out->seat + out->seats, out->seat + at, (size_t)used[k] * sizeof(Seat));
+        int32_t mine = out->seats;
+        memmove(out->seat + mine, out->seat + at, (size_t)used[k] * sizeof(Seat));
         out->seats += used[k];
+        double provision = in->provision[in->gang_pool[first + k]];
+        if (grow && with_growth(state, first + k, per_node[k], mine, out) && provision > out->waits)
+            out->waits = provision;
     }
     return ready;
+}
+
+/* All wait for the last node that growth adds for one of them, if they end earlier so. */
+static double seat_all(State *state, int32_t choice, double ready, double limit, Trial *out) {
+    const Instance *in = state->in;
+    double length = in->length[choice], longest = 0.0;
+    double start = together(state, choice, ready, length, 0, limit - length, out);
+    int growing = 0;
+    for (int32_t g = in->gang_of[choice]; g < in->gang_of[choice + 1]; g++) {
+        int32_t pool = in->gang_pool[g];
+        if (unborn_of(state, pool) == 0) continue;
+        growing = 1;
+        if (in->provision[pool] > longest) longest = in->provision[pool];
+    }
+    if (!growing || start <= ready) return start;
+    double later = together(state, choice, ready, length + longest, 1, INFINITY, out);
+    if (later != INFINITY && later + out->waits < start) return later;
+    return together(state, choice, ready, length, 0, limit - length, out);
 }
 
 /* Seats and start of the gang from `ready` on, on nodes that are there or, if it ends earlier, on grown ones too. */
@@ -337,18 +381,15 @@ static double seat(State *state, int32_t choice, double ready, double limit, Tri
     out->waits = 0.0;
     if (in->gang_of[choice + 1] - gang > 1) return seat_all(state, choice, ready, limit, out);
     double start = earliest_gang(state, gang, nodes, ready, length, 0, 0, limit - length, out);
-    int32_t unborn = in->unborn[pool] - state->born[pool];
+    int32_t unborn = unborn_of(state, pool);
     if (unborn > 0 && start > ready) {
-        const int64_t *pod = in->pod + (int64_t)gang * DIMS;
-        Value shape[DIMS];
-        for (int k = 0; k < DIMS; k++) shape[k].units = in->shape[(int64_t)pool * DIMS + k];
-        int64_t per_node = copies(shape, pod, in->dims[pool]);
+        int64_t per_node = per_node_of(state, gang);
         double longer = length + in->provision[pool];
         Trial *other = &state->other;
         double later = earliest_gang(state, gang, nodes, ready, longer, unborn, per_node, INFINITY, other);
         if (later + longer < start + length) {
             start = later, out->waits = in->provision[pool];
-            with_growth(state, gang, per_node, other);
+            with_growth(state, gang, per_node, 0, other);
             out->seats = other->seats;
             memcpy(out->seat, other->seat, (size_t)other->seats * sizeof(Seat));
         }
