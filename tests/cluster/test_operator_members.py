@@ -285,7 +285,7 @@ def test_one_job_over_two_clusters_runs_with_all_its_parts_or_none(
 
     wait_for("its checkpoints are removed", lambda: removing("checkpoint"))
     wait_for("nothing runs any more", lambda: gone() and not listed(members["cloud"], "serviceexports", name))
-    assert [one["entry"] for one in status("trains")["kept"]] == ["output"], "that stays with the object"
+    assert [one["entry"] for one in status("trains")["kept"]] == ["Output"], "that stays with the object"
     hub.kubectl("delete", "trainingjob", "trains", "-n", name, "--wait=false")
     wait_for("its output is removed", lambda: removing("output"))
     wait_for("with it the object", lambda: gone() and get(hub, "trainingjob", name, "trains") is None)

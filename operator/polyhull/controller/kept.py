@@ -27,12 +27,12 @@ class Left:
 
     def told(self) -> dict[str, str]:
         """One entry of `status.kept`."""
-        return {"cluster": self.cluster, "entry": self.entry, **({"url": self.url} if self.url else {})}
+        return {"cluster": self.cluster, "entry": self.entry.capitalize(), **({"url": self.url} if self.url else {})}
 
 
 def left(status: Mapping[str, Any]) -> tuple[Left, ...]:
     """As recorded in a job's status, or with a tombstone."""
-    return tuple(Left(one["cluster"], one["entry"], one.get("url") or "") for one in status.get("kept") or ())
+    return tuple(Left(one["cluster"], one["entry"].lower(), one.get("url") or "") for one in status.get("kept") or ())
 
 
 def told(some: Iterable[Left]) -> list[dict[str, str]] | None:

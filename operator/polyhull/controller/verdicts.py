@@ -75,7 +75,7 @@ def of_copies(view: View) -> dict[Key, transfers.Verdict]:
 
 
 def _may_stay(verdict: Verdict) -> bool:
-    asks = verdict.actions or verdict.rerelease or verdict.tombstones or verdict.event
+    asks = verdict.actions or verdict.purges or verdict.rerelease or verdict.tombstones or verdict.event
     return not asks and verdict.state is not State.DELETING
 
 

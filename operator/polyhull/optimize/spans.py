@@ -2,9 +2,9 @@
 
 A gang of n pods is split over one pool at each of two or three sites, in proportion to what fits into them (nodes of
 growth count where the others do not suffice), and n is the number of ranks everywhere. The rates of options hold for
-the whole gang, so k of its pods do k/n of it. What distance adds to that is cross_site.py's: stages that wait for each
-other, activations or gradients over the links, failures. Links are promised to the job at one steady pace while it
-computes, and the times are those at that pace: the thriftiest of `PACES` that costs at most `NEAR` of the fastest.
+the whole gang, so k of its pods do k/n of it. What distance adds to that is cross_site.py's: stages that wait for
+each other, activations or gradients over the links, failures. Links are promised to the job at one steady pace while
+it computes, and the times are those at that pace: the thriftiest of `PACES` that costs at most `NEAR` of the fastest.
 """
 
 import itertools

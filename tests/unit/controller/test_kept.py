@@ -64,7 +64,7 @@ def test_what_is_handed_out_is_recorded_but_for_what_becomes_a_data_set() -> Non
 
     volume = Storage(StorageKind.VOLUME)
     found = kept.handed({"kept": [at("far").told()]}, [("edge", written()), ("edge", written(storage=volume))])
-    assert found == [at("far").told(), at("edge").told(), {"cluster": "edge", "entry": CHECKPOINT}]
+    assert found == [at("far").told(), at("edge").told(), {"cluster": "edge", "entry": "Checkpoint"}]
     assert kept.handed({}, [("edge", written(entry=OUTPUT, data_set=OWNER))]) is None
 
 

@@ -47,7 +47,7 @@ class KeptStatus(Model):
     """Where a job was handed a place of its own to write to."""
 
     cluster: Name
-    entry: Literal["checkpoint", "output"]
+    entry: Literal["Checkpoint", "Output"]
     url: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """In a bucket; unset: in a claim."""
 
