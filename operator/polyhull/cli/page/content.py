@@ -1,7 +1,7 @@
 """What the page shows, as plain JSON values: seconds from the snapshot, bits per second, devices. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,8 @@ from polyhull.domain.decision import (
 from polyhull.domain.fleet import Evidence, Link, Pool
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import CopyPart
+from polyhull.planning.reserve import service_traffic
+from polyhull.planning.watched import is_watched
 
 Raw = dict[str, Any]
 Held = tuple[float, float, float]
@@ -36,7 +38,10 @@ def content(snapshot: Snapshot, decision: Decision, title: str) -> Raw:
     flows = _flows(decision)
     loads: list[Steady] = [flow for flow, _ in flows]
     loads += [exchange for one in decision.assignments for exchange in one.exchanges]
-    horizon = max([decision.makespan_seconds, *(flow.end_seconds for flow, _ in flows), 1.0])
+    ends = (one.end_seconds for one in decision.assignments)
+    horizon = max([decision.makespan_seconds, *(flow.end_seconds for flow, _ in flows), *ends, 1.0])
+    requests = _requests(snapshot, decision)
+    carrying = _carrying(snapshot, loads, requests)
     return {
         "title": title,
         "takenAt": decision.taken_at,
@@ -44,7 +49,7 @@ def content(snapshot: Snapshot, decision: Decision, title: str) -> Raw:
         "horizon": horizon,
         "summary": _summary(decision),
         "pools": [_pool(pool, snapshot, decision, horizon) for pool in _used_first(snapshot, decision)],
-        "links": [_link(link, snapshot, decision.link_prices, loads, horizon) for link in _carrying(snapshot, loads)],
+        "links": [_link(link, snapshot, decision.link_prices, loads, requests, horizon) for link in carrying],
         "jobs": [_job(one, flows) for one in sorted(decision.assignments, key=lambda one: one.job)],
         "moves": [_move(flow, reader) for flow, reader in flows],
         "services": [_service(plan) for plan in decision.services],
@@ -134,12 +139,27 @@ def _pool(pool: Pool, snapshot: Snapshot, decision: Decision, horizon: float) ->
     }
 
 
-def _carrying(snapshot: Snapshot, flows: Sequence[Steady]) -> list[Link]:
-    used = {name for flow in flows for name in flow.links}
+def _requests(snapshot: Snapshot, decision: Decision) -> dict[str, float]:
+    """Bits per second of each link that requests and answers take, from now on; not of what is only watched."""
+    watched = {one.key for one in snapshot.services if is_watched(snapshot, one)}
+    serving = [plan for plan in decision.services if plan.service not in watched]
+    return {name: 8.0 * amount for name, amount in service_traffic(snapshot, serving).items()}
+
+
+def _carrying(snapshot: Snapshot, flows: Sequence[Steady], requests: Mapping[str, float]) -> list[Link]:
+    used = {name for flow in flows for name in flow.links} | {name for name, bits in requests.items() if bits > 0.0}
     return sorted(snapshot.fleet.links, key=lambda link: (link.name not in used, link.name))
 
 
-def _link(link: Link, snapshot: Snapshot, prices: Iterable[Price], flows: Sequence[Steady], horizon: float) -> Raw:
+def _link(
+    link: Link,
+    snapshot: Snapshot,
+    prices: Iterable[Price],
+    flows: Sequence[Steady],
+    requests: Mapping[str, float],
+    horizon: float,
+) -> Raw:
+    asked = requests.get(link.name, 0.0)
     held: list[Held] = [
         (flow.start_seconds, flow.end_seconds, flow.rate_bytes_per_second * 8.0)
         for flow in flows
@@ -150,7 +170,8 @@ def _link(link: Link, snapshot: Snapshot, prices: Iterable[Price], flows: Sequen
         "from": link.source,
         "to": link.target,
         "bandwidth": link.bandwidth_bits_per_second * snapshot.policy.bandwidth_margin,
-        "load": _steps([*held, (0.0, horizon, 0.0)]),
+        "serving": asked,
+        "load": _steps([*held, (0.0, horizon, asked)]),
         "price": _price(prices, link.name),
     }
 
@@ -205,6 +226,7 @@ def _job(one: Assignment, flows: list[Flow]) -> Raw:
         "start": one.start_seconds,
         "end": one.end_seconds,
         "running": one.fixed,
+        "observed": one.observed,
         "deadline": one.deadline_seconds,
         "late": one.late_seconds,
         "remedy": one.remedy,

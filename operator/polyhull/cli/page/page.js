@@ -244,7 +244,7 @@ function steps(changes) {
 
 function linkRow(link) {
   const items = plan.moves.map((thing, i) => ({ key: `move:${i}`, thing, kind: "move", start: thing.start, end: thing.end })).filter((item) => item.thing.links.includes(link.name));
-  const facts = `${link.from} to ${link.to}, ${speed(link.bandwidth)}, ${percent(used(link.load, link.bandwidth))} in use`;
+  const facts = `${link.from} to ${link.to}, ${speed(link.bandwidth)}, ${percent(used(link.load, link.bandwidth))} in use${link.serving ? `, ${speed(link.serving)} of requests` : ""}`;
   return row(link.name, facts, link.load, link.bandwidth, items, null);
 }
 
@@ -479,6 +479,7 @@ function ofJob(job) {
         ["where", `${place.pool}, site ${place.site}`],
       ]),
       ["when", span(job)],
+      ["released", job.observed ? "no: its namespace is only observed" : ""],
       ["deadline", job.deadline === null ? "" : `${duration(job.deadline)}${job.late > 0 ? `, missed by ${duration(job.late)}` : ""}`],
       ["rate", job.evidence ? `${job.evidence}, not measured` : ""],
     ]),
