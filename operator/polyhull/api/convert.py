@@ -4,6 +4,8 @@ Each function takes a raw object (as the API server or a file gives it) or a par
 `Converted`: the value, or problems (fields that cannot be used) and refusals (fields nothing acts on yet).
 """
 
+from polyhull.api.convert_common import is_online, key_of, managed_by_us, suspended
+from polyhull.api.convert_data import active_transfers, carried_checkpoints, data_set
 from polyhull.api.convert_fleet import (
     NamespaceRule,
     accelerator,
@@ -14,18 +16,7 @@ from polyhull.api.convert_fleet import (
     namespace_rule,
     site,
 )
-from polyhull.api.convert_jobs import (
-    active_transfers,
-    batch_job,
-    carried_checkpoints,
-    data_set,
-    is_online,
-    key_of,
-    managed_by_us,
-    online_service,
-    suspended,
-    training_job,
-)
+from polyhull.api.convert_jobs import batch_job, online_service, training_job
 from polyhull.api.convert_scenario import scenario
 from polyhull.api.podtemplate import pod_template
 from polyhull.api.results import Converted, Refusal

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from polyhull.api.convert_jobs import findings_for, model_of, selector
+from polyhull.api.convert_common import findings_for, model_of, selector
 from polyhull.api.inventory import DeclaredPool
 from polyhull.api.results import Converted, Findings, created_at
 from polyhull.api.v1alpha1 import compute, member, policy, topology

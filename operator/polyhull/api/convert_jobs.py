@@ -2,94 +2,39 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
+from polyhull.api.convert_common import findings_for, model_of, selector
 from polyhull.api.convert_span import refuse_span, span_of
 from polyhull.api.estimate import Served, served, with_rates
-from polyhull.api.moves import checkpoint_transfers, read_resume, stopping
-from polyhull.api.parse import parse, where_of
+from polyhull.api.moves import read_resume, stopping
 from polyhull.api.podtemplate import grace_seconds, pod_requests, service_account
-from polyhull.api.readback import read_active_transfers, read_copies, read_exclusions, read_placed, read_promise
+from polyhull.api.readback import read_exclusions, read_placed, read_promise
 from polyhull.api.readback import read_serving as serving_of
-from polyhull.api.results import Converted, Findings, created_at, part
-from polyhull.api.v1alpha1.common import LabelSelector, Object
-from polyhull.api.v1alpha1.dataset import DataSet as DataSetObject
+from polyhull.api.results import Converted, Findings, created_at
 from polyhull.api.v1alpha1.inference import InferenceJob, InferenceJobSpec, VariantSpec
 from polyhull.api.v1alpha1.template import PodTemplate
-from polyhull.api.v1alpha1.training import MANAGED_BY, DataEntry, OptionSpec, Placement, TrainingJobSpec, Work
+from polyhull.api.v1alpha1.training import DataEntry, OptionSpec, Placement, TrainingJobSpec, Work
 from polyhull.api.v1alpha1.training import TrainingJob as TrainingJobObject
 from polyhull.domain.fleet import AcceleratorType, Evidence
-from polyhull.domain.labels import Requirement, Selector, labels_of
+from polyhull.domain.labels import Selector
 from polyhull.domain.roofline import UnitWork
 from polyhull.domain.workloads import (
     Access,
-    ActiveTransfer,
     Checkpoint,
     DataInput,
-    DataSet,
     Demand,
     InferenceService,
     Key,
     Option,
     Output,
-    Replica,
     TrainingJob,
     Variant,
 )
 
 Raw = Mapping[str, Any]
-M = TypeVar("M", bound=Object)
 LONGEST_SECONDS = 10 * 365 * 86_400.0
 """Ten years: an option that runs longer is a slip of the pen, and would drown every other number."""
-
-
-def model_of(raw: Raw | M, model: type[M], file: str, strict: bool) -> tuple[M | None, Converted[Any] | None]:
-    """The parsed model, or a Converted that carries why there is none."""
-    if isinstance(raw, model):
-        return raw, None
-    assert isinstance(raw, Mapping)
-    parsed = parse(raw, file, strict=strict)
-    if parsed.model is None:
-        return None, Converted(None, parsed.problems)
-    if not isinstance(parsed.model, model):
-        found = Findings(where_of(raw, file))
-        found.invalid("kind", f"is {parsed.model.kind}", f"expected {model.__name__}")
-        return None, Converted(None, tuple(found.problems))
-    return parsed.model, None
-
-
-def findings_for(job: Object, file: str) -> Findings:
-    return Findings(where_of({"kind": job.kind, "metadata": job.metadata}, file))
-
-
-def key_of(raw: Raw) -> Key:
-    """Identity of a raw namespaced object."""
-    metadata = raw["metadata"]
-    return Key(metadata.get("namespace") or "default", metadata["name"], raw["kind"])
-
-
-def managed_by_us(raw: Raw) -> bool:
-    """Whether we may write anything about this object at all."""
-    managed: object = part(raw, "spec").get("managedBy", MANAGED_BY)
-    return managed == MANAGED_BY
-
-
-def suspended(raw: Raw) -> bool:
-    return part(raw, "spec").get("suspend") is True
-
-
-def is_online(raw: Raw) -> bool:
-    """Whether this is an online service (rather than something that ends)."""
-    return raw.get("kind") == "InferenceJob" and part(raw, "spec").get("mode") == "Online"
-
-
-def selector(spec: LabelSelector | None) -> Selector:
-    if spec is None:
-        return Selector()
-    expressions = (
-        Requirement(entry.key, entry.operator, tuple(entry.values or ())) for entry in spec.match_expressions or ()
-    )
-    return Selector(labels_of(spec.match_labels or {}), tuple(expressions))
 
 
 def training_job(
@@ -248,53 +193,6 @@ def online_service(
             exclusions=read_exclusions(job.status),
         )
     )
-
-
-def data_set(raw: Raw | DataSetObject, *, file: str = "", strict: bool = False) -> Converted[DataSet]:
-    """A DataSet with the copies that its status records."""
-    entry, failed = model_of(raw, DataSetObject, file, strict)
-    if entry is None:
-        assert failed is not None
-        return failed
-    spec, found = entry.spec, findings_for(entry, file)
-    size = found.whole("spec.size", spec.size)
-    if size == 0 and not found.problems:
-        found.invalid("spec.size", "is zero", "write the size of one whole copy, such as 200Mi")
-    largest = found.whole("spec.largestFile", spec.largest_file)
-    if spec.largest_file is not None and largest == 0 and not found.problems:
-        found.invalid("spec.largestFile", "is zero", "write the size of the largest file, or leave it out")
-    return found.done(
-        DataSet(
-            key=Key(entry.namespace, entry.name, "DataSet"),
-            size_bytes=size,
-            replicas=tuple(
-                sorted(
-                    (Replica(replica.site, replica.url, replica.secret_name or "") for replica in spec.replicas),
-                    key=lambda replica: replica.site,
-                )
-            ),
-            residency=selector(spec.residency.sites if spec.residency else None),
-            max_copies=spec.max_copies,
-            copies=read_copies(entry.status),
-            largest_file_bytes=None if spec.largest_file is None else min(size, largest),
-        )
-    )
-
-
-def active_transfers(raw: Raw | DataSetObject) -> tuple[ActiveTransfer, ...]:
-    """Transfers that the data set's status records as under way; none for an object that does not parse."""
-    entry, _ = model_of(raw, DataSetObject, "", False)
-    if entry is None:
-        return ()
-    return read_active_transfers(Key(entry.namespace, entry.name, "DataSet"), entry.status)
-
-
-def carried_checkpoints(raw: Raw) -> tuple[ActiveTransfer, ...]:
-    """The same of a TrainingJob that was stopped to be moved: of its checkpoint."""
-    if not part(part(raw, "status"), "move").get("transfers"):
-        return ()
-    entry, _ = model_of(raw, TrainingJobObject, "", False)
-    return () if entry is None else checkpoint_transfers(key_of(raw), entry.status)
 
 
 def _cpu_names(accelerators: Sequence[AcceleratorType]) -> frozenset[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from polyhull.api import convert_fleet, convert_jobs
-from polyhull.api.convert_jobs import findings_for, model_of
+from polyhull.api.convert_common import findings_for, model_of
 from polyhull.api.results import Converted, Findings
 from polyhull.api.status import decimal
 from polyhull.api.v1alpha1 import scenario as kinds
