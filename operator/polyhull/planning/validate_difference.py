@@ -72,7 +72,7 @@ class Known(Generic[Name, One]):
                     gone.append(before)
                     come.append(now)
                     continue
-                if i + step + 1 < len(old) and old[i + step + 1] is now:
+                if name(now) in self.by_name:
                     gone.append(before)
                     i, j = i + step + 1, j + step
                 else:
