@@ -1,12 +1,14 @@
 """One measured figure as one JSON line, and the few statistics that figures need."""
 
+import gc
 import json
 import os
 import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -106,6 +108,19 @@ def seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+@contextmanager
+def as_worker() -> Iterator[None]:
+    """As the operator's worker decides: reference cycles are looked for while nobody waits (controller/worker.py)."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -5,6 +5,7 @@ another interpreter would cost half a second of imports. To be used before any t
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -45,6 +46,8 @@ def within(limit_seconds: float, function: Callable[[], Answer], forked: Callabl
 
 
 def _answer(pipe: Connection, function: Callable[[], object]) -> None:
+    # A decision makes many values and hardly a cycle, and this process ends with it (as in controller/worker.py).
+    gc.disable()
     with contextlib.suppress(KeyboardInterrupt):  # the command was interrupted, and says so
         try:
             pipe.send((function(), ""))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from operator import attrgetter
 
 from polyhull.domain.fleet import Pool
 from polyhull.domain.snapshot import Snapshot
@@ -62,6 +63,7 @@ class _Builder(Making):
         for pool in sorted(snapshot.fleet.pools, key=lambda pool: pool.name):
             self.pools.setdefault(pool.accelerator, []).append(pool)
         self.columns: list[Column] = []
+        """In the order of the jobs that were added; of each by pool and option."""
         self.inadmissible: list[Inadmissible] = []
         self.wanted: dict[tuple[Key, str], str] = {}
         """(data set, store) that some column must fill -> site of the store."""
@@ -84,6 +86,7 @@ class _Builder(Making):
             return
         first, before = len(self.columns), len(self.inadmissible)
         self._add_new(job)
+        self.columns[first:] = sorted(self.columns[first:], key=attrgetter("pool", "option"))
         self.known[alike(job)] = self.columns[first:], self.inadmissible[before:]
 
     def _add_new(self, job: TrainingJob) -> None:
@@ -133,13 +136,12 @@ class _Builder(Making):
                     self._want(answer.needs)
 
     def result(self) -> ColumnSet:
-        columns = sorted(self.columns, key=lambda one: (one.job, one.pool, one.option))
         inadmissible = sorted(self.inadmissible, key=lambda one: (one.job, one.pool, one.option))
         routes = sorted(
             Routes(self.admission, self.snapshot.policy.split_transfers).all(self.wanted),
             key=lambda one: (one.data_set, one.store, len(one.parts), one.source_site),
         )
-        return ColumnSet(tuple(columns), tuple(routes), tuple(inadmissible))
+        return ColumnSet(tuple(self.columns), tuple(routes), tuple(inadmissible))
 
     def _candidate(
         self,
@@ -184,6 +186,7 @@ class _Builder(Making):
             text = f"reading its data while computing would take {held:.3g} s at {pool.site}; write access: Stage"
             self._refuse(job.key, option.name, pool.name, Refusal("NoReachableReplica", text))
             return
+        joules = self.tariffs.joules(pool.name, devices, held - compute, compute)
         self.columns.append(
             Column(
                 job=job.key,
@@ -204,9 +207,9 @@ class _Builder(Making):
                 needs=answer.needs,
                 price=self.tariffs.price(pool.name, devices * held),
                 evidence=evidence,
-                energy_joules=self.tariffs.joules(pool.name, devices, held - compute, compute),
-                carbon_grams=self.tariffs.grams(pool.name, devices, held - compute, compute),
-                egress_price=self.tariffs.carried(bytes_by_link(streams.reads)),
+                energy_joules=joules,
+                carbon_grams=self.tariffs.emitted(pool.name, joules),
+                egress_price=self.tariffs.carried(bytes_by_link(streams.reads)) if streams.reads else 0.0,
                 streams=streams,
                 failure_seconds=compute - work,
                 checkpoint_interval_seconds=interval,

@@ -132,7 +132,7 @@ class Column:
     @property
     def devices(self) -> int:
         """Of all parts."""
-        return sum(part.devices for part in self.parts) or self.replicas * self.devices_per_replica
+        return sum(part.devices for part in self.parts) if self.parts else self.replicas * self.devices_per_replica
 
     @property
     def volumes(self) -> dict[str, float]:

@@ -75,8 +75,11 @@ class Tariffs:
 
     def grams(self, pool: str, devices: int, idle_seconds: float, active_seconds: float) -> float:
         """What devices emit, for comparisons."""
+        return self.emitted(pool, self.joules(pool, devices, idle_seconds, active_seconds))
+
+    def emitted(self, pool: str, joules: float) -> float:
+        """Grams of what is drawn there, for comparisons."""
         known = self.of(pool).grams_per_joule
-        joules = self.joules(pool, devices, idle_seconds, active_seconds)
         return joules * (self._grams if known is None else known)
 
     def egress(self, links: tuple[str, ...], transfer_bytes: float) -> float:

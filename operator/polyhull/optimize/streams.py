@@ -80,10 +80,13 @@ def streamed(inputs: Iterable[DataInput], admission: Admission, cluster: Cluster
     return Streams(tuple(reads), min(chunks, default=1), best)
 
 
+_NOTHING = Paced()
+
+
 def paced(streams: Streams, compute_seconds: float) -> Paced:
     """The reads at the pace of this compute."""
     if not streams.reads:
-        return Paced()
+        return _NOTHING
     q, t, x = streams.chunks, compute_seconds, streams.best_seconds
     reading = max(t, streams.path_seconds)
     best = (1.0 - 1.0 / q) * max(t, x) + (t + x) / q

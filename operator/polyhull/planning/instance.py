@@ -475,7 +475,7 @@ class Chooser:
 
     def choice(self, column: Column) -> Choice | None:
         """None for a column whose pool is gone or whose data can never come."""
-        if any(place.pool not in self._pool_index for place in column.parts or (column,)):
+        if column.pool not in self._pool_index or any(part.pool not in self._pool_index for part in column.parts):
             return None
         indexes: tuple[int, ...] = ()
         transfer, missing = 0.0, 0

@@ -75,8 +75,12 @@ def compute_only(instance: Instance) -> Instance:
 def in_full(instance: Instance, part: Instance, schedule: Schedule) -> Schedule:
     """A schedule of a restricted instance with its columns numbered as in the full one."""
     slots: list[Slot | None] = []
-    for options, kept, slot in zip(instance.choices, part.choices, schedule.slots, strict=True):
-        slots.append(None if slot is None else replace(slot, choice=options.index(kept[slot.choice])))
+    for options, kept, found in zip(instance.choices, part.choices, schedule.slots, strict=True):
+        slot = found
+        if slot is not None:
+            chosen = kept[slot.choice]
+            slot = replace(slot, choice=next(i for i, option in enumerate(options) if option is chosen))
+        slots.append(slot)
     return replace(schedule, slots=tuple(slots))
 
 

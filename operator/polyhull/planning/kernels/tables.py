@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import accumulate, chain
 from typing import Any
 
@@ -60,6 +61,7 @@ def _offsets(lengths: Iterable[int]) -> list[int]:
     return list(accumulate(lengths, initial=0))
 
 
+@cache
 def _padded(units: Units) -> tuple[int, ...]:
     values = (units,) if isinstance(units, int) else units
     return (*values, *(0,) * (_DIMS - len(values)))
