@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyhull.domain.decision import Decision
 from polyhull.domain.fleet import Power
-from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
+from polyhull.domain.snapshot import NamespaceBudget, Policy, Snapshot, SolverLimits
+from polyhull.domain.workloads import Key
 from polyhull.optimize.arrays import model_data
 from polyhull.optimize.bound import lower_bound
 from polyhull.optimize.build import build_columns
@@ -162,3 +164,48 @@ def test_by_hand() -> None:
     assert {one.pool for one in plan.assignments} == {"b/k80"} and len(plan.assignments) == 3
     (left,) = plan.unplaced
     assert left.reason == "Budget" and "costs 2.999" in left.message and "1.0" in left.message
+
+
+def of_two_teams(seed: int) -> Snapshot:
+    """Red and blue share a budget, green has none of its own; at times there is one of everybody too."""
+    dice = Random(seed)
+    case = limited(seed, 8)
+    spaces = {one.key: dice.choice(["red", "blue", "green"]) for one in case.jobs}
+    jobs = tuple(
+        replace(one, key=replace_namespace(one.key, spaces[one.key]), inputs=(), priority=dice.choice([0, 0, 1]))
+        for one in case.jobs
+    )
+    shared = NamespaceBudget("shared", ("blue", "red"), cost_budget=dice.uniform(0.5, 6.0))
+    everybody = dice.choice([None, 8.0])
+    policy = replace(case.policy, cost_budget=everybody, budgets=(shared,))
+    return replace(case, jobs=tuple(sorted(jobs, key=lambda one: one.key)), data_sets=(), policy=policy)
+
+
+def replace_namespace(key: Key, namespace: str) -> Key:
+    return Key(namespace, key.name, key.kind)
+
+
+def spent_by(plan: Decision, namespaces: tuple[str, ...]) -> float:
+    return sum(one.use.cost or 0.0 for one in plan.assignments if one.job.namespace in namespaces)
+
+
+@PROFILE
+@given(SEEDS)
+def test_a_budget_of_namespaces_is_held_and_only_theirs_wait_for_it(seed: int) -> None:
+    case = of_two_teams(seed)
+    plan = decide(case)
+    (shared,) = case.policy.budgets
+    most = (shared.cost_budget or 0.0) * (1 + 1e-6) + 1e-6
+    assert plan.violations == ()
+    assert spent_by(plan, shared.namespaces) <= most
+    assert plan.lower_bound_seconds <= plan.makespan_seconds * (1 + 1e-9)
+    if case.policy.cost_budget is None:
+        assert {one.job.namespace for one in plan.unplaced} <= set(shared.namespaces)
+    for one in plan.unplaced:
+        assert one.reason == "Budget"
+        assert "costBudget beside the other jobs; raise it in the policy named" in one.message
+    free = decide(replace(case, policy=replace(case.policy, budgets=())))
+    told = validate(case, replace(free, lower_bound_seconds=0.0))
+    assert any("the jobs of policy shared cost" in line for line in told) == (
+        spent_by(free, shared.namespaces) > most
+    )

@@ -14,7 +14,7 @@ from polyhull.api.inventory import DeclaredPool
 from polyhull.api.results import Refusal
 from polyhull.domain.fleet import AcceleratorType, Cluster, Link, Site
 from polyhull.domain.labels import Labels
-from polyhull.domain.snapshot import DeviceLimit, Mode
+from polyhull.domain.snapshot import DeviceLimit, Mode, NamespaceBudget
 from polyhull.domain.workloads import DataSet, InferenceService, Key, TrainingJob
 
 Job = TrainingJob | InferenceService
@@ -158,16 +158,38 @@ def check_rule(rule: NamespaceRule, known: Known) -> tuple[Refusal, ...]:
 
 def device_limits(namespaces: Iterable[str], known: Known) -> tuple[DeviceLimit, ...]:
     """What these namespaces may hold together, by the policy that selects each; sorted."""
-    selected: dict[str, list[str]] = defaultdict(list)
-    for namespace in sorted(set(namespaces)):
-        if (rule := rule_of(namespace, known)) is not None:
-            selected[rule.name].append(namespace)
+    selected = _selected(namespaces, known)
     return tuple(
         DeviceLimit(rule.name, kind, devices, tuple(selected[rule.name]))
         for rule in sorted(known.rules, key=lambda rule: rule.name)
         for kind, devices in sorted(rule.device_limits)
         if selected[rule.name]
     )
+
+
+def budgets(namespaces: Iterable[str], known: Known) -> tuple[NamespaceBudget, ...]:
+    """What jobs of these namespaces may take together, by the policy that selects each; sorted."""
+    selected = _selected(namespaces, known)
+    return tuple(
+        NamespaceBudget(
+            rule.name,
+            tuple(selected[rule.name]),
+            rule.cost_budget,
+            rule.energy_budget_kilowatt_hours,
+            rule.carbon_budget_grams,
+        )
+        for rule in sorted(known.rules, key=lambda rule: rule.name)
+        if selected[rule.name] and rule.has_budget
+    )
+
+
+def _selected(namespaces: Iterable[str], known: Known) -> Mapping[str, list[str]]:
+    """Of the namespaces those of each policy, sorted."""
+    selected: dict[str, list[str]] = defaultdict(list)
+    for namespace in sorted(set(namespaces)):
+        if (rule := rule_of(namespace, known)) is not None:
+            selected[rule.name].append(namespace)
+    return selected
 
 
 def modes(namespaces: Iterable[str], fleet: Mode, known: Known) -> tuple[tuple[str, Mode], ...]:

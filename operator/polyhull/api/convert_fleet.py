@@ -45,6 +45,14 @@ class NamespaceRule:
     """(accelerator, devices) that its namespaces may hold together."""
     mode: Mode | None = None
     """The most that may happen to their jobs; None: what the fleet's mode lets happen."""
+    cost_budget: float | None = None
+    energy_budget_kilowatt_hours: float | None = None
+    carbon_budget_grams: float | None = None
+    """The most that their unfinished jobs may take together from now on."""
+
+    @property
+    def has_budget(self) -> bool:
+        return (self.cost_budget, self.energy_budget_kilowatt_hours, self.carbon_budget_grams) != (None, None, None)
 
 
 def site(raw: Raw | topology.Site, *, file: str = "", strict: bool = False) -> Converted[Site]:
@@ -271,6 +279,9 @@ def namespace_rule(
             priority_default=tiers.default if tiers else 0,
             max_jobs=spec.max_jobs,
             mode=Mode(spec.mode) if spec.mode else None,
+            cost_budget=found.maybe_decimal(spec.cost_budget),
+            energy_budget_kilowatt_hours=found.maybe_decimal(spec.energy_budget_kilowatt_hours),
+            carbon_budget_grams=found.maybe_decimal(spec.carbon_budget_grams),
             device_limits=tuple((limit.accelerator, limit.devices) for limit in spec.device_limits or ()),
         )
     )

@@ -344,7 +344,12 @@ class _Builder:
         namespaces come and go seldom."""
         tenants = {ref.namespace for ref in self.problems if ref.kind in ("TrainingJob", "InferenceJob")}
         limits = check.device_limits(tenants, known)
-        return replace(fleet, device_limits=limits, modes=check.modes(tenants, fleet.mode, known))
+        return replace(
+            fleet,
+            device_limits=limits,
+            budgets=check.budgets(tenants, known),
+            modes=check.modes(tenants, fleet.mode, known),
+        )
 
     def _rules(self, known: check.Known) -> list[NamespaceRule]:
         out: list[NamespaceRule] = []

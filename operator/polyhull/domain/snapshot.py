@@ -64,6 +64,19 @@ class DeviceLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class NamespaceBudget:
+    """The most that unfinished jobs of some namespaces may take together from now on; None: no limit."""
+
+    policy: str
+    """That says so."""
+    namespaces: tuple[str, ...]
+    """Sorted; of those that it selects the ones with jobs."""
+    cost_budget: float | None = None
+    energy_budget_kilowatt_hours: float | None = None
+    carbon_budget_grams: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The `default` PlacementPolicy as the decision reads it."""
 
@@ -96,6 +109,8 @@ class Policy:
     """At most so many jobs are under way at once: stopped to be moved, and not running again yet."""
     device_limits: tuple[DeviceLimit, ...] = ()
     """Of the policies of namespaces."""
+    budgets: tuple[NamespaceBudget, ...] = ()
+    """Likewise, beside those of everybody together."""
     modes: tuple[tuple[str, Mode], ...] = ()
     """(namespace, mode), sorted, of those whose own policy is stricter than `mode`."""
     solver: SolverLimits = field(default_factory=SolverLimits)

@@ -189,12 +189,12 @@ def _budgets(
 ) -> list[tuple[float, Floats]]:
     found = []
     for budget, limit in limits(snapshot.policy):
-        each = np.array([budget.spent(column) for column in flat], dtype=np.float64)
+        each = np.array([budget.taken(column) for column in flat], dtype=np.float64)
         least = np.full(len(classes), math.inf)
         np.minimum.at(least, job_class, each)
         needed = float((least * np.array([len(members) for members in classes])).sum())
         # The same slack as the checker's, so that no plan it lets pass is proved impossible.
-        left = (limit - sum(budget.spent(column) for column in fixed)) * (1.0 + 2e-6) + 2e-6
+        left = (limit - sum(budget.taken(column) for column in fixed)) * (1.0 + 2e-6) + 2e-6
         if needed <= left:
             found.append((left, each))
     return found

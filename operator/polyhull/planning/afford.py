@@ -48,10 +48,12 @@ def payable(snapshot: Snapshot, columns: ColumnSet) -> ColumnSet:
     out: set[Key] = set()
     needed = _sum([least[key].spent for key in sorted(least)], len(budgets))
     for key in sorted(least, key=lambda key: (priority[key], -least[key].share, key)):
-        if _fits(needed, left):
+        over = [amount > most for amount, most in zip(needed, left, strict=True)]
+        if not any(over):
             break
-        out.add(key)
-        needed = _less(needed, least[key].spent)
+        if any(part > 0.0 for part, beyond in zip(least[key].spent, over, strict=True) if beyond):
+            out.add(key)
+            needed = _less(needed, least[key].spent)
     if not out:
         return columns
     free = _less(left, needed)
@@ -171,8 +173,8 @@ def _offers(snapshot: Snapshot, columns: ColumnSet, left: Amounts) -> dict[Key, 
         rising = max(growth.get(place.pool, 0.0) for place in column.places)
         longer = (held + rising) / held if held > 0.0 else 1.0
         spent = tuple(
-            budget.spent(column) * (longer if budget.paid_while_provisioning else 1.0)
-            + (carried if budget.pays_bytes else 0.0)
+            budget.taken(column) * (longer if budget.paid_while_provisioning else 1.0)
+            + (carried if budget.pays_bytes and budget.covers(column) else 0.0)
             for budget in budgets
         )
         share = sum(amount / most for amount, most in zip(spent, scale, strict=True))
@@ -186,7 +188,7 @@ def _left(snapshot: Snapshot, columns: ColumnSet) -> Amounts:
     """What running jobs leave."""
     fixed = [column for column in columns.columns if column.fixed]
     return tuple(
-        max(0.0, limit - sum(budget.spent(column) for column in fixed)) for budget, limit in limits(snapshot.policy)
+        max(0.0, limit - sum(budget.taken(column) for column in fixed)) for budget, limit in limits(snapshot.policy)
     )
 
 
@@ -207,6 +209,6 @@ def _refused(column: Column, budgets: Sequence[Budget], least: Amounts, free: Am
     over = max(range(len(budgets)), key=lambda at: (least[at] - free[at]) / max(free[at], 1e-9))
     text = (
         f"{budgets[over].way} {least[over]:.4g}, and {free[over]:.4g} is left of {budgets[over].field} beside the "
-        "other jobs; raise it in the policy named default, or wait for one of them to end"
+        f"other jobs; raise it in the policy named {budgets[over].policy}, or wait for one of them to end"
     )
     return Inadmissible(column.job, column.option, column.pool, "Budget", text)

@@ -1,13 +1,14 @@
-"""The checker's page on what a plan spends: what its jobs commit to against the policy's budgets.
+"""The checker's page on what a plan spends: what its jobs commit to against the policies' budgets.
 
 Like validate.py it shares no code with what made the plan. What nobody says counts as the dearest that somebody does.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from polyhull.domain.decision import Assignment, Decision
-from polyhull.domain.snapshot import Snapshot
+from polyhull.domain.snapshot import NamespaceBudget, Policy, Snapshot
 from polyhull.planning.validate_facts import Facts
 
 SLACK = Fraction(1, 10**6)
@@ -23,18 +24,31 @@ def budget(facts: Facts, decision: Decision, seconds: Seconds) -> Iterator[str]:
 
     `seconds` of an assignment: how long its devices compute, and how long its nodes are still being brought up.
     """
-    policy, snapshot = facts.snapshot.policy, facts.snapshot
+    policy = facts.snapshot.policy
+    yield from _kept(facts, decision, seconds, policy, "the plan's jobs")
+    for some in policy.budgets:
+        mine = replace(
+            decision,
+            assignments=tuple(one for one in decision.assignments if one.job.namespace in some.namespaces),
+            transfers=tuple(one for one in decision.transfers if one.data_set.namespace in some.namespaces),
+        )
+        yield from _kept(facts, mine, seconds, some, f"the jobs of policy {some.policy}")
+
+
+def _kept(
+    facts: Facts, decision: Decision, seconds: Seconds, limits: Policy | NamespaceBudget, whose: str
+) -> Iterator[str]:
     new = any(not one.fixed for one in decision.assignments)
-    if policy.cost_budget is not None:
-        yield from _held("the plan's jobs cost {}", _cost(facts, decision), policy.cost_budget, new)
-    if policy.energy_budget_kilowatt_hours is None and policy.carbon_budget_grams is None:
+    if limits.cost_budget is not None:
+        yield from _held(f"{whose} cost {{}}", _cost(facts, decision), limits.cost_budget, new)
+    if limits.energy_budget_kilowatt_hours is None and limits.carbon_budget_grams is None:
         return
-    joules, grams = _drawn(snapshot, decision, seconds)
-    if policy.energy_budget_kilowatt_hours is not None:
+    joules, grams = _drawn(facts.snapshot, decision, seconds)
+    if limits.energy_budget_kilowatt_hours is not None:
         hours = joules / JOULES_PER_KILOWATT_HOUR
-        yield from _held("the plan's jobs draw {} kWh", hours, policy.energy_budget_kilowatt_hours, new)
-    if policy.carbon_budget_grams is not None:
-        yield from _held("the plan's jobs emit {} g", grams, policy.carbon_budget_grams, new)
+        yield from _held(f"{whose} draw {{}} kWh", hours, limits.energy_budget_kilowatt_hours, new)
+    if limits.carbon_budget_grams is not None:
+        yield from _held(f"{whose} emit {{}} g", grams, limits.carbon_budget_grams, new)
 
 
 def _held(what: str, spent: Fraction, limit: float, new: bool) -> Iterator[str]:

@@ -221,7 +221,7 @@ def _same_facts(passed: Passed, now: Snapshot, decision: Decision) -> bool:
 def _together(snapshot: Snapshot) -> bool:
     """Are there limits that all jobs share in?"""
     policy = snapshot.policy
-    budgets = (policy.cost_budget, policy.energy_budget_kilowatt_hours, policy.carbon_budget_grams)
+    budgets = (policy.cost_budget, policy.energy_budget_kilowatt_hours, policy.carbon_budget_grams, *policy.budgets)
     capped = bool(policy.device_limits) or any(site.power.cap_watts is not None for site in snapshot.fleet.sites)
     return capped or any(one is not None for one in budgets)
 

@@ -295,6 +295,7 @@ def test_policies() -> None:
     assert rule is not None
     assert (rule.priority_range, rule.priority_default, rule.max_jobs) == ((0, 10), 1, 100)
     assert rule.device_limits == (("nvidia-h100", 8),)
+    assert (rule.cost_budget, rule.energy_budget_kilowatt_hours) == (1000.0, None)
     assert convert.namespace_rule(_sample("PlacementPolicy", "default")).problems
     assert convert.fleet_policy(_sample("PlacementPolicy", "team-a")).problems
 

@@ -12,7 +12,7 @@ from polyhull.api.status import assignment_status
 from polyhull.api.world import Observed, Ref, World, ref_of, world_of
 from polyhull.domain.decision import Assignment
 from polyhull.domain.labels import labels_of
-from polyhull.domain.snapshot import DeviceLimit, Mode
+from polyhull.domain.snapshot import DeviceLimit, Mode, NamespaceBudget
 from polyhull.domain.workloads import Key
 from tests.unit.api.samples import Raw, full_objects
 
@@ -301,6 +301,16 @@ def test_of_two_modes_the_stricter_holds(fleet_mode: str, own: str, modes: objec
     world = world_of([*rules, job("one"), job("two", "team-b")], namespaces=NAMESPACES)
     assert world.policy.modes == modes
     assert world.policy.mode_of("team-b") is world.policy.mode is Mode(fleet_mode)
+
+
+def test_a_budget_is_of_all_namespaces_that_its_policy_selects() -> None:
+    rules = [
+        policy("a", "a", "2026-01-01T00:00:00Z", costBudget="12.5", energyBudgetKilowattHours="3"),
+        policy("b", "b", "2026-01-01T00:00:00Z", maxJobs=4),
+    ]
+    namespaces = {**NAMESPACES, "team-a2": labels_of({"team": "a"})}
+    world = world_of([*rules, job("one"), job("two", "team-a2"), job("three", "team-b")], namespaces=namespaces)
+    assert world.policy.budgets == (NamespaceBudget("a", ("team-a", "team-a2"), 12.5, 3.0, None),)
 
 
 def test_a_device_limit_names_a_kind_that_there_is() -> None:

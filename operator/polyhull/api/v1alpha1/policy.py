@@ -109,12 +109,13 @@ class PlacementPolicySpec(Model):
     startup_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
     """default only: from release to running (image, rendezvous)."""
     cost_budget: Decimal | None = None
-    """default only: the most that all unfinished jobs may cost from now on: devices while held, and bytes over links.
-    What ended jobs have cost, services, and unused parts of growth nodes are not in it. Jobs beyond it wait."""
+    """The most that all unfinished jobs (of the selected namespaces together) may cost from now on: devices while
+    held, and bytes over links. What ended jobs have cost, services, and unused parts of growth nodes are not in it.
+    Jobs beyond it wait."""
     energy_budget_kilowatt_hours: Decimal | None = None
-    """default only: the most that the devices of all unfinished jobs may draw from now on, at the meter."""
+    """The most that the devices of all those jobs may draw from now on, at the meter."""
     carbon_budget_grams: Decimal | None = None
-    """default only: the most that they may emit from now on, by their sites' carbonGramsPerKilowattHour."""
+    """The most that they may emit from now on, by their sites' carbonGramsPerKilowattHour."""
     transfers: Transfers | None = None
     """default only."""
     namespace_selector: LabelSelector | None = None
@@ -130,8 +131,8 @@ class PlacementPolicySpec(Model):
 
 
 FLEET_FIELDS = (
-    "objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds", "costBudget",
-    "energyBudgetKilowattHours", "carbonBudgetGrams", "transfers",
+    "objective", "stabilisation", "solver", "overlapChunks", "bandwidthMargin", "startupSeconds",
+     "transfers",
 )  # fmt: skip
 _NAMESPACE = ("namespaceSelector", "deviceLimits")
 
