@@ -1,5 +1,6 @@
 """The live operator with a hub and two members: data that moves, members that fail, and never the same job twice."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -430,6 +431,106 @@ def test_the_sample_of_the_design_runs_and_leaves_a_data_set_that_is_read_where_
     assert not listed(edge, "jobs", name)[1:], "nothing was copied"
     hub.kubectl("delete", "trainingjobs,datasets", "--all", "-n", name, "--wait=false")
     wait_for("nothing is left", lambda: not claims() and not listed(edge, "jobs,pods", name), 60.0)
+
+
+@pytest.fixture
+def moving(hub: Cluster) -> Iterator[None]:
+    """A policy that lets running jobs move at once."""
+    calm = {"moveRunning": "Allowed", "coolDownSeconds": 0}
+    policy = {"apiVersion": "polyhull.io/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": "default"}}
+    hub.kubectl("apply", "-f", "-", stdin=[{**policy, "spec": {"stabilisation": calm}}])
+    yield
+    hub.kubectl("delete", "placementpolicy", "default")
+
+
+def _saving(namespace: str, *options: dict[str, Any]) -> dict[str, Any]:
+    """A job of an hour on its first option that saves itself every ten seconds."""
+    made = job(namespace, "learn", *options, quantity="3600", checkpoint={"size": "1Mi", "intervalSeconds": 10})
+    made["spec"]["template"]["terminationGracePeriodSeconds"] = 2
+    return made
+
+
+def _workers(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
+    jobs = listed(cluster, "jobs", namespace)
+    return [one for one in jobs if one["metadata"]["labels"]["polyhull.io/component"] == "workers"]
+
+
+def test_a_running_job_moves_to_a_faster_pool_of_its_cluster_and_its_claim_stays(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space, request: pytest.FixtureRequest, moving: None
+) -> None:
+    name, edge = space("faster"), fleet.clusters["edge"]
+
+    def status() -> dict[str, Any]:
+        return (get(hub, "trainingjob", name, "learn") or {}).get("status") or {}
+
+    request.addfinalizer(lambda: edge.kubectl("uncordon", "edge-npu-0"))
+    edge.kubectl("cordon", "edge-npu-0")
+    options = option("cpu", devices=4, rate="1"), option("ascend-910b", devices=8, rate="100")
+    learn = _saving(name, *options)
+    learn["spec"]["placement"] = {"sites": {"matchLabels": {"place": "edge"}}}
+    hub.kubectl("patch", "site", "edge", "--type=merge", "-p", '{"spec": {"labels": {"place": "edge"}}}')
+    hub.kubectl("apply", "-f", "-", stdin=[learn])
+    wait_for("it runs", lambda: status().get("startTime"))
+    assert status()["assignment"]["accelerator"] == "cpu"
+    ((slow,), (claim,)) = _workers(edge, name), listed(edge, "pvc", name)
+    edge.kubectl("uncordon", "edge-npu-0")
+    wait_for("it runs again", lambda: (status().get("move") or {}).get("phase") == "Resumed")
+    (fast,) = _workers(edge, name)
+    assert status()["assignment"]["accelerator"] == "ascend-910b"
+    assert fast["metadata"]["name"] == slow["metadata"]["name"] and fast["metadata"]["uid"] != slow["metadata"]["uid"]
+    assert [one["metadata"]["uid"] for one in listed(edge, "pvc", name)] == [claim["metadata"]["uid"]]
+    told = status()["move"]
+    assert (told["fromOption"], told["toOption"], told["moves"]) == ("cpu", "ascend-910b", 1)
+    assert float(told["workDone"]) < 3600 and told["gainSeconds"] > 1000
+    assert "failedAttempts" not in status()
+    assert operator.figure('polyhull_running_jobs_moved_total{where="inside"}') == 1.0
+    wait_for("it ends", lambda: finish_pods(edge, name) or condition({"status": status()}, "Succeeded")[0] == "True")
+    assert told == status()["move"], "once"
+
+
+def test_killed_between_stop_and_start_a_moved_job_goes_on_in_the_other_cluster_and_ends_once(
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space, request: pytest.FixtureRequest, moving: None
+) -> None:
+    name = space("carried")
+    edge, cloud = fleet.clusters["edge"], fleet.clusters["cloud"]
+
+    def patched(member: str, **spec: Any) -> None:
+        hub.kubectl("patch", "membercluster", member, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def status() -> dict[str, Any]:
+        return (get(hub, "trainingjob", name, "learn") or {}).get("status") or {}
+
+    def phase() -> str:
+        assert len(_workers(edge, name) + _workers(cloud, name)) <= 1, "never in two places"
+        return str((status().get("move") or {}).get("phase"))
+
+    request.addfinalizer(lambda: patched("edge", storage={**VOLUME, "bucket": None}))
+    request.addfinalizer(lambda: patched("cloud", drain=False))
+    patched("edge", storage={"volume": None, "bucket": {"url": "s3://edge-copies", "secretName": "edge-s3"}})
+    patched("cloud", drain=True)
+    options = option("cpu", devices=4, rate="1"), option("nvidia-v100", devices=8, rate="100")
+    hub.kubectl("apply", "-f", "-", stdin=[_saving(name, *options)])
+    wait_for("it runs at the edge", lambda: status().get("startTime"))
+    assert _cluster_of(hub, name, "learn") == "edge"
+    patched("cloud", drain=False)
+    (copy,) = wait_for("its checkpoint is carried", lambda: phase() == "Carrying" and listed(cloud, "jobs", name))
+    arguments = copy["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments[1].startswith("source:edge-copies/") and arguments[2].startswith("target:copies/")
+    assert not _workers(edge, name)
+    operator.kill()
+    wait_for("its pod runs", lambda: [pod for pod in listed(cloud, "pods", name) if pod["spec"].get("nodeName")])
+    finish_pods(cloud, name)
+    operator.revive()
+    wait_for("it runs in the cloud", lambda: phase() == "Resumed")
+    (pod,) = [
+        pod for pod in listed(cloud, "pods", name) if pod["metadata"]["labels"]["polyhull.io/kind"] != "Checkpoint"
+    ]
+    environment = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
+    assert environment["POLYHULL_CHECKPOINT_URL"] == f"s3://{arguments[2].removeprefix('target:')}"
+    assert [one["store"] for one in status()["move"]["stores"]] == ["site:cloud"]
+    wait_for("the carrying Job is removed", lambda: len(listed(cloud, "jobs", name)) == 1)
+    wait_for("it ends", lambda: finish_pods(cloud, name) or condition({"status": status()}, "Succeeded")[0] == "True")
+    assert listed(edge, "jobs,pods", name) == []
 
 
 def test_a_copy_that_nobody_reads_makes_room_for_one_that_is_wanted(
