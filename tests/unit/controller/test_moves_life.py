@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polyhull.api import convert, moves
 from polyhull.api.conditions import Type, instant
@@ -27,7 +29,7 @@ from polyhull.domain.decision import Assignment, Decision, RunningMove, Transfer
 from polyhull.domain.fleet import Cluster, Fleet, Storage, StorageKind
 from polyhull.domain.snapshot import Mode, Policy, Snapshot
 from polyhull.domain.workloads import ActiveTransfer, Copy, Key, TrainingJob, checkpoint_key
-from polyhull.kube.resources import JOBS, PERSISTENT_VOLUME_CLAIMS, Ref
+from polyhull.kube.resources import JOBS, PERSISTENT_VOLUME_CLAIMS, Ref, ref_of
 from polyhull.render import naming
 from polyhull.render.keeping import CHECKPOINT, claim_name
 from tests import builders as b
@@ -477,3 +479,37 @@ def test_what_it_does_after_a_move_is_an_observation_of_its_own_part() -> None:
     for option in world.job.raw["spec"]["options"]:
         option["rateEvidence"] = "Assumed"
     assert observation(world.job.raw) is None, "nor did anybody measure what was left when it began there"
+
+
+EVENTS = st.sampled_from(["look", "killed", "down", "up", "suspend", "go on", "withdrawn", "lost transfer"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(inside=st.booleans(), lingering=st.integers(0, 3), events=st.lists(EVENTS, max_size=25))
+def test_whatever_happens_one_child_at_most_exists_and_in_the_end_it_goes_on(
+    inside: bool, lingering: int, events: list[str]
+) -> None:
+    """`cycle` looks that there is never a second child; nobody is fenced, so the checkpoint is never lost."""
+    world = World(INSIDE if inside else ACROSS, lingering=lingering)
+    for event in events:
+        match event:
+            case "down":
+                world.made.down.add("west")
+            case "up":
+                world.made.down.clear()
+            case "suspend" | "go on":
+                world.job.raw["spec"]["suspend"] = event == "suspend"
+            case "withdrawn" if world.job.released:
+                said = {"type": "Placed", "status": "False", "reason": "Withdrawn", "message": "m"}
+                world.job.raw["status"]["conditions"] = [{**said, "lastTransitionTime": instant(world.now)}]
+            case "lost transfer":
+                for body in world.copying():
+                    del world.made.clusters["east"][ref_of(body)]
+        before = world.job.move.get("workDone")
+        world.cycle(1 if event == "killed" else None)
+        world.memory = Memory() if event == "killed" else world.memory
+        assert before is None or world.job.move["workDone"] == before
+    world.made.down.clear()
+    world.job.raw["spec"]["suspend"] = False
+    world.run(world.resumed, 80)
+    end_of_move(world)
