@@ -40,13 +40,15 @@ def stoppable(job: HubJob, move: RunningMove, verdict: Verdict) -> bool:
 def stop(job: HubJob, move: RunningMove, verdict: Verdict, now: float) -> tuple[Action, ...]:
     """The intent first, then the child: a crash between finds the intent and goes on from it."""
     assert verdict.progress is not None
-    gain = format_seconds(move.gain_seconds)
-    text = f"stopped in pool {move.from_pool} in order to go on in pool {move.to_pool}: {move.why}"
+    text = f"stopped in order to go on in pool {move.to_pool}. {move.why}"
     said: Said = (Type.PLACED, False, Reason.MOVING, text)
-    note = f"From pool {move.from_pool} to pool {move.to_pool}, expected to end {gain} sooner: {move.why}"
+    gain = f"it is expected to end {format_seconds(move.gain_seconds)} sooner"
+    note = f"From pool {move.from_pool} to pool {move.to_pool}: {gain if move.gain_seconds > 0.0 else move.why}"[
+        :1000
+    ]
     return (
         PutStatus(job.ref, job.uid, compose(job.raw, now, [said], {"move": move_status(move, now)})),
-        Announce(job.ref, job.uid, "Normal", "Moved", note[:1000]),
+        Announce(job.ref, job.uid, "Normal", "Moved", note),
         Delete(move.from_cluster, verdict.progress.ref, verdict.progress.uid),
     )
 
