@@ -30,21 +30,16 @@ from polyhull.optimize.paths import Network
 from polyhull.optimize.relaxation import dropped
 from polyhull.planning.assemble import assignment_line, hash_of, placed, service_lines, transfer_lines, transfers
 from polyhull.planning.carried import promises_of
+from polyhull.planning.choices import Chooser
+from polyhull.planning.compiling import link_capacity
 from polyhull.planning.deadlines import MOST_ADVICE, advised, is_late
 from polyhull.planning.evict import evictions
 from polyhull.planning.explain import explanation, likely, turn
 from polyhull.planning.footprint import Account
-from polyhull.planning.instance import (
-    Budgets,
-    Choice,
-    Chooser,
-    Instance,
-    link_capacity,
-    moves_of,
-    pods_by_pool,
-    pool_model,
-)
+from polyhull.planning.instance import Choice, Instance
+from polyhull.planning.moving import Budgets, moves_of
 from polyhull.planning.objectives import MAKESPAN, WEIGHTED_COMPLETION, levels_of
+from polyhull.planning.pools import pods_by_pool, pool_model
 from polyhull.planning.promise import near_cheapest
 from polyhull.planning.relaxed import Guide
 from polyhull.planning.reserve import Reserved, service_traffic

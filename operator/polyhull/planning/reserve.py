@@ -15,7 +15,9 @@ from polyhull.optimize.erlang import most_arrivals
 from polyhull.optimize.paths import Network
 from polyhull.optimize.resumed import leaving_seconds
 from polyhull.optimize.spans import SpanPart
-from polyhull.planning.instance import Choice, Instance, PoolModel, compile_instance, units
+from polyhull.planning.compiling import compile_instance
+from polyhull.planning.instance import Choice, Instance, PoolModel
+from polyhull.planning.pools import units
 from polyhull.planning.schedule import Slot
 from polyhull.planning.simulate import (
     State,

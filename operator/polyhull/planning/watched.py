@@ -17,7 +17,9 @@ from polyhull.optimize.build import build_columns
 from polyhull.planning.assemble import assignments, transfers, unplaced
 from polyhull.planning.canonical import canonical
 from polyhull.planning.explain import explain
-from polyhull.planning.instance import Budgets, Instance, PoolModel, units
+from polyhull.planning.instance import Instance, PoolModel
+from polyhull.planning.moving import Budgets
+from polyhull.planning.pools import units
 from polyhull.planning.relaxed import Guide, unguided
 from polyhull.planning.reserve import FOREVER, Reserved, draw, reserve
 from polyhull.planning.robust import estimated

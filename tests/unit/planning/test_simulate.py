@@ -9,8 +9,9 @@ from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import ActiveTransfer, Key, Placed
 from polyhull.optimize.build import build_columns
 from polyhull.planning.decide import decide
-from polyhull.planning.instance import Instance, binding_dimensions
+from polyhull.planning.instance import Instance
 from polyhull.planning.packing import Room, choose
+from polyhull.planning.pools import binding_dimensions
 from polyhull.planning.reserve import reserve
 from polyhull.planning.schedule import Schedule
 from polyhull.planning.simulate import run
