@@ -36,14 +36,16 @@ def promised(
     """The snapshot with these promises for jobs that wait, and for services."""
     return replace(
         snapshot,
-        jobs=tuple(
-            job if job.placed is not None else replace(job, promise=promises.get(job.key, job.promise))
-            for job in snapshot.jobs
-        ),
+        jobs=tuple(_promised(job, promises.get(job.key, job.promise)) for job in snapshot.jobs),
         services=tuple(
             replace(service, promise=places.get(service.key, service.promise)) for service in snapshot.services
         ),
     )
+
+
+def _promised(job: TrainingJob, promise: Promise | None) -> TrainingJob:
+    """The very job where nothing changes: most looks at most jobs are such."""
+    return job if job.placed is not None or promise == job.promise else replace(job, promise=promise)
 
 
 def standing(moves: Iterable[RunningMove], snapshot: Snapshot) -> tuple[RunningMove, ...]:

@@ -4,13 +4,15 @@ A thousand jobs are half a megabyte each way; who comes and what that changes is
 """
 
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
 from polyhull.domain.decision import Decision
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import DataSet, TrainingJob
 from polyhull.planning.carried import promises_of
 
-_LASTING = tuple(one.name for one in fields(TrainingJob) if one.name != "promise")
+_LASTING = attrgetter(*(one.name for one in fields(TrainingJob) if one.name != "promise"))
+"""All of a job but its promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,7 @@ def _new_data(then: Snapshot, now: Snapshot) -> tuple[DataSet, ...] | None:
 
 def _lasts(one: TrainingJob, other: TrainingJob) -> bool:
     """The same but for its promise."""
-    for name in _LASTING:
-        a, b = getattr(one, name), getattr(other, name)
-        if a is not b and a != b:
-            return False
-    return True
+    return one is other or _LASTING(one) == _LASTING(other)
 
 
 def difference(before: Decision, after: Decision) -> Decision:
