@@ -20,6 +20,7 @@ from polyhull.domain.decision import (
 )
 from polyhull.domain.fleet import Evidence
 from polyhull.domain.units import format_bytes, format_seconds
+from polyhull.domain.workloads import data_name
 from polyhull.planning.report import transfers_of
 
 CLASS_STYLE = {"CPU": "cyan", "GPU": "green", "NPU": "magenta", "TPU": "yellow"}
@@ -216,7 +217,7 @@ def transfers(moves: tuple[Transfer, ...]) -> Table:
     for name in ("size", "rate", "start", "finish"):
         table.add_column(name, justify="right", no_wrap=True)
     for move in sorted(moves, key=lambda t: (t.start_seconds, t.name)):
-        name, parts = f"{move.data_set.namespace}/{move.data_set.name}", len(move.flows)
+        name, parts = f"{move.data_set.namespace}/{data_name(move.data_set)}", len(move.flows)
         for k, part in enumerate(move.flows, 1):
             table.add_row(
                 name if parts == 1 else f"{name} {k}/{parts}",

@@ -281,6 +281,11 @@ def checkpoint_key(job: Key) -> Key:
     return Key(job.namespace, job.name, CHECKPOINT)
 
 
+def data_name(data_set: Key) -> str:
+    """As tables and pages call what is moved."""
+    return f"{data_set.name} (checkpoint)" if data_set.kind == CHECKPOINT else data_set.name
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
     """A finite job: training, or batch inference converted to the same shape (`key.kind` tells)."""

@@ -65,9 +65,9 @@ def with_moves(first: Planned, plan: Callable[[Snapshot], Planned], prove: Prove
     decision, schedule = found.decision, as_scheduled(look.side, found)
     if chosen:
         decision = said(decision, first.decision, snapshot, chosen)
-        if schedule is None or validate(snapshot, decision):
-            decision, found, schedule = first.decision, first, as_scheduled(look.side, first)
-    decision = bounded(decision, found, look.side.reserved, look.side.columns, prove, schedule)
+    decision = bounded(decision, found, look.side, budget_left(snapshot), prove, schedule)
+    if schedule is None or validate(snapshot, decision):
+        decision = first.decision
     return told(decision, snapshot, asked, look.elsewhere, look.side.instance)
 
 
@@ -104,9 +104,18 @@ def _chosen(look: Look, side: Side, plan: Callable[[Snapshot], Planned]) -> tupl
         after = as_scheduled(side, found) if found.sound and _all_moved(found, chosen) else None
         if before is None or after is None:
             continue
-        if clearly_better(after.objective, before.objective, levels, gain * many):
+        others = max(0, _waiting_moves(found, snapshot) - _waiting_moves(first, snapshot))
+        if clearly_better(after.objective, before.objective, levels, gain * (many + others)):
             return chosen, found
     return {}, first
+
+
+def _waiting_moves(plan: Planned, snapshot: Snapshot) -> int:
+    """Jobs that wait and leave the place they were promised."""
+    waiting = [job for job in snapshot.jobs if job.placed is None and job.promise is not None]
+    told = {job.key: (job.promise.pool, job.promise.option) for job in waiting if job.promise is not None}
+    there = ((one.job, (one.pool, one.option)) for one in plan.decision.assignments if not one.fixed)
+    return sum(told.get(key, place) != place for key, place in there)
 
 
 def _all_moved(found: Planned, chosen: Mapping[Key, Stop]) -> bool:

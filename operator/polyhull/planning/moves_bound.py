@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from polyhull.domain.decision import BoundKind, Decision, LevelReport
-from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.optimize.budgets import limits
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.exact import Prove
+from polyhull.planning.moves_side import Side
 from polyhull.planning.objectives import MAKESPAN, makespan_first
 from polyhull.planning.planned import Planned
 from polyhull.planning.prove import OPTIMAL_WITHIN, prove_and_improve, to_prove
@@ -15,29 +15,45 @@ from polyhull.planning.relaxed import bound_without, guided
 from polyhull.planning.reserve import Reserved
 from polyhull.planning.schedule import Schedule
 
+_DOWN = 1.0 - 1e-12
+
 
 def bounded(
-    decision: Decision,
-    plan: Planned,
-    beside: Reserved,
-    columns: ColumnSet,
-    prove: Prove | None,
-    schedule: Schedule | None,
+    decision: Decision, plan: Planned, side: Side, budget: int, prove: Prove | None, schedule: Schedule | None
 ) -> Decision:
     """The decision, that of `plan`, with a bound over staying and moving. Levels behind the makespan then have none.
 
-    `beside`: movers among the jobs that wait, `columns`: theirs and all others, `schedule`: the plan as one of both.
+    `budget`: so many may move; `schedule`: the plan as one of `side`.
     """
-    snapshot = beside.instance.snapshot
-    guide = guided(snapshot, columns)
-    left_out = frozenset(entry.job for entry in decision.unplaced)
-    seconds, kind = bound_without(snapshot, columns, guide, plan.reserved.services, left_out)
-    if prove is not None and schedule is not None and makespan_first(snapshot) and not limits(snapshot.policy):
-        proved, exactly = _proved(beside, columns, schedule, seconds, prove, guide.critical)
-        if proved > seconds:
-            seconds, kind = proved, exactly
-    seconds = min(seconds, decision.makespan_seconds)
-    return _with_bound(decision, snapshot, seconds, kind if seconds > 0.0 else BoundKind.NONE)
+    seconds, kind = _who_must_stay(side, budget), BoundKind.STRENGTHENED_WHOLE_COPY
+    if not _reached(decision, seconds):
+        found = _by_columns(decision, plan, side, prove, schedule)
+        seconds, kind = max(found, (seconds, kind), key=lambda one: one[0])
+    return _with_bound(decision, seconds, kind if seconds > 0.0 else BoundKind.NONE)
+
+
+def _reached(decision: Decision, seconds: float) -> bool:
+    return seconds > 0.0 and decision.makespan_seconds <= seconds * (1.0 + OPTIMAL_WITHIN)
+
+
+def _who_must_stay(side: Side, budget: int) -> float:
+    """No plan moves more than the budget allows: of the longest that run, one more than that stays."""
+    stays = sorted((side.instance.choices[j][stay].length for j, stay in side.stays.items()), reverse=True)
+    return stays[budget] * _DOWN if budget < len(stays) else 0.0
+
+
+def _by_columns(
+    decision: Decision, plan: Planned, side: Side, prove: Prove | None, schedule: Schedule | None
+) -> tuple[float, BoundKind]:
+    """With stay and move as columns of every mover, however many may move at once."""
+    snapshot, left_out = side.instance.snapshot, {entry.job for entry in decision.unplaced}
+    asked = replace(side.columns, columns=tuple(one for one in side.columns.columns if one.job not in left_out))
+    guide = guided(snapshot, asked)
+    seconds, kind = bound_without(snapshot, asked, guide, plan.reserved.services, frozenset())
+    if prove is None or schedule is None or not makespan_first(snapshot) or limits(snapshot.policy):
+        return seconds, kind
+    proved, exactly = _proved(side.reserved, side.columns, schedule, seconds, prove, guide.critical)
+    return (proved, exactly) if proved > seconds else (seconds, kind)
 
 
 def _proved(
@@ -50,15 +66,14 @@ def _proved(
     return found.lower_bound_seconds, found.kind
 
 
-def _with_bound(decision: Decision, snapshot: Snapshot, seconds: float, kind: BoundKind) -> Decision:
-    optimal = seconds > 0.0 and decision.makespan_seconds <= seconds * (1.0 + OPTIMAL_WITHIN)
+def _with_bound(decision: Decision, seconds: float, kind: BoundKind) -> Decision:
     status = decision.solver.status.removeprefix("Optimal").removeprefix("Feasible")
     return replace(
         decision,
         lower_bound_seconds=seconds,
         bound_kind=kind,
         levels=tuple(_level(one, seconds) for one in decision.levels),
-        solver=replace(decision.solver, status=("Optimal" if optimal else "Feasible") + status),
+        solver=replace(decision.solver, status=("Optimal" if _reached(decision, seconds) else "Feasible") + status),
     )
 
 

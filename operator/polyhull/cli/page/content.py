@@ -19,7 +19,7 @@ from polyhull.domain.decision import (
 )
 from polyhull.domain.fleet import Evidence, Link, Pool
 from polyhull.domain.snapshot import Snapshot
-from polyhull.domain.workloads import CopyPart
+from polyhull.domain.workloads import CopyPart, data_name
 from polyhull.planning.reserve import service_traffic
 from polyhull.planning.watched import is_watched
 
@@ -253,7 +253,7 @@ def _move(flow: Transfer | StreamedRead, reader: Assignment | None) -> Raw:
     target = flow.target_site if isinstance(flow, Transfer) else reader.site if reader else ""
     return {
         "namespace": flow.data_set.namespace,
-        "name": flow.data_set.name,
+        "name": data_name(flow.data_set),
         "from": flow.source_site,
         "to": target,
         "links": list(flow.links),
