@@ -133,7 +133,7 @@ def _honour(
     over: list[Mapping[str, Any]] = []
     for stone in member.tombstones:
         owner = Owner(stone["kind"], stone["namespace"], stone["name"], stone["uid"])
-        there, busy = member.children.get(owner.uid, ()), kept.busy(stone, owner)
+        there, busy = member.children.get(owner.uid, ()), kept.busy(kept.left(stone), owner)
         found = [(member.name, b) for b in roots(there) if (member.name, b["metadata"]["name"]) not in busy]
         if found:
             step.actions += deletes(found)

@@ -16,12 +16,14 @@ from polyhull.api.conditions import Type
 from polyhull.controller import checkpoints, children, kept, moves, released, status
 from polyhull.controller.children import Member, Trouble, component
 from polyhull.controller.hubjob import HubJob, State, Verdict, kept_entries
+from polyhull.controller.kept import Left
 from polyhull.controller.removal import deletes, leftovers, remove
 from polyhull.controller.status import compose
 from polyhull.delivery.base import Action, Announce, ConfirmGone, Finalizer, PutStatus
 from polyhull.kube.resources import PERSISTENT_VOLUME_CLAIMS, Manifest, Ref
 from polyhull.render import naming
 from polyhull.render.keeping import CHECKPOINT, OUTPUT, claim_name
+from polyhull.render.purge import COMPONENT as PURGE
 from polyhull.render.transfer import COMPONENT as TRANSFER
 
 _CLAIMS = frozenset({CHECKPOINT, OUTPUT})
@@ -57,13 +59,17 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
 
 
 def _settled(job: HubJob, verdict: Verdict, members: Mapping[str, Member], now: float) -> Verdict:
-    """Once it runs, what it wrote elsewhere before is of no use."""
-    if not job.status.get("startTime") or moves.under_way(job):
-        return verdict
-    here = {(child.cluster, entry) for child in job.children for entry in kept_entries(job, child)}
-    stale = [one for one in kept.left(job.status) if (one.cluster, one.entry) not in here]
-    going = kept.clear(kept.left(job.status), stale, _owner(job), members, now)
+    """What it wrote elsewhere before goes."""
+    going = kept.clear(kept.left(job.status), _stale(job), _owner(job), members, now)
     return replace(verdict, actions=_recorded(job, going, now), purges=tuple(going.purges))
+
+
+def _stale(job: HubJob) -> list[Left]:
+    """Once it runs, what it wrote elsewhere is of no use; before that it may come back there."""
+    if not job.released or not job.status.get("startTime") or moves.under_way(job):
+        return []
+    here = {(child.cluster, entry) for child in job.children for entry in kept_entries(job, child)}
+    return [one for one in kept.left(job.status) if (one.cluster, one.entry) not in here]
 
 
 def _recorded(job: HubJob, going: kept.Going, now: float) -> tuple[Action, ...]:
@@ -85,11 +91,12 @@ def _ended(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict:
     their end.
     """
     stays = {OUTPUT} if status.holds(job.raw, Type.SUCCEEDED) == "True" else _CLAIMS
-    found = _idle(job, members)
-    if leaving := [(cluster, body) for cluster, body in found if component(body) not in stays]:
-        return Verdict(State.ENDED, actions=deletes(leaving))
     recorded = kept.left(job.status)
-    going = kept.clear(recorded, [one for one in recorded if one.entry not in stays], _owner(job), members, now)
+    leaving = [one for one in recorded if one.entry not in stays]
+    found = _idle(job, members, leaving)
+    if over := [(cluster, body) for cluster, body in found if component(body) not in stays]:
+        return Verdict(State.ENDED, actions=deletes(over))
+    going = kept.clear(recorded, leaving, _owner(job), members, now)
     if (made := _recorded(job, going, now)) or going.purges:
         return Verdict(State.ENDED, actions=made, purges=tuple(going.purges), due_at=going.due_at)
     if found or recorded or not job.has_finalizer:
@@ -113,9 +120,9 @@ def _deleting(job: HubJob, members: Mapping[str, Member], now: float) -> Verdict
     for one in recorded:
         homes[one.cluster] = (*homes.get(one.cluster, ()), *_claims(job))
     going = kept.clear(recorded, recorded, _owner(job), members, now)
-    if not _idle(job, members) and (verdict := _emptying(job, going, now)) is not None:
+    if not _idle(job, members, recorded) and (verdict := _emptying(job, going, now)) is not None:
         return verdict
-    removal = remove(job.raw, homes, members, now, kept.busy(job.status, _owner(job)))
+    removal = remove(job.raw, homes, members, now, kept.busy(recorded, _owner(job)))
     actions = removal.actions
     if any(isinstance(one, Finalizer) for one in actions):
         given_up = [one for one in going.remaining if one.url and members[one.cluster].reachable]
@@ -134,9 +141,10 @@ def _emptying(job: HubJob, going: kept.Going, now: float) -> Verdict | None:
     return Verdict(State.DELETING, actions=made, purges=tuple(going.purges), due_at=due_at)
 
 
-def _idle(job: HubJob, members: Mapping[str, Member]) -> list[tuple[str, Manifest]]:
-    """Its leftovers but for Jobs that are removing what it wrote."""
-    busy = kept.busy(job.status, _owner(job))
+def _idle(job: HubJob, members: Mapping[str, Member], leaving: Iterable[Left]) -> list[tuple[str, Manifest]]:
+    """Its leftovers but for Jobs that are removing what is `leaving`. One that removes what is wanted again is a
+    leftover: nothing is released until it is gone."""
+    busy = kept.busy(leaving, _owner(job))
     return [
         (cluster, body)
         for cluster, body in leftovers(job.uid, members)
@@ -159,8 +167,9 @@ def strays(job: HubJob, members: Mapping[str, Member]) -> tuple[Action, ...] | N
     here = {(child.cluster, entry) for child in mine for entry in kept_entries(job, child)}
     found = [
         (cluster, body)
-        for cluster, body in _idle(job, members)
+        for cluster, body in _idle(job, members, _stale(job))
         if cluster not in homes
+        or component(body) == PURGE
         or (component(body) == "workers" and (cluster, body["metadata"]["name"]) not in assigned)
         or (component(body) in _CLAIMS and (cluster, component(body)) not in here)
     ]

@@ -120,6 +120,6 @@ def _removing(one: Left, owner: Owner, member: Member) -> Manifest | None:
     return next((body for body in jobs if body["metadata"]["name"] == name), None)
 
 
-def busy(status: Mapping[str, Any], owner: Owner) -> frozenset[tuple[str, str]]:
-    """(cluster, name) of Jobs that remove what is recorded still: nobody else's to delete."""
-    return frozenset((one.cluster, purge.job_name(owner, one.entry, one.url)) for one in left(status) if one.url)
+def busy(leaving: Iterable[Left], owner: Owner) -> frozenset[tuple[str, str]]:
+    """(cluster, name) of Jobs that remove these: nobody else's to delete."""
+    return frozenset((one.cluster, purge.job_name(owner, one.entry, one.url)) for one in leaving if one.url)

@@ -141,6 +141,16 @@ def test_once_it_runs_elsewhere_what_it_wrote_before_goes() -> None:
     assert judge(carried, members, NOW).purges == (), "it may go back there still"
 
 
+def test_what_is_wanted_again_is_no_longer_removed_and_nothing_is_released_before_that_has_stopped() -> None:
+    """It ran at `edge`, then elsewhere, where it was withdrawn: now it may go back."""
+    here = at("edge")
+    waiting = judge(job(here, at("far")), {**member("edge", removing(here)), **member("far")}, NOW)
+    assert waiting.state is State.WITHDRAWING
+    assert [one.uid for one in waiting.actions if isinstance(one, Delete)] == ["removes-checkpoint"]
+    back = judge(job(here, released=True), member("edge", child(), removing(here)), NOW)
+    assert [one.uid for one in back.actions if isinstance(one, Delete)] == ["removes-checkpoint"]
+
+
 def test_a_bucket_that_clusters_share_is_not_emptied_while_one_of_them_uses_it() -> None:
     here, there = at("edge"), at("twin")
     going = kept.clear([here, there], [there], OWNER, {**member("edge"), **member("twin")}, NOW)
