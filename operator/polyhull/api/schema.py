@@ -101,6 +101,9 @@ def object_schema(kind: Kind) -> Schema:
     properties["apiVersion"] = {"type": "string"}
     properties["kind"] = {"type": "string"}
     properties["metadata"] = {"type": "object"}
+    if "status" in properties:
+        # Written whole and by us alone. Field by field the record of who wrote what was half of each object.
+        properties["status"]["x-kubernetes-map-type"] = "atomic"
     schema["required"] = [name for name in schema.get("required", ()) if name == "spec"]
     if not schema["required"]:
         del schema["required"]

@@ -3,10 +3,15 @@
 Placement is global, so a hundred objects created together deserve one plan, not a hundred. The trigger waits for an
 idle window without further marks, but never longer than a maximum window, so that a steady stream cannot starve the
 loop. Deadlines (an unbound pod's 30 s, an exclusion's end) wake it too. Nothing marked, nothing due: it sleeps.
+
+After a cycle it rests as long as that took: where looking and planning are slow, half of the time is left for
+carrying out what was planned, and more news meet in one plan.
 """
 
 import asyncio
 from collections.abc import Callable
+
+LONGEST_REST_SECONDS = 2.0
 
 
 class Trigger:
@@ -18,6 +23,7 @@ class Trigger:
         self._first: float | None = None
         self._last = 0.0
         self._due: float | None = None
+        self._began: float | None = None
 
     def mark(self) -> None:
         """Something changed."""
@@ -34,11 +40,14 @@ class Trigger:
 
     async def wait(self) -> None:
         """Return when a cycle should run; forgets the marks and deadlines that led to it."""
+        ended = self._clock()
+        rested = ended if self._began is None else ended + min(ended - self._began, LONGEST_REST_SECONDS)
         while True:
             now = self._clock()
             at = self._ready_at()
+            at = None if at is None else max(at, rested)
             if at is not None and now >= at:
-                self._first, self._due = None, None
+                self._first, self._due, self._began = None, None, now
                 self._event.clear()
                 return
             self._event.clear()

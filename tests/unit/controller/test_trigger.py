@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from polyhull.controller.trigger import Trigger
+from polyhull.controller.trigger import LONGEST_REST_SECONDS, Trigger
 
 
 def test_nothing_marked_nothing_due_is_a_sleep() -> None:
@@ -66,3 +66,29 @@ def test_marks_during_a_cycle_lead_to_the_next() -> None:
         await asyncio.wait_for(trigger.wait(), 5)
 
     asyncio.run(story())
+
+
+def test_after_a_long_cycle_it_rests_as_long_and_not_for_ever() -> None:
+    class Clock:
+        now = 0.0
+
+        def __call__(self) -> float:
+            return self.now
+
+    async def story(took: float, rest: float) -> None:
+        clock = Clock()
+        trigger = Trigger(clock, 0.1, 0.5)
+        trigger.mark()
+        clock.now += 0.5
+        await trigger.wait()
+        trigger.mark()
+        clock.now += took
+        waiter = asyncio.create_task(trigger.wait())
+        await asyncio.sleep(0.01)
+        assert not waiter.done(), "the cycle has just ended"
+        clock.now += rest + 0.5
+        trigger.mark()  # so that it looks at the clock
+        await asyncio.wait_for(waiter, 5)
+
+    asyncio.run(story(0.6, 0.6))
+    asyncio.run(story(30.0, LONGEST_REST_SECONDS))
