@@ -16,6 +16,7 @@ ALLOWED = {
     "type", "description", "default", "enum", "format", "pattern", "minLength", "maxLength", "minimum", "maximum",
     "minItems", "maxItems", "maxProperties", "required", "properties", "items", "additionalProperties", "anyOf",
     "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-int-or-string",
+    "x-kubernetes-map-type",
 }  # fmt: skip
 
 

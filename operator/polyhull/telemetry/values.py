@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 Reader = Callable[[Any, str], Any]
 
+_PLAIN = frozenset({str, int, bool, type(None)})
 _NOT_NUMBERS = {"inf", "-inf", "nan"}
 
 
@@ -37,15 +38,15 @@ def canonical(value: Any) -> bytes:
 
 def plain(value: Any) -> Any:
     """What has fields as maps, tuples as lists, sets sorted. Raises TypeError for anything a snapshot cannot hold."""
-    if value is None or isinstance(value, bool | int) or type(value) is str:
+    kind: Any = type(value)
+    if kind in _PLAIN:
         return value
+    if kind is tuple:
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
     if isinstance(value, Enum):
         return value.value
-    kind: Any = type(value)
-    if kind is tuple:
-        return [plain(item) for item in value]
     if isinstance(value, frozenset):
         return sorted(plain(item) for item in value)
     if _has_fields(kind):
