@@ -341,7 +341,7 @@ class Operator:
         self.trigger.mark()
 
     async def _relist(self) -> None:
-        self.store.replace_all(await list_all(self.hub, OUR_KINDS, self._wait_for))
+        self.store.replace_all(await list_all(self.hub, OUR_KINDS, self._wait_for, kept=self.store.as_held))
 
     def _wait_for(self, problem: str) -> None:
         self._starting = problem or "starting"

@@ -77,8 +77,8 @@ class Outbox:
 
     @property
     def room(self) -> int:
-        """How many more steps would keep all lanes busy for a moment; what is urgent does not ask."""
-        return max(0, 2 * self.width - sum(held.task is not None for held in self._owners.values()))
+        """How many more steps would keep all lanes busy until the next cycle; what is urgent does not ask."""
+        return max(0, 8 * self.width - sum(held.task is not None for held in self._owners.values()))
 
     def apply_overlay(self, ref: Ref, body: Manifest) -> Manifest:
         """The body as the step in flight will leave its status."""

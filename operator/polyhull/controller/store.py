@@ -5,8 +5,10 @@ Version by version: an old answer never covers a newer one, and what was deleted
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 from polyhull.kube.resources import Manifest, Ref, ref_of, uid_of, version_of
+from polyhull.kube.transport import Object
 from polyhull.kube.trims import without_bookkeeping
 
 _REMEMBER_DELETED = 10_000
@@ -55,6 +57,12 @@ class Store:
                 self.remove(body)
         for body in listed:
             self.put(body)
+
+    def as_held(self, body: Object) -> Object:
+        """The body as it is held, if that is the same version: a list of ten thousand needs no second copy."""
+        held = self._objects.get(ref_of(body))
+        same = held is not None and (uid_of(held), version_of(held)) == (uid_of(body), version_of(body))
+        return cast(Object, held if same else _kept(body))
 
     def get(self, ref: Ref) -> Manifest | None:
         return self._objects.get(ref)

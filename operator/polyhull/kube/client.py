@@ -152,15 +152,19 @@ class ClusterClient:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        kept: Callable[[Object], Object] = lambda item: item,
     ) -> list[Object]:
-        """All objects of a resource, read in parts; starts again (twice at most) when the snapshot expires midway."""
+        """All objects of a resource, read in parts; starts again (twice at most) when the snapshot expires midway.
+
+        `kept`: what the caller wants of each, so that no more than one part is ever held whole.
+        """
         for attempt in range(3):
             items: list[Object] = []
             try:
                 async for page in self.pages(
                     resource, namespace, label_selector=label_selector, field_selector=field_selector
                 ):
-                    items += page.items
+                    items += map(kept, page.items)
                 return items
             except Refused as refused:
                 if refused.status != 410 or attempt == 2:

@@ -23,8 +23,10 @@ async def list_all(
     resources: Iterable[Resource],
     waiting: Callable[[str], None] = lambda problem: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    kept: Callable[[Object], Object] = lambda item: item,
 ) -> list[Object]:
-    """All objects of these kinds, once each is served. `waiting` is told what is waited for, and "" when it is over.
+    """All objects of these kinds, once each is served. `waiting` is told what is waited for, and "" when it is over;
+    `kept`: what is wanted of each.
 
     Raises Refused for any other answer than 404, and Unreachable.
     """
@@ -33,7 +35,7 @@ async def list_all(
         told = ""
         while True:
             try:
-                found += await client.list(resource)
+                found += await client.list(resource, kept=kept)
                 break
             except Refused as refused:
                 if refused.status != 404:

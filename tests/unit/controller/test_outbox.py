@@ -102,13 +102,13 @@ def test_room_is_what_the_lanes_have_left_and_who_ends_a_step_asks_for_a_cycle()
     async def story() -> None:
         slow, marks = Slow(), list[int]()
         held = Outbox(slow, lambda: 0.0, lambda: True, lambda o, r: None, lambda: marks.append(1), lambda s: None, 2)
-        assert held.room == 4
+        assert held.room == 16
         for name in ("one", "two", "three"):
             assert held.submit(Ref(TRAINING_JOBS, "team", name), [PUT])
-        assert (held.room, marks) == (1, [])
+        assert (held.room, marks) == (13, [])
         slow.go.set()
         await held.drain()
-        assert (held.room, len(marks)) == (4, 3)
+        assert (held.room, len(marks)) == (16, 3)
 
     asyncio.run(story())
 

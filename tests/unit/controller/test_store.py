@@ -38,3 +38,14 @@ def test_who_wrote_which_field_is_kept_of_services_only() -> None:
     assert "managedFields" not in kept["TrainingJob"]
     assert kept["TrainingJob"]["annotations"] == {"team": "a"}
     assert kept["InferenceJob"]["managedFields"] == [{"manager": "kubectl"}]
+
+
+def test_a_list_costs_no_second_copy_of_what_is_held_in_the_same_version() -> None:
+    store = Store()
+    store.put(body("a", 1))
+    (held,) = store.objects()
+    assert store.as_held(body("a", 1)) is held
+    other = store.as_held(body("a", 2))
+    assert other is not held and "managedFields" not in other["metadata"]
+    store.replace_all([store.as_held(body("a", 1)), store.as_held(body("b", 2))])
+    assert store.objects()[0] is held and names(store) == ["a", "b"]
