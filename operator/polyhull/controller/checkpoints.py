@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from polyhull.api import moves
+from polyhull.controller import children
+from polyhull.controller.children import Member
 from polyhull.controller.hubjob import HubJob
 from polyhull.controller.renders import HubDataSet
 from polyhull.domain.fleet import Storage
 from polyhull.domain.units import parse_whole
 from polyhull.domain.workloads import Copy, DataSet, Key, checkpoint_key
 from polyhull.kube.resources import JOBS, PERSISTENT_VOLUME_CLAIMS, Ref
-from polyhull.render import transfer
+from polyhull.render import purge, transfer
 from polyhull.render.keeping import CHECKPOINT, claim_name, own_url
 from polyhull.render.naming import Owner
 
@@ -31,10 +33,18 @@ class HubCheckpoint(HubDataSet):
     def copies(self) -> Sequence[Mapping[str, Any]]:
         return self._move.get("stores") or ()
 
-    @property
-    def closed(self) -> bool:
-        """While its pods may still write, and once it is released again."""
-        return moves.phase(self.raw.get("status") or {}) != moves.CARRYING
+    def closed(self, members: Mapping[str, Member], now: float) -> bool:
+        """While its pods may still write, while a folder that it left before is being removed, and once it is
+        released again."""
+        if moves.phase(self.raw.get("status") or {}) != moves.CARRYING:
+            return True
+        shown = ((member, body) for member in members.values() for body in member.children.get(self.uid, ()))
+        return any(
+            seen.trouble is None and not seen.ended
+            for member, body in shown
+            if body["kind"] == "Job" and children.component(body) == purge.COMPONENT
+            for seen in (children.progress(body, member, self.uid, now),)
+        )
 
     def record(self, copies: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         told = {**self._move, "stores": [dict(copy) for copy in copies], "transfers": list(active)}

@@ -14,7 +14,7 @@ from typing import Any
 
 from polyhull.api.conditions import Reason, Type
 from polyhull.api.moves import CARRYING, RESUMED, RESUMING, STOPPING, move_status
-from polyhull.controller import status
+from polyhull.controller import kept, status
 from polyhull.controller.hubjob import HubJob, State, Verdict
 from polyhull.controller.status import Said, compose
 from polyhull.delivery.base import Action, Announce, Delete, PutStatus
@@ -34,7 +34,8 @@ def stoppable(job: HubJob, move: RunningMove, verdict: Verdict) -> bool:
         return False
     here = (held.cluster, held.pool, held.option) == (move.from_cluster, move.from_pool, move.from_option)
     sure = not held.uncertain and not held.parts and held.started_at is not None
-    return here and sure and not job.suspended and not job.stopping and not progress.terminating
+    tidy = all(one.cluster == held.cluster for one in kept.left(job.status))  # what it left elsewhere goes first
+    return here and sure and tidy and not job.suspended and not job.stopping and not progress.terminating
 
 
 def stop(job: HubJob, move: RunningMove, verdict: Verdict, now: float) -> tuple[Action, ...]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from polyhull.api.convert import pod_template
+from polyhull.controller.children import Member
 from polyhull.controller.hubjob import Child, HubJob, kept_entries
 from polyhull.controller.kept import Left
 from polyhull.delivery.base import Apply
@@ -44,9 +45,8 @@ class HubDataSet:
         """As recorded."""
         return (self.raw.get("status") or {}).get("copies") or ()
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing is copied any more."""
+    def closed(self, members: Mapping[str, Member], now: float) -> bool:
+        """Whether nothing is copied, now or any more."""
         return False
 
     def record(self, copies: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

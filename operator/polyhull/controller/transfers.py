@@ -97,7 +97,7 @@ def judge(
         tuple(lost),
         tuple(failed),
         due_at=min(dues) if dues else None,
-        closed=data_set.closed,
+        closed=data_set.closed(members, now),
     )
 
 

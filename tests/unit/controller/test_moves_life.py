@@ -95,7 +95,7 @@ class World:
     memory: Memory = field(default_factory=Memory)
     approval: Approval = field(default_factory=lambda: Approval(Policy()))
     endless: bool = False
-    """Transfers do not end."""
+    """What rclone does does not end."""
 
     def __post_init__(self) -> None:
         self.made.put(HUB, raw_job())
@@ -201,7 +201,7 @@ class World:
             self.deleted[ref] = (where, body, left - 1)
             if left <= 1:
                 del self.deleted[ref]
-        for body in (*(() if self.endless else self.copying()), *self.copying("purge")):  # each takes one look
+        for body in () if self.endless else (*self.copying(), *self.copying("purge")):  # each takes one look
             done = {"type": "Complete", "status": "True"}
             body["status"] = {"conditions": [done], "completionTime": instant(self.now)}
         return len(actions)
@@ -479,6 +479,28 @@ def test_what_it_does_after_a_move_is_an_observation_of_its_own_part() -> None:
     for option in world.job.raw["spec"]["options"]:
         option["rateEvidence"] = "Assumed"
     assert observation(world.job.raw) is None, "nor did anybody measure what was left when it began there"
+
+
+def test_what_it_left_in_a_bucket_goes_once_it_runs_elsewhere_and_is_not_in_the_way_of_a_later_move() -> None:
+    world = World(ACROSS)
+    world.run(world.resumed)
+    world.endless = True
+    world.run(lambda: bool(world.copying("purge")))
+    (removing,) = world.copying("purge")
+    assert removing in world.made.clusters["west"].values()
+    assert "west-bucket" in str(removing["spec"]["template"]["spec"]["containers"][0]["args"])
+    world.moves, world.target = 2, "k80"
+    for _ in range(3):
+        world.cycle()
+    assert world.job.move["moves"] == 1, "it is not stopped while that goes on"
+    world.job.raw["status"]["move"] = {**world.job.move, "phase": moves.CARRYING, "transfers": []}
+    (held,) = checkpoints([world.job]).values()
+    assert held.closed(world.members(), world.now), "nor is anything carried to where it is being removed"
+    world.endless, removing["status"] = False, {"conditions": [{"type": "Complete", "status": "True"}]}
+    assert not held.closed(world.members(), world.now)
+    world.job.raw["status"]["move"] = {**world.job.move, "phase": moves.RESUMED}
+    world.run(lambda: world.job.move["moves"] == 2 and world.resumed())
+    assert world.workers() == ["west"]
 
 
 EVENTS = st.sampled_from(["look", "killed", "down", "up", "suspend", "go on", "withdrawn", "lost transfer"])
