@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from hack.ground.client import ApiError
 from hack.ground.ground import Cluster, Ground
 from hack.ground.nodes import RUN_SECONDS
+from polyhull.api.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 GROUP = "/apis/polyhull.io/v1alpha1"
@@ -180,9 +181,31 @@ def option(accelerator: str = "cpu", devices: int = 1, replicas: int = 1, rate: 
     }
 
 
+_CORE = {
+    "pods": "api/v1", "services": "api/v1", "pvc": "api/v1", "resourcequota": "api/v1",
+    "deployments": "apis/apps/v1", "jobs": "apis/batch/v1", "podgroups": "apis/scheduling.k8s.io/v1alpha2",
+}  # fmt: skip
+_PLURALS = {"pvc": "persistentvolumeclaims", "resourcequota": "resourcequotas"}
+
+
+def path_of(kind: str, namespace: str) -> str:
+    """Where the API server lists a kind, called as kubectl calls it.
+
+    Tests look again and again until something has come true; a kubectl for each look costs far more than the look.
+    """
+    ours = {word: one for one in KINDS for word in (one.name.lower(), one.plural)}.get(kind.lower())
+    if ours is not None:
+        return f"{GROUP}/namespaces/{namespace}/{ours.plural}" if ours.namespaced else f"{GROUP}/{ours.plural}"
+    return f"/{_CORE[kind]}/namespaces/{namespace}/{_PLURALS.get(kind, kind)}"
+
+
 def get(cluster: Cluster, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-    found = cluster.kubectl("get", kind, name, "-n", namespace, "--ignore-not-found")
-    return found if isinstance(found, dict) else None
+    try:
+        return cluster.client.get(f"{path_of(kind, namespace)}/{name}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
 
 
 def condition(body: dict[str, Any] | None, kind: str) -> tuple[str, str]:
@@ -194,8 +217,8 @@ def condition(body: dict[str, Any] | None, kind: str) -> tuple[str, str]:
 
 
 def listed(cluster: Cluster, kind: str, namespace: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = cluster.kubectl("get", kind, "-n", namespace)["items"]
-    return items
+    """All of a kind, or of several (`jobs,pods`)."""
+    return [item for one in kind.split(",") for item in cluster.client.get(path_of(one, namespace))["items"]]
 
 
 def finish_pods(
