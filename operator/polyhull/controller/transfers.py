@@ -149,7 +149,7 @@ def unrecorded(
             for member in members.values()
             if member.reachable
             for body in member.children.get(data_set.uid, ())
-            if body.get("kind") == "PersistentVolumeClaim" and body["metadata"]["name"] not in known
+            if children.component(body) == rendering.CLAIM and body["metadata"]["name"] not in known
         ]
     )
 

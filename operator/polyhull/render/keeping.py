@@ -68,7 +68,7 @@ def claim(kept: Kept) -> Manifest | None:
     if kept.data_set is None:
         made["metadata"]["labels"] = naming.labels(kept.owner, kept.entry)
     else:
-        made["metadata"]["labels"] = transfer.copy_labels(kept.data_set, kept.store, "copy")
+        made["metadata"]["labels"] = transfer.copy_labels(kept.data_set, kept.store, transfer.CLAIM)
         made["metadata"]["annotations"] = {naming.TRANSFER_BYTES: str(kept.size_bytes)}
     return made
 

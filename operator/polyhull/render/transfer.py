@@ -27,8 +27,8 @@ IMAGE = "rclone/rclone:1.76"
 COPY_PATH = "data"
 """Folder inside a claim that holds the copy: a file system's own `lost+found` is not part of anybody's data."""
 
-COMPONENT = "transfer"
-"""Of its Jobs."""
+COMPONENT, CLAIM = "transfer", "copy"
+"""Of its Jobs, and of the claim of a copy."""
 
 _USER = 65532
 _MIB = 1024 * 1024
@@ -109,7 +109,7 @@ def claim(copying: Copying) -> Manifest | None:
     if copying.storage.kind is not StorageKind.VOLUME:
         return None
     made = volume_claim(copying.name, copying.owner, copying.transfer.transfer_bytes, copying.storage)
-    made["metadata"]["labels"] = copy_labels(copying.owner, copying.transfer.store, "copy")
+    made["metadata"]["labels"] = copy_labels(copying.owner, copying.transfer.store, CLAIM)
     made["metadata"]["annotations"] = {naming.TRANSFER_BYTES: str(copying.transfer.transfer_bytes)}
     return made
 

@@ -94,6 +94,8 @@ class World:
     deleted: dict[Ref, tuple[str, dict[str, Any], int]] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     approval: Approval = field(default_factory=lambda: Approval(Policy()))
+    busy: bool = False
+    """Where it is to go there is no room yet."""
     endless: bool = False
     """What rclone does does not end."""
 
@@ -163,7 +165,7 @@ class World:
             active = any(one["store"] == store for one in job.move.get("transfers") or ())
             to = replace(to, start_seconds=11.0, data=((CARRIED, store),))
             return Decision(self.now, (to,), (replace(copy, active=active),))
-        return Decision(self.now, (to,))
+        return Decision(self.now, (replace(to, start_seconds=60.0 if self.busy else 0.0),))
 
     def wanted(self) -> tuple[Action, ...]:
         """The step that goes out now: the first one of the job's, as the outbox has it."""
@@ -261,6 +263,12 @@ def test_its_claims_stay_while_it_is_moved_inside_its_cluster() -> None:
     claim = Ref(PERSISTENT_VOLUME_CLAIMS, "team", claim_name(naming.Owner.of(KEY, world.job.uid), CHECKPOINT))
     world.run(lambda: bool(world.job.move))
     uid = (world.made.get("west", claim) or {})["metadata"]["uid"]
+    world.run(lambda: moves.phase(world.job.status) == moves.CARRYING)
+    world.busy = True
+    for _ in range(4):
+        world.cycle()
+    assert moves.phase(world.job.status) == moves.CARRYING, "it waits for its turn"
+    world.busy = False
     world.run(world.resumed)
     assert (world.made.get("west", claim) or {})["metadata"]["uid"] == uid
 
