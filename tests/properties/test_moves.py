@@ -124,6 +124,11 @@ def test_no_plan_is_better_than_all_there_are_and_no_bound_above_them(seed: int)
     assert plan.violations == ()
     assert plan.lower_bound_seconds <= best * (1 + 1e-9)
     assert best <= plan.makespan_seconds * (1 + 1e-9)
-    gain = case.policy.minimum_gain
-    if not plan.moves:
-        assert plan.makespan_seconds <= best / (1.0 - 2.0 * gain) + 1e-6, "two moves are left out for their gain only"
+
+
+def test_where_a_move_pays_the_plan_is_the_best_there_is() -> None:
+    for seed in range(1, 7):
+        case = tiny(seed)
+        plan = decide(case)
+        assert plan.moves != ()
+        assert plan.makespan_seconds <= brute_force(case) * (1 + 1e-9)

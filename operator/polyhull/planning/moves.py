@@ -15,6 +15,7 @@ from polyhull.optimize.build import build_columns
 from polyhull.optimize.columns import ColumnSet
 from polyhull.optimize.exact import Prove
 from polyhull.optimize.movers import Stop, budget_left, stops
+from polyhull.planning.calm import MOST_GAIN
 from polyhull.planning.moves_bound import bounded
 from polyhull.planning.moves_side import Side, as_scheduled, side_by_side, stopped
 from polyhull.planning.moves_told import said, told
@@ -28,6 +29,11 @@ TRIED, MANY_JOBS, FEWER = 12, 1000, 4
 """So many running jobs are tried; fewer in plans of more than so many jobs."""
 COLUMNS = 3
 """Of each those columns that may end soonest."""
+
+AT_ONCE_SECONDS = 1.0
+WAITS = 2
+"""Who is stopped although its new devices are not free when its checkpoint is there, by more than that, counts
+twice: until then it could run on, and who knows what comes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,13 +107,29 @@ def _chosen(look: Look, side: Side, plan: Callable[[Snapshot], Planned]) -> tupl
     for many in sorted({len(wanted), min(1, len(wanted))} - {0}, reverse=True):
         chosen = {key: stop for key in sorted(wanted[:many]) if isinstance(stop := look.asked[key], Stop)}
         found = plan(stopped(snapshot, chosen))
-        after = as_scheduled(side, found) if found.sound and _all_moved(found, chosen) else None
+        sound = found.sound and _all_moved(found, chosen)
+        after = as_scheduled(side, found) if sound else None
         if before is None or after is None:
             continue
-        others = max(0, _waiting_moves(found, snapshot) - _waiting_moves(first, snapshot))
-        if clearly_better(after.objective, before.objective, levels, gain * (many + others)):
+        movers = [j for j in side.stays if side.instance.jobs[j].key in chosen]
+        if not all(_sooner(side, after, j) for j in movers):
+            continue
+        moves = _count(after, movers) + max(0, _waiting_moves(found, snapshot) - _waiting_moves(first, snapshot))
+        if clearly_better(after.objective, before.objective, levels, min(MOST_GAIN, gain * moves)):
             return chosen, found
     return {}, first
+
+
+def _sooner(side: Side, schedule: Schedule, j: int) -> bool:
+    """Nobody is stopped to end later itself."""
+    slot, stay = schedule.slots[j], side.instance.choices[j][side.stays[j]]
+    return slot is not None and slot.end < stay.length
+
+
+def _count(schedule: Schedule, movers: Sequence[int]) -> int:
+    """For how many moves these must pay."""
+    slots = [slot for j in movers if (slot := schedule.slots[j]) is not None]
+    return sum(1 if slot.start <= slot.ready + AT_ONCE_SECONDS else WAITS for slot in slots)
 
 
 def _waiting_moves(plan: Planned, snapshot: Snapshot) -> int:
@@ -139,28 +161,28 @@ def _tried(side: Side, most: int) -> list[Key]:
             for j in candidates
             if j not in moved
             for choice, schedule in _insertions(side, best, moved, j)
+            if _sooner(side, schedule, j)
         ]
         found, j, _ = min(trials, key=lambda one: (one[0].objective, one[1], one[2]), default=(best, -1, -1))
         if not found.objective < best.objective:
             break
         best = found
         moved.append(j)
-        if clearly_better(best.objective, paid.objective, levels, policy.minimum_gain * (len(moved) - paying)):
+        share = min(MOST_GAIN, policy.minimum_gain * _count(best, moved[paying:]))
+        if clearly_better(best.objective, paid.objective, levels, share):
             paid, paying = best, len(moved)
     return [side.instance.jobs[j].key for j in moved[:paying]]
 
 
 def _candidates(side: Side) -> list[int]:
-    """Those that could end sooner elsewhere, who ends last first; behind them those that are in others' way."""
+    """Those that could end sooner elsewhere, who ends last first."""
     choices = side.instance.choices
 
     def stay(j: int) -> float:
         return choices[j][side.stays[j]].length
 
-    def gains(j: int) -> bool:
-        return choices[j][0].soonest < stay(j)
-
-    ranked = sorted(side.stays, key=lambda j: (not gains(j), -stay(j), j))
+    gaining = [j for j in side.stays if choices[j][0].soonest < stay(j)]
+    ranked = sorted(gaining, key=lambda j: (-stay(j), j))
     return ranked[: TRIED if len(side.instance.jobs) <= MANY_JOBS else FEWER]
 
 

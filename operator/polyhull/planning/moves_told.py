@@ -46,9 +46,8 @@ def _promise(one: Assignment, stop: Stop, now: float) -> Promise | None:
 
 def _move(one: Assignment, stop: Stop, gain: float, carried: Transfer | None) -> RunningMove:
     resume, size = stop.resume, 0 if carried is None else carried.transfer_bytes
-    by = "ends" if gain >= 0.0 else "gives way to others and ends"
-    sooner = f"{format_seconds(abs(gain))} {'sooner' if gain >= 0.0 else 'later'}"
-    why = f"It is moved from {resume.pool} and {by} {sooner}: {_price(size, carried, stop)}."
+    sooner = f"{format_seconds(gain)} sooner"
+    why = f"It is moved from {resume.pool} and ends {sooner}: {_price(size, carried, stop)}."
     return RunningMove(
         job=one.job,
         from_cluster=resume.cluster,
