@@ -42,10 +42,12 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
 def _unreachable(job: HubJob, seen: Look, now: float) -> Verdict:
     """It may run there, so it is placed nowhere else. Parts elsewhere that have not begun hold devices in vain: after
     a while they are taken back."""
+    held = placed(job, seen, uncertain=True)
+    if status.reason(job.raw, Type.PLACED) in _LEAVING - {Reason.SUSPENDED}:
+        return Verdict(State.RELEASED, held, _deletes(seen))  # the reason stays: its absence will be no loss
     names = ", ".join(seen.silent)
     text = f"{names} does not answer; it may still run there, so it is placed nowhere else"
     put = _put(job, now, [(Type.PLACED, None, Reason.MEMBER_UNREACHABLE, text)])
-    held = placed(job, seen, uncertain=True)
     if not seen.present or _began(job):
         return Verdict(State.RELEASED, held, put)
     due_at = (status.since(job.raw, Type.PLACED) if _cut_off(job) else now) + seen.seen[0].member.patience.unbound

@@ -160,6 +160,16 @@ def test_an_unreachable_member_keeps_the_job_and_says_so() -> None:
     assert reason_written(verdict) == "MemberUnreachable"
 
 
+def test_a_member_that_falls_silent_while_a_child_is_taken_back_does_not_make_that_a_loss() -> None:
+    job = hub_job(released=True, placed=("False", "Withdrawn"), started=True)
+    silent = judge(job, member(reachable=False), NOW)
+    assert silent.actions == ()
+    assert silent.placed is not None
+    assert silent.placed.uncertain
+    back = judge(job, member(), NOW)
+    assert (back.state, kinds(back)) == (State.WITHDRAWING, ["ConfirmGone", "PutStatus"])
+
+
 def test_a_release_without_child_is_made_again() -> None:
     verdict = judge(hub_job(released=True, placed=("False", "Releasing")), member(), NOW)
     assert verdict.rerelease

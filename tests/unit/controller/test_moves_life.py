@@ -29,7 +29,7 @@ from polyhull.domain.decision import Assignment, Decision, RunningMove, Transfer
 from polyhull.domain.fleet import Cluster, Fleet, Storage, StorageKind
 from polyhull.domain.snapshot import Mode, Policy, Snapshot
 from polyhull.domain.workloads import ActiveTransfer, Copy, Key, TrainingJob, checkpoint_key
-from polyhull.kube.resources import JOBS, PERSISTENT_VOLUME_CLAIMS, Ref, ref_of
+from polyhull.kube.resources import JOBS, PERSISTENT_VOLUME_CLAIMS, Ref, ref_of, uid_of
 from polyhull.render import naming
 from polyhull.render.keeping import CHECKPOINT, claim_name
 from tests import builders as b
@@ -511,7 +511,9 @@ def test_what_it_left_in_a_bucket_goes_once_it_runs_elsewhere_and_is_not_in_the_
     assert world.workers() == ["west"]
 
 
-EVENTS = st.sampled_from(["look", "killed", "down", "up", "suspend", "go on", "withdrawn", "lost transfer"])
+EVENTS = st.sampled_from(
+    ["look", "killed", "down", "up", "suspend", "go on", "busy", "room", "withdrawn", "lost transfer"]
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -520,7 +522,7 @@ def test_whatever_happens_one_child_at_most_exists_and_in_the_end_it_goes_on(
     inside: bool, lingering: int, events: list[str]
 ) -> None:
     """`cycle` looks that there is never a second child; nobody is fenced, so the checkpoint is never lost."""
-    world = World(INSIDE if inside else ACROSS, lingering=lingering)
+    world, claims = World(INSIDE if inside else ACROSS, lingering=lingering), set[str]()
     for event in events:
         match event:
             case "down":
@@ -529,6 +531,8 @@ def test_whatever_happens_one_child_at_most_exists_and_in_the_end_it_goes_on(
                 world.made.down.clear()
             case "suspend" | "go on":
                 world.job.raw["spec"]["suspend"] = event == "suspend"
+            case "busy" | "room":
+                world.busy = event == "busy"
             case "withdrawn" if world.job.released:
                 said = {"type": "Placed", "status": "False", "reason": "Withdrawn", "message": "m"}
                 world.job.raw["status"]["conditions"] = [{**said, "lastTransitionTime": instant(world.now)}]
@@ -539,6 +543,11 @@ def test_whatever_happens_one_child_at_most_exists_and_in_the_end_it_goes_on(
         world.cycle(1 if event == "killed" else None)
         world.memory = Memory() if event == "killed" else world.memory
         assert before is None or world.job.move["workDone"] == before
+        claims |= {
+            uid_of(one) for one in world.made.clusters["west"].values() if one["kind"] == "PersistentVolumeClaim"
+        }
+    assert len(claims) <= 1, "what it saved is there still"
+    world.busy = False
     world.made.down.clear()
     world.job.raw["spec"]["suspend"] = False
     world.run(world.resumed, 80)
