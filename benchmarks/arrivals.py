@@ -35,7 +35,7 @@ KARMADA = "Karmada schedules in p50/p99 12/32 ms on its own machine (its publish
 def arrival_live(data: Path | None) -> Iterator[Figure]:
     """A hundred jobs, one after the other, into plans of 300, 1,000 and 3,000 that wait."""
     sources = instances.load_sources(data)
-    for waiting in (300, 1_000, 3_000)[: effort(3, 1)]:
+    for waiting in (300, 1_000, 3_000)[: effort(3, 2)]:
         shape = replace(instances.PLAN_1000, jobs=waiting + COME)
         what = f"{COME} jobs, one by one, into a plan of {waiting} waiting ones; {shape}"
         yield from _live(*_standing(instances.gavel_skyplane(sources, shape)), waiting, what)
