@@ -125,11 +125,20 @@ class Cluster:
         made = self.client.post("/api/v1/nodes", nodes.node(pool, index, site))
         return str(made["metadata"]["name"])
 
-    def audit_events(self) -> list[dict[str, Any]]:
-        """What the API server was asked so far, oldest first; needs `audit: true` in the fleet file."""
+    def audit_count(self) -> int:
+        """How many requests the API server has noted so far."""
+        return self._audit_lines().count(b"\n")
+
+    def audit_events(self, since: int = 0) -> list[dict[str, Any]]:
+        """What the API server was asked after the first `since` requests, oldest first; needs `audit: true` in the
+        fleet file. A log of minutes is long: who wants the end of it should say so."""
+        *whole, _ = self._audit_lines().split(b"\n")
+        return [json.loads(line) for line in whole[since:]]
+
+    def _audit_lines(self) -> bytes:
         if self.audit_path is None:
             raise GroundError(f"cluster {self.name} keeps no audit log; give it `audit: true` in the fleet file")
-        return [json.loads(line) for line in self.audit_path.read_text().splitlines()]
+        return self.audit_path.read_bytes()
 
     def freeze(self) -> None:
         """The API server stops answering (connections hang), as over a broken link; `thaw` undoes it."""

@@ -235,7 +235,7 @@ def finish_pods(
 
 def quiet(cluster: Cluster, seconds: float, account: str = "") -> bool:
     """Whether the operator (or only one account of it) writes nothing for so long."""
-    seen = len(cluster.audit_events())
+    seen = cluster.audit_count()
     time.sleep(seconds)
     return not [event for event in writes(cluster, seen) if event["user"]["username"].endswith(account)]
 
@@ -244,7 +244,7 @@ def writes(cluster: Cluster, since: int = 0) -> list[dict[str, Any]]:
     """Audit events of completed writes that the operator sent after the first `since` events."""
     return [
         event
-        for event in cluster.audit_events()[since:]
+        for event in cluster.audit_events(since)
         if event.get("stage") == "ResponseComplete"
         and event["verb"] in ("create", "update", "patch", "delete")
         and str(event.get("userAgent", "")).startswith("polyhull")

@@ -43,12 +43,14 @@ def _job(
 
 
 def _pods(cluster: Cluster, namespace: str, job: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = cluster.kubectl("get", "pods", "-n", namespace, "-l", f"job-name={job}")["items"]
-    return items
+    found = cluster.client.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"job-name={job}")
+    return list(found["items"])
 
 
 def _job_condition(cluster: Cluster, namespace: str, job: str, kind: str) -> bool:
-    conditions = cluster.kubectl("get", "job", job, "-n", namespace)["status"].get("conditions", [])
+    conditions = cluster.client.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{job}")["status"].get(
+        "conditions", []
+    )
     return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)
 
 

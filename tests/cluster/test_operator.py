@@ -16,6 +16,7 @@ import pytest
 
 from hack.ground.ground import Cluster, Ground
 from tests.cluster.operating import (
+    GROUP,
     ROOT,
     Operator,
     allow_no_pods,
@@ -62,8 +63,8 @@ def operator(hub: Cluster, process: Operator) -> Iterator[Operator]:
     for kind in ("trainingjobs", "placementpolicies"):
         with contextlib.suppress(AssertionError):
             hub.kubectl("delete", kind, "--all", "--all-namespaces", "--wait=false")
-    wait_for("every job is gone", lambda: not hub.kubectl("get", "trainingjobs", "--all-namespaces")["items"])
-    wait_for("no pod holds a device", lambda: not hub.kubectl("get", "pods", "--all-namespaces")["items"])
+    wait_for("every job is gone", lambda: not hub.client.get(f"{GROUP}/trainingjobs")["items"])
+    wait_for("no pod holds a device", lambda: not hub.client.get("/api/v1/pods")["items"])
 
 
 def _placed(hub: Cluster, namespace: str, name: str) -> bool:
@@ -74,7 +75,7 @@ def test_an_applied_job_runs_where_the_plan_said_and_leaves_nothing(
     hub: Cluster, operator: Operator, namespace: Namespace
 ) -> None:
     space = namespace()
-    seen = len(hub.audit_events())
+    seen = hub.audit_count()
     hub.kubectl("apply", "-f", "-", stdin=job(space, "first"))
     wait_for("placed", lambda: _placed(hub, space, "first"))
     body = get(hub, "trainingjob", space, "first")
@@ -113,7 +114,7 @@ def _sent(hub: Cluster, space: str, since: int) -> Counter[str]:
 def test_a_placement_costs_four_requests_on_the_hub_and_one_in_the_member(
     hub: Cluster, operator: Operator, namespace: Namespace
 ) -> None:
-    space, seen = namespace(), len(hub.audit_events())
+    space, seen = namespace(), hub.audit_count()
     names = [f"job-{k}" for k in range(7)]
     for name in names:
         hub.kubectl("apply", "-f", "-", stdin=job(space, name, quantity="100000"))
@@ -132,7 +133,7 @@ def test_a_placement_costs_four_requests_on_the_hub_and_one_in_the_member(
 
 
 def test_a_job_that_queues_costs_one_status_more(hub: Cluster, operator: Operator, namespace: Namespace) -> None:
-    space, seen = namespace(), len(hub.audit_events())
+    space, seen = namespace(), hub.audit_count()
     hub.kubectl("apply", "-f", "-", stdin=job(space, "first", option(devices=6)))
     wait_for("placed", lambda: _placed(hub, space, "first"))
     hub.kubectl("apply", "-f", "-", stdin=job(space, "second", option(devices=6)))
@@ -166,7 +167,7 @@ def test_killed_at_many_moments_no_job_is_made_twice_and_none_is_lost(
 ) -> None:
     space = namespace()
     names = [f"job-{k}" for k in range(9)]
-    seen = len(hub.audit_events())
+    seen = hub.audit_count()
     hub.kubectl("apply", "-f", "-", stdin=[job(space, name, option(devices=2)) for name in names])
     for pause in (0.15, 0.4, 0.8, 1.6):
         time.sleep(pause)
@@ -193,7 +194,7 @@ def test_killed_at_many_moments_no_job_is_made_twice_and_none_is_lost(
     wait_for("every job ran to its end", all_ended)
     made = [
         event["objectRef"]["name"]
-        for event in hub.audit_events()[seen:]
+        for event in hub.audit_events(seen)
         if event.get("stage") == "ResponseComplete"
         and (event.get("objectRef") or {}).get("resource") == "jobs"
         and event["objectRef"].get("namespace") == space

@@ -177,7 +177,7 @@ def _stores(hub: Cluster, namespace: str, data_set: str) -> list[str]:
 
 
 def _connected(hub: Cluster, name: str) -> tuple[str, str]:
-    return condition(hub.kubectl("get", "membercluster", name), "Connected")
+    return condition(get(hub, "membercluster", "", name), "Connected")
 
 
 def test_data_moves_first_and_then_the_job_starts(
@@ -878,7 +878,7 @@ def test_a_deletion_that_a_silent_member_cannot_confirm_leaves_a_tombstone(
 
 
 def _tombstones(hub: Cluster, name: str) -> list[str]:
-    status = hub.kubectl("get", "membercluster", name).get("status") or {}
+    status = (get(hub, "membercluster", "", name) or {}).get("status") or {}
     return [stone["uid"] for stone in status.get("tombstones") or ()]
 
 

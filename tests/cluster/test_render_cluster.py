@@ -40,7 +40,9 @@ def _release(cluster: Cluster, gang: Gang) -> None:
 
 def _nodes(cluster: Cluster, namespace: str, uid: str) -> list[str]:
     """Names of the nodes that the owner's pods are bound to, "" for one that is not."""
-    found = cluster.kubectl("get", "pods", "-n", namespace, "-l", naming.children_selector(uid))["items"]
+    found = cluster.client.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=naming.children_selector(uid))[
+        "items"
+    ]
     return sorted(pod["spec"].get("nodeName", "") for pod in found)
 
 
@@ -55,7 +57,7 @@ def team(ground: Ground, namespace: Namespace) -> Iterator[str]:
     members = [ground.clusters["edge"], ground.clusters["cloud"]]
 
     def empty() -> bool:
-        return not any(cluster.kubectl("get", "pods", "-A")["items"] for cluster in members)
+        return not any(cluster.client.get("/api/v1/pods")["items"] for cluster in members)
 
     assert wait_until(empty, LIMIT_SECONDS)
     name = namespace()
@@ -108,7 +110,8 @@ def test_a_transfer_runs_to_its_end_beside_a_full_pool(ground: Ground, team: str
     _apply(cluster, manifest)
 
     def complete() -> bool:
-        status = cluster.kubectl("get", "job", manifest["metadata"]["name"], "-n", name).get("status", {})
+        path = f"/apis/batch/v1/namespaces/{name}/jobs/{manifest['metadata']['name']}"
+        status = cluster.client.get(path).get("status", {})
         return any(one["type"] == "Complete" for one in status.get("conditions", []))
 
     assert wait_until(complete, LIMIT_SECONDS)
@@ -123,12 +126,13 @@ def test_a_service_s_replicas_become_ready_and_are_reached(ground: Ground, team:
     service = _apply(cluster, inference.service(owner, [template]))
 
     def ready() -> bool:
-        found = cluster.kubectl("get", "deployment", deployment["metadata"]["name"], "-n", name)
+        found = cluster.client.get(f"/apis/apps/v1/namespaces/{name}/deployments/{deployment['metadata']['name']}")
         return bool(found.get("status", {}).get("readyReplicas") == 2)
 
     def addresses() -> int:
         wanted = f"kubernetes.io/service-name={service['metadata']['name']}"
-        slices = cluster.kubectl("get", "endpointslices", "-n", name, "-l", wanted)["items"]
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{name}/endpointslices"
+        slices = cluster.client.get(path, labelSelector=wanted)["items"]
         return sum(len(one.get("endpoints") or ()) for one in slices)
 
     assert wait_until(ready, LIMIT_SECONDS)

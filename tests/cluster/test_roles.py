@@ -22,7 +22,7 @@ import pytest
 
 from hack.ground.ground import Cluster, Ground
 from hack.ground.truth import Truth, parse_table
-from tests.cluster.operating import ROOT, Operator, condition, get, job, link, listed, option, site, wait_for
+from tests.cluster.operating import ROOT, Operator, condition, get, job, link, listed, option, path_of, site, wait_for
 from tests.cluster.test_chart import CHART, SYSTEM, As, Helm, token_of
 
 FLEET = """
@@ -255,7 +255,10 @@ def holds(hub: Cluster, kind: str, namespace: str, name: str, mark: str) -> bool
     return condition(get(hub, kind, namespace or "default", name), mark)[0] == "True"
 
 
-CHILDREN = "jobs,deployments,services,podgroups,persistentvolumeclaims"
+CHILDREN = {
+    "Job": "jobs", "Deployment": "deployments", "Service": "services", "PodGroup": "podgroups",
+    "PersistentVolumeClaim": "pvc",
+}  # fmt: skip
 
 
 LEFT = (
@@ -270,8 +273,12 @@ LEFT = (
 
 
 def children(cluster: Cluster) -> set[str]:
-    found = cluster.kubectl("get", CHILDREN, "-n", SPACE, "-l", "app.kubernetes.io/managed-by=polyhull")["items"]
-    return {f"{one['kind']} {one['metadata']['labels']['polyhull.io/name']}" for one in found}
+    selector = "app.kubernetes.io/managed-by=polyhull"
+    return {
+        f"{kind} {one['metadata']['labels']['polyhull.io/name']}"
+        for kind, plural in CHILDREN.items()
+        for one in cluster.client.get(path_of(plural, SPACE), labelSelector=selector)["items"]
+    }
 
 
 def shows(cluster: Cluster, wanted: set[str]) -> bool:
