@@ -274,6 +274,21 @@ def stability(data: Path | None) -> Iterator[Figure]:
     yield at_most("stability moves per job-hour", account.moves_per_job_hour, "1/h", MOST_MOVES_PER_JOB_HOUR, what)
     yield at_most("stability moves straight back (A, B, A)", float(account.back), "moves", 0.0, what)
     flows = list(account.flow_hours.values())
+    yield from _moving(data)
     yield report("stability flow time, mean", sum(flows) / len(flows), "h", what)
     yield report("stability flow time, p95", percentile(flows, 0.95), "h", what)
     yield report("stability stretch, largest (flow over fastest run)", max(stretches(stream)), "x", what)
+
+
+def _moving(data: Path | None) -> Iterator[Figure]:
+    """The same day where running jobs may be moved as well."""
+    account = day(data, moving=True).run()
+    if account.violations:
+        raise ValueError(f"the checker refused a plan: {account.violations[0]}")
+    what = (
+        "the same day with moveRunning: Allowed, checkpoints of 2 GB every 15 min in buckets; "
+        f"{account.running_moves} running and {account.moves} waiting jobs moved"
+    )
+    name, back = "stability with running jobs moving", float(account.back)
+    yield at_most(f"{name}, moves per job-hour", account.moves_per_job_hour, "1/h", MOST_MOVES_PER_JOB_HOUR, what)
+    yield at_most(f"{name}, straight back (A, B, A)", back, "moves", 0.0, what)

@@ -6,11 +6,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.stream import Account, Stream
+from benchmarks.stream import Account, Stream, saving
 from polyhull.domain.snapshot import Policy, Snapshot, SolverLimits
 from polyhull.domain.workloads import TrainingJob
 from polyhull.planning.decide import decide
-from tests.builders import NOW, fleet, job, option, pool, random_snapshot, snapshot
+from tests.builders import NOW, fleet, job, link, option, pool, random_snapshot, snapshot
 from tests.properties.amount import examples
 
 POLICY = Policy(startup_seconds=0.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=60))
@@ -110,3 +110,18 @@ def test_the_same_stream_comes_to_the_same() -> None:
     case = random_snapshot(3, 10, 3, 2, policy=POLICY, nodes=1)
     arrivals = [replace(one, created_at=NOW + 400.0 * i) for i, one in enumerate(case.jobs)]
     assert streamed(case, arrivals, noise=0.05) == streamed(case, list(reversed(arrivals)), noise=0.05)
+
+
+def test_a_running_job_moves_once_when_the_fast_pool_becomes_free() -> None:
+    """One has the fast device for so long that the other is sooner done on the slow one; then it goes on there."""
+    policy = replace(POLICY, move_running=True)
+    where = fleet([pool("a", "v100", 1, devices=1), pool("b", "k80", 1, devices=1)], [link("b", "a"), link("a", "b")])
+    short = job("short", [option("v100", 1.0)], 30_000.0)
+    long = job("long", [option("v100", 4.0), option("k80", 1.0)], 38_000.0)
+    base = saving(snapshot(where, [replace(one, created_at=NOW) for one in (short, long)], policy=policy))
+    stay = Stream(replace(base, jobs=(), policy=POLICY), base.jobs, noise=0.0).run()
+    move = Stream(replace(base, jobs=()), base.jobs, noise=0.0).run()
+    assert stay.violations == move.violations == ()
+    assert (move.running_moves, move.back) == (1, 0)
+    assert move.ends[long.key] < stay.ends[long.key] - 5000.0
+    assert set(move.ends) == {short.key, long.key}

@@ -30,10 +30,8 @@ TRIED, MANY_JOBS, FEWER = 12, 1000, 4
 COLUMNS = 3
 """Of each those columns that may end soonest."""
 
-AT_ONCE_SECONDS = 1.0
-WAITS = 2
-"""Who is stopped although its new devices are not free when its checkpoint is there, by more than that, counts
-twice: until then it could run on, and who knows what comes."""
+SHORTLY_SECONDS = 60.0
+"""So long a stopped job may wait for devices when its checkpoint is there; until they are free it runs on instead."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,25 +109,18 @@ def _chosen(look: Look, side: Side, plan: Callable[[Snapshot], Planned]) -> tupl
         after = as_scheduled(side, found) if sound else None
         if before is None or after is None:
             continue
-        movers = [j for j in side.stays if side.instance.jobs[j].key in chosen]
-        if not all(_sooner(side, after, j) for j in movers):
+        if not all(_itself_gains(side, after, j) for j in side.stays if side.instance.jobs[j].key in chosen):
             continue
-        moves = _count(after, movers) + max(0, _waiting_moves(found, snapshot) - _waiting_moves(first, snapshot))
+        moves = many + max(0, _waiting_moves(found, snapshot) - _waiting_moves(first, snapshot))
         if clearly_better(after.objective, before.objective, levels, min(MOST_GAIN, gain * moves)):
             return chosen, found
     return {}, first
 
 
-def _sooner(side: Side, schedule: Schedule, j: int) -> bool:
-    """Nobody is stopped to end later itself."""
+def _itself_gains(side: Side, schedule: Schedule, j: int) -> bool:
+    """Nobody is stopped to end later itself, nor to wait for devices."""
     slot, stay = schedule.slots[j], side.instance.choices[j][side.stays[j]]
-    return slot is not None and slot.end < stay.length
-
-
-def _count(schedule: Schedule, movers: Sequence[int]) -> int:
-    """For how many moves these must pay."""
-    slots = [slot for j in movers if (slot := schedule.slots[j]) is not None]
-    return sum(1 if slot.start <= slot.ready + AT_ONCE_SECONDS else WAITS for slot in slots)
+    return slot is not None and slot.end < stay.length and slot.start <= slot.ready + SHORTLY_SECONDS
 
 
 def _waiting_moves(plan: Planned, snapshot: Snapshot) -> int:
@@ -161,14 +152,14 @@ def _tried(side: Side, most: int) -> list[Key]:
             for j in candidates
             if j not in moved
             for choice, schedule in _insertions(side, best, moved, j)
-            if _sooner(side, schedule, j)
+            if _itself_gains(side, schedule, j)
         ]
         found, j, _ = min(trials, key=lambda one: (one[0].objective, one[1], one[2]), default=(best, -1, -1))
         if not found.objective < best.objective:
             break
         best = found
         moved.append(j)
-        share = min(MOST_GAIN, policy.minimum_gain * _count(best, moved[paying:]))
+        share = min(MOST_GAIN, policy.minimum_gain * (len(moved) - paying))
         if clearly_better(best.objective, paid.objective, levels, share):
             paid, paying = best, len(moved)
     return [side.instance.jobs[j].key for j in moved[:paying]]

@@ -89,7 +89,8 @@ def told(
     """
     at = {} if beside is None else {job.key: j for j, job in enumerate(beside.jobs)}
     refused = () if elsewhere is None else elsewhere.inadmissible
-    nearest = {one.job: one.message for one in refused}
+    came_from = {job.key: job.resume.pool for job in snapshot.jobs if job.resume is not None}
+    nearest = {one.job: one.message for one in refused if one.pool != came_from.get(one.job)}
 
     def why(one: Assignment) -> str:
         stop = asked[one.job]
@@ -97,7 +98,7 @@ def told(
             return stop
         j = at.get(one.job)
         if beside is None or j is None:
-            return f"there is nowhere else for it: {nearest.get(one.job, 'no other pool suits it')}"
+            return f"there is nowhere else for it: {nearest.get(one.job, _none_but(came_from.get(one.job)))}"
         return _elsewhere(one, stop, beside, j, snapshot.policy.minimum_gain)
 
     def stays(one: Assignment) -> Assignment:
@@ -106,6 +107,10 @@ def told(
         return replace(one, explanation=replace(one.explanation, binds=f"It stays where it is: {why(one)}."))
 
     return replace(decision, assignments=tuple(map(stays, decision.assignments)))
+
+
+def _none_but(came_from: str | None) -> str:
+    return f"it came from {came_from} and does not go straight back" if came_from else "no other pool suits it"
 
 
 def _elsewhere(one: Assignment, stop: Stop, beside: Instance, j: int, gain: float) -> str:

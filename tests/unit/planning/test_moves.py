@@ -100,7 +100,7 @@ BACK = Resume(10.0, "cloud", "cloud/v100", "v100x1", (Copy("site:edge", "edge"),
         (placed_at(uncertain=True), "does not answer"),
         (placed_at(option="gone"), "cannot be told"),
         (running(resume=replace(BACK, stopped_at=b.NOW - 300.0)), "moved less than 600 s ago"),
-        (running(resume=BACK), "nowhere else"),
+        (running(resume=BACK), "it came from cloud/v100 and does not go straight back"),
         (running(site_selector=Selector(labels_of({"is": "edge"}))), "nowhere else"),
     ],
 )
