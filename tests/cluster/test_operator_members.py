@@ -504,6 +504,8 @@ def test_killed_between_stop_and_start_a_moved_job_goes_on_in_the_other_cluster_
         assert len(_workers(edge, name) + _workers(cloud, name)) <= 1, "never in two places"
         return str((status().get("move") or {}).get("phase"))
 
+    request.addfinalizer(lambda: edge.kubectl("uncordon", "edge-broken-0"))
+    edge.kubectl("cordon", "edge-broken-0")  # where no pod starts, one that removes neither
     request.addfinalizer(lambda: patched("edge", storage={**VOLUME, "bucket": None}))
     request.addfinalizer(lambda: patched("cloud", drain=False))
     patched("edge", storage={"volume": None, "bucket": {"url": "s3://edge-copies", "secretName": "edge-s3"}})

@@ -61,7 +61,8 @@ def judge(job: HubJob, members: Mapping[str, Member], now: float, refused: Troub
 def _settled(job: HubJob, verdict: Verdict, members: Mapping[str, Member], now: float) -> Verdict:
     """What it wrote elsewhere before goes."""
     going = kept.clear(kept.left(job.status), _stale(job), _owner(job), members, now)
-    return replace(verdict, actions=_recorded(job, going, now), purges=tuple(going.purges))
+    due_at = min((at for at in (verdict.due_at, going.due_at) if at is not None), default=None)
+    return replace(verdict, actions=_recorded(job, going, now), purges=tuple(going.purges), due_at=due_at)
 
 
 def _stale(job: HubJob) -> list[Left]:

@@ -11,7 +11,7 @@ from polyhull.controller.hubjob import HubJob, State, Verdict
 from polyhull.controller.jobs import judge
 from polyhull.delivery.base import ConfirmGone, Delete, Finalizer, PutStatus, Suspend
 from polyhull.domain.workloads import Key
-from polyhull.render import naming
+from polyhull.render import naming, purge
 
 NOW = 1_800_000_000.0
 KEY = Key("team", "resnet")
@@ -168,6 +168,23 @@ def test_a_member_that_falls_silent_while_a_child_is_taken_back_does_not_make_th
     assert silent.placed.uncertain
     back = judge(job, member(), NOW)
     assert (back.state, kinds(back)) == (State.WITHDRAWING, ["ConfirmGone", "PutStatus"])
+
+
+def test_a_job_that_removes_what_was_left_elsewhere_is_given_up_in_time() -> None:
+    """Nothing changes when its pod is stuck for long enough: somebody must look then."""
+    owner, url = naming.Owner.of(KEY, UID), "s3://far/team/x/checkpoint"
+    job = hub_job(released=True, placed=("True", "Bound"), started=True)
+    job.raw["status"]["kept"] = [{"cluster": "far", "entry": "Checkpoint", "url": url}]
+    removing = child()
+    removing["metadata"] |= {"name": purge.job_name(owner, "checkpoint", url), "uid": "purge-uid"}
+    stuck = pod(age=60, node="n1", waiting="CreateContainerConfigError")
+    stuck["metadata"]["ownerReferences"] = [{"uid": "purge-uid"}]
+    running = member("edge", child(), pods=(pod(node="n1", phase="Running"),))
+    shown = {**running, **member("far", removing, pods=(stuck,))}
+    put = next(action for action in judge(job, shown, NOW).actions if isinstance(action, PutStatus))
+    told = HubJob({**job.raw, "status": put.status}, KEY)
+    verdict = judge(told, shown, NOW)
+    assert (verdict.actions, verdict.due_at) == ((), NOW + 60.0)
 
 
 def test_a_release_without_child_is_made_again() -> None:
