@@ -47,7 +47,7 @@ def test_metrics_and_health_are_served() -> None:
 
 def test_no_metric_is_labelled_by_object() -> None:
     names = {label for metric in vars(Metrics()).values() for label in getattr(metric, "_labelnames", ())}
-    assert names <= {"result", "kind", "state", "reason", "action", "outcome", "cluster"}
+    assert names <= {"result", "kind", "state", "reason", "action", "outcome", "cluster", "where"}
 
 
 def test_the_ring_is_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
