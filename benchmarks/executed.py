@@ -52,7 +52,7 @@ class Case:
     def search(self, steps: int) -> Schedule:
         limits = self.instance.snapshot.policy.solver
         start, _ = first_schedules(self.instance, self.guide.choice)
-        ranking = ranked(self.instance, self.guide)
+        ranking = ranked(self.instance, self.guide.choice, self.guide.ranking)
         return improve(self.instance, start, steps, limits.seed, ranking, self.guide.lower_bound_seconds)[0]
 
 

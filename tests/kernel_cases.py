@@ -18,7 +18,6 @@ from polyhull.planning.instance import Instance, Load
 from polyhull.planning.kernels import CompiledTierSearch, Simulator, load
 from polyhull.planning.relaxed import unguided
 from polyhull.planning.reserve import reserve
-from polyhull.planning.schedule import Ranking
 from tests.builders import (
     GIB,
     NOW,
@@ -138,13 +137,6 @@ def spread(instance: Instance, dice: Random) -> Instance:
     return replace(instance, choices=tuple(found))
 
 
-def any_ranking(instance: Instance, dice: Random) -> Ranking:
-    """Columns in any order; half of them cost more than others."""
-    many = [len(options) for options in instance.choices]
-    costs = [[dice.choice([0.0, dice.random()]) for _ in range(n)] for n in many]
-    return Ranking([dice.sample(range(n), n) for n in many], costs)
-
-
 def main(path: str, cases: str) -> None:
     compiled = load(Path(path))
     if compiled is None:
@@ -154,7 +146,7 @@ def main(path: str, cases: str) -> None:
         if instance.jobs:
             simulator = Simulator(instance, compiled)
             start = simulator.run(range(len(instance.jobs)))
-            ranking = any_ranking(instance, Random(seed))
+            ranking = [range(len(options)) for options in instance.choices]
             for tier in sorted(set(instance.tiers)):
                 CompiledTierSearch(simulator, tier, start, ranking, seed, 0.0).search(400)
 

@@ -98,37 +98,9 @@ def test_an_undone_step_leaves_no_trace(seed: int) -> None:
         for j in some:
             board.remove(j)
         for j in dice.sample(some, len(some)):
-            put = dice.choice([board.put_soonest, board.put_latest])
-            put(j, range(len(instance.choices[j])), dice.choice([100.0, 500.0, 1e9]))
+            board.put_soonest(j, range(len(instance.choices[j])), dice.choice([100.0, 500.0, 1e9]))
         board.undo()
         assert picture(board) == before
-
-
-@PROFILE
-@given(st.integers(0, 10_000))
-def test_soonest_and_latest_are_the_ends_of_what_is_in_time(seed: int) -> None:
-    instance, dice = instance_of(crowded(seed)), Random(seed)
-    board = Board(instance, State.of(instance))
-    for j, options in enumerate(instance.choices):
-        limit, columns = dice.choice([100.0, 500.0, 1e9]), range(len(options))
-        ends = []
-        for column in columns:
-            board.begin()
-            if board.put(j, (column,), limit):
-                ends.append(_end(board, j))
-            board.undo()
-        for put, wanted in ((board.put_soonest, min), (board.put_latest, max)):
-            board.begin()
-            assert put(j, columns, limit) == bool(ends)
-            assert not ends or _end(board, j) == wanted(ends)
-            board.undo()
-        board.put(j, columns, 1e9)
-
-
-def _end(board: Board, j: int) -> float:
-    slot = board.slots[j]
-    assert slot is not None
-    return slot.end
 
 
 @PROFILE

@@ -21,7 +21,7 @@ from polyhull.optimize.highs import solve
 from polyhull.optimize.prices import Marginal, a_little_later, link_prices, of_fixed_time, of_rates, pool_prices
 from polyhull.optimize.programme import Programme, programme
 from polyhull.optimize.programme.windows import NO_WINDOWS
-from polyhull.optimize.rounding import Rounded, round_shares
+from polyhull.optimize.rounding import round_shares
 from polyhull.optimize.services import Serving
 from polyhull.optimize.whole_bound import WholeBound, whole_copy_bound
 from polyhull.optimize.whole_copies import whole_copies
@@ -41,8 +41,6 @@ class Relaxation:
     bound_kind: BoundKind = BoundKind.NONE
     choice: dict[Key, Column] = field(default_factory=dict)
     ranking: dict[Key, tuple[Column, ...]] = field(default_factory=dict)
-    reduced_costs: dict[Key, tuple[float, ...]] = field(default_factory=dict)
-    """Beside `ranking` (rounding.Rounded)."""
     order: tuple[Key, ...] = ()
     """Jobs to start with: higher tiers first, then what leaves least slack under the bound."""
     services: tuple[ServicePlan, ...] = ()
@@ -79,14 +77,13 @@ def relax(snapshot: Snapshot, columns: ColumnSet) -> Relaxation:
         if rate_solution.optimal:
             marginal = of_rates(rate_programme, rate_solution)
     pools, links = _prices(data, whole, marginal, bound, snapshot.policy.bandwidth_margin)
-    chosen, more = _choose(columns, whole, bound, snapshot)
+    choice, ranking, more = _choose(columns, whole, bound, snapshot)
     return Relaxation(
         lower_bound_seconds=seconds if math.isfinite(seconds) else 0.0,
         bound_kind=kind,
-        choice=chosen.choice,
-        ranking=chosen.ranking,
-        reduced_costs=chosen.reduced_costs,
-        order=_order(chosen.choice, data),
+        choice=choice,
+        ranking=ranking,
+        order=_order(choice, data),
         services=plans,
         unplaced=tuple(sorted((*dropped(snapshot, columns), *unserved), key=lambda one: one.job)),
         pool_prices=pools,
@@ -171,9 +168,10 @@ def _by_origin(plan: ServicePlan) -> dict[str, float]:
     return served
 
 
-def _choose(columns: ColumnSet, data: ModelData, bound: WholeBound, snapshot: Snapshot) -> tuple[Rounded, int]:
-    """One column per job, and the programmes solved for it. With several priorities, tier after tier, the earlier
-    ones' columns held."""
+def _choose(
+    columns: ColumnSet, data: ModelData, bound: WholeBound, snapshot: Snapshot
+) -> tuple[dict[Key, Column], dict[Key, tuple[Column, ...]], int]:
+    """One column per job. With several priorities, tier after tier, the earlier ones' columns held."""
     by_job: dict[Key, list[Column]] = {}
     for column in columns.columns:
         if not column.fixed:
@@ -182,10 +180,9 @@ def _choose(columns: ColumnSet, data: ModelData, bound: WholeBound, snapshot: Sn
     # Jobs whose data no way brings whole are not in the programme: any column of theirs will do.
     choice = {key: mine[0] for key, mine in by_job.items()}
     ranking = {key: tuple(mine) for key, mine in by_job.items()}
-    reduced_costs = {key: (0.0,) * len(mine) for key, mine in by_job.items()}
     if len(tiers) <= 1:
         rounded = round_shares(data, by_job, bound.at, bound.solution)
-        return Rounded(choice | rounded.choice, ranking | rounded.ranking, reduced_costs | rounded.reduced_costs), 0
+        return choice | rounded.choice, ranking | rounded.ranking, 0
     settled: set[Key] = set()
     steps = 0
     priority = {job.key: job.priority for job in snapshot.jobs}
@@ -210,9 +207,8 @@ def _choose(columns: ColumnSet, data: ModelData, bound: WholeBound, snapshot: Sn
         for key, column in rounded.choice.items():
             if priority[key] == tier:
                 choice[key], ranking[key] = column, rounded.ranking[key]
-                reduced_costs[key] = rounded.reduced_costs[key]
                 settled.add(key)
-    return Rounded(choice, ranking, reduced_costs), steps
+    return choice, ranking, steps
 
 
 def _order(choice: dict[Key, Column], data: ModelData) -> tuple[Key, ...]:

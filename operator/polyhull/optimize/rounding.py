@@ -7,7 +7,6 @@ fullest pool or site border stays lowest.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyhull.domain.workloads import Key
 from polyhull.optimize.certificate import priced
@@ -17,18 +16,14 @@ from polyhull.optimize.highs import Solution
 from polyhull.optimize.programme import Programme
 
 _LEAST = 1e-6
-_PAYS = 1e-7
-"""A job pays if it costs this share of the dearest job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rounded:
-    """`choice` by job; `ranking` by job: its columns, cheapest at the bound's prices first; `reduced_costs` beside
-    it: how much dearer each is than the job's cheapest, as shares of what a job that pays costs in the mean."""
+    """`choice` by job; `ranking` by job: its columns, cheapest at the bound's prices first."""
 
     choice: dict[Key, Column]
     ranking: dict[Key, tuple[Column, ...]]
-    reduced_costs: dict[Key, tuple[float, ...]]
 
 
 def round_shares(
@@ -36,12 +31,11 @@ def round_shares(
 ) -> Rounded:
     """Deterministic in its inputs. Without a solution every column is a candidate at equal cost."""
     G, J = len(data.columns), len(data.jobs)
-    shares, cost, open_ = np.zeros(G), np.zeros(G), np.ones(G, dtype=np.bool_)
+    shares, cost = np.zeros(G), np.zeros(G)
     if built is not None and found is not None:
         shares = np.maximum(found.primal[:G], 0.0)
         _, _, total = priced(built, found.prices)
         cost = np.where(np.isfinite(total[:G]), total[:G], 0.0)
-        open_ = built.upper[:G] > 0.0
     order = np.argsort(data.job_class, kind="stable")
     starts = np.searchsorted(data.job_class[order], np.arange(J + 1))
     loads = _Loads(data)
@@ -71,19 +65,7 @@ def round_shares(
             g = loads.lightest(options)
             counts[j][g] = counts[j].get(g, 0) + 1
             loads.add(g, 1)
-    return _names(data, by_job, counts, cost, _reduced(data, cost, open_), starts, order)
-
-
-def _reduced(data: ModelData, cost: Floats, open_: NDArray[np.bool_]) -> Floats:
-    """[column] see `Rounded`; the cheapest is one that ends in time (`open_`), 0 where nothing has a price."""
-    cheapest = np.full(len(data.jobs), np.inf)
-    np.minimum.at(cheapest, data.job_class[open_], cost[open_])
-    cheapest[~np.isfinite(cheapest)] = 0.0
-    paying = cheapest[cheapest > _PAYS * float(cheapest.max(initial=0.0))]
-    if not len(paying):
-        return np.zeros(len(cost))
-    reduced: Floats = np.round(np.maximum(cost - cheapest[data.job_class], 0.0) / float(paying.mean()), 9)
-    return reduced
+    return _names(data, by_job, counts, cost, starts, order)
 
 
 def _names(
@@ -91,32 +73,27 @@ def _names(
     by_job: dict[Key, list[Column]],
     counts: list[dict[int, int]],
     cost: Floats,
-    reduced: Floats,
     starts: Ints,
     order: Ints,
 ) -> Rounded:
     choice: dict[Key, Column] = {}
     ranking: dict[Key, tuple[Column, ...]] = {}
-    reduced_costs: dict[Key, tuple[float, ...]] = {}
     if not data.jobs:
-        return Rounded(choice, ranking, reduced_costs)
+        return Rounded(choice, ranking)
     cheapest = np.minimum.reduceat(cost[order], starts[:-1])[data.job_class]
     dearer = np.round((cost - cheapest) / np.maximum(cheapest, 1e-12), 9)
     firsts = order[starts[:-1]].tolist()
-    by_cost = np.lexsort((np.arange(len(cost)), data.finish, dearer, data.job_class))
-    ranked, reductions = by_cost.tolist(), reduced[by_cost].tolist()
+    ranked = np.lexsort((np.arange(len(cost)), data.finish, dearer, data.job_class)).tolist()
     begins = starts.tolist()
     for j, members in enumerate(data.jobs):
         first = firsts[j]
         offsets = [g - first for g in ranked[begins[j] : begins[j + 1]]]
-        its = tuple(reductions[begins[j] : begins[j + 1]])
         picks = [g - first for g in sorted(counts[j]) for _ in range(counts[j][g])]
         for member, pick in zip(members, picks, strict=True):
             columns = by_job[member]
             choice[member] = columns[pick]
             ranking[member] = tuple(columns[offset] for offset in offsets)
-            reduced_costs[member] = its
-    return Rounded(choice, ranking, reduced_costs)
+    return Rounded(choice, ranking)
 
 
 class _Loads:

@@ -67,23 +67,6 @@ class Board:
             self._commit(j, found, its)
         return found is not None
 
-    def put_latest(self, j: int, columns: Iterable[int], limit: float) -> bool:
-        """Put job j, at its earliest time, into that of `columns` in which it ends last, but by `limit`."""
-        instance, state = self.instance, self.state
-        options = instance.choices[j]
-        found: Slot | None = None
-        its: tuple[tuple[int, Moved], ...] = ()
-        for index in columns:
-            choice = options[index]
-            if choice.soonest > limit:
-                continue
-            slot, plan = try_choice(instance, state, choice, index, limit)
-            if slot is not None and slot.end <= limit and (found is None or slot.end > found.end):
-                found, its = slot, plan
-        if found is not None:
-            self._commit(j, found, its)
-        return found is not None
-
     def _commit(self, j: int, slot: Slot, plan: tuple[tuple[int, Moved], ...]) -> None:
         instance, state = self.instance, self.state
         choice = instance.choices[j][slot.choice]

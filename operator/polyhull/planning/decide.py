@@ -83,7 +83,7 @@ def searched(reserved: Reserved, guide: Guide) -> tuple[Schedule, Baselines, int
     present = keep(instance)
     start = start if present is None else min(start, present.schedule, key=lambda one: one.objective)
     start, settled = fewest_late(instance, start, limits.level_steps, limits.seed)
-    ranking = ranked(instance, guide)
+    ranking = ranked(instance, guide.choice, guide.ranking)
     steps = limits.steps_for(len(instance.jobs))
     found, steps = improve(instance, start, steps, limits.seed, ranking, guide.lower_bound_seconds)
     return found, baselines, settled + steps

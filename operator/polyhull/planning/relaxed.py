@@ -39,8 +39,6 @@ class Guide:
     steps: int = 0
     ranking: Mapping[Key, tuple[Column, ...]] = field(default_factory=dict)
     """Each job's columns, cheapest at the bound's prices first."""
-    reduced_costs: Mapping[Key, tuple[float, ...]] = field(default_factory=dict)
-    """Beside `ranking`: how much dearer than its cheapest, as shares of what a job that pays costs in the mean."""
     critical: tuple[Key, ...] = ()
     """Jobs that the bound rests on."""
 
@@ -71,7 +69,6 @@ def guided(snapshot: Snapshot, columns: ColumnSet) -> Guide:
         found.status,
         found.steps,
         found.ranking,
-        found.reduced_costs,
         found.critical,
     )
 

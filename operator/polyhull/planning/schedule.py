@@ -1,6 +1,5 @@
 """What a simulation gives: where and when each job runs, what moves when, and how good that is. Values only."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 Moved = tuple[int, float, float]
@@ -42,20 +41,6 @@ class Placing:
     """inf for one that is nowhere, as in `first`."""
     first: list[float]
     """When the first of its moves starts, or it does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """What the search prefers: [job] its columns, the most promising first, and [job][column] its reduced cost: how
-    much dearer than the job's cheapest at the bound's prices, as shares of what a job that pays costs in the mean."""
-
-    columns: Sequence[Sequence[int]]
-    reduced_costs: Sequence[Sequence[float]]
-
-    @classmethod
-    def plain(cls, options: Sequence[int]) -> "Ranking":
-        """As they come, nothing known of prices. `options`: how many columns each job has."""
-        return cls(tuple(tuple(range(n)) for n in options), tuple((0.0,) * n for n in options))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
 """Anytime search: what must end by a target is put on a board; what finds no place there is a bank to be emptied.
 
 A step takes off some jobs, neighbours in time, from the pools or links that a banked job waits for, and puts them and
-one or two of the bank back in another order: into the programme's cheapest columns first, with noise or without,
-where they end soonest, or where they end last and so leave least behind them. It is kept if the weight of the bank
-and what jobs pay above their cheapest columns hardly grow together, else undone; a job that found no place weighs
-more from then on. An empty bank is a schedule that ends by the target: the serial simulation runs it again in the
-order of its starts (which moves everything to the left), and the target sinks. A target that resists is raised half-
-way to the best schedule; from just below that one the next is far lower again. A step costs the same however many
-jobs there are. Budgets count steps, never seconds; more steps go on from where fewer stopped, so they are never
-worse. Higher tiers are searched first and in the way of lower ones.
+one or two of the bank back in another order, into the programme's cheapest columns first or into those that may end
+soonest. It is kept if the bank does not grow, else undone; a job that found no place weighs more from then on. An
+empty bank is a schedule that ends by the target: the serial simulation runs it again in the order of its starts
+(which moves everything to the left), and the target sinks. A target that resists is raised half-way to the best
+schedule; from just below that one the next is far lower again. A step costs the same however many jobs there are.
+Budgets count steps, never seconds; more steps go on from where fewer stopped, so they are never worse. Higher tiers
+are searched first and in the way of lower ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,11 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.kernels import CompiledTierSearch, simulator
 from polyhull.planning.objectives import makespan_score
 from polyhull.planning.runner import runner
-from polyhull.planning.schedule import Placing, Ranking, Schedule
+from polyhull.planning.schedule import Placing, Schedule
 from polyhull.planning.simulate import State, place, run, try_choice
+
+Ranking = Sequence[Sequence[int]]
+"""Per job its columns, the most promising first."""
 
 COLUMNS = 16
 """So many of a job's columns that can end by the target are tried, in half of the steps only `NARROW`."""
@@ -37,14 +39,7 @@ _JOBS_PER_STEP = 10
 """Jobs simulated afresh for the price of one step."""
 _BANKED = 2
 """So many jobs of the bank are tried in a step: the others wait for pools and links that it does not touch."""
-_TEMPERATURE = 0.03
-_DEARER = 2.0
-"""What a column's reduced cost counts beside the weights of the bank."""
-_NOISE = 0.3
-"""Added to reduced costs at random where columns are tried in an order of their own."""
-_WAYS, _LATEST, _SOONEST, _NOISY = 12, 4, 6, 9
-"""Of 12 steps 4 put jobs where they end last, 2 where they end soonest, 3 into the first column by reduced costs with
-noise, 3 into the first by the ranking."""
+_TEMPERATURE = 0.02
 _GRUDGE = 0.01
 """A job that found no place counts by so much more of its weight the next time: the bank changes hands."""
 _NEAREST, _FARTHEST = 3e-4, 6e-3
@@ -63,7 +58,7 @@ def improve(
     if not instance.jobs or steps <= 0:
         return start, 0
     if ranking is None:
-        ranking = Ranking.plain([len(options) for options in instance.choices])
+        ranking = tuple(tuple(range(len(options))) for options in instance.choices)
     best, taken = start, 0
     tiers = sorted(set(instance.tiers), reverse=True)
     compiled = simulator(instance)
@@ -231,8 +226,8 @@ class TierSearch:
             return
         for j in self.jobs:
             options = instance.choices[j]
-            self._size[j] = options[self.ranking.columns[j][0]].length
-            self._work[j] = self._size[j] * max(1, options[self.ranking.columns[j][0]].column.devices)
+            self._size[j] = options[self.ranking[j][0]].length
+            self._work[j] = self._size[j] * max(1, options[self.ranking[j][0]].column.devices)
             self._weight[j] = min(choice.length * max(1, choice.column.devices) for choice in options)
         mean = max(_total(self._weight, self.jobs) / len(self.jobs), 1e-9)
         self._weight = {j: 0.3 + weight / mean for j, weight in self._weight.items()}
@@ -316,8 +311,8 @@ class TierSearch:
                 limit = min(limit, instance.due(j))
             self._latest[j] = limit
             options = instance.choices[j]
-            self._allowed[j] = tuple(i for i in self.ranking.columns[j] if options[i].soonest <= limit)[:COLUMNS]
-            early = dict.fromkeys((self.ranking.columns[j][0], *range(len(options))))
+            self._allowed[j] = tuple(i for i in self.ranking[j] if options[i].soonest <= limit)[:COLUMNS]
+            early = dict.fromkeys((self.ranking[j][0], *range(len(options))))
             self._soonest[j] = tuple(i for i in early if options[i].soonest <= limit)[:COLUMNS]
 
     def _settle_bank(self) -> None:
@@ -392,50 +387,32 @@ class TierSearch:
         board.begin()
         self._list = self._allowed if dice.below(2) else self._soonest
         out = self._victims(seed)
-        before = 0.0
         for j in out:
-            slot = board.slots[j]
-            assert slot is not None
-            before += self._dearer(j, slot.choice)
             board.remove(j)
         banked = self._drawn(seed_at)
         order = self._shuffled(out + self._bank[:banked], seed)
         bank = self._bank[banked:]
         cost, weight = _total(self._heavy, bank), _total(self._weight, bank)
-        most = _total(self._heavy, self._bank, before) - _TEMPERATURE * log(dice.share())
-        way = dice.below(_WAYS)
-        put = board.put_latest if way < _LATEST else board.put_soonest if way < _SOONEST else board.put
+        most = _total(self._heavy, self._bank) - _TEMPERATURE * log(dice.share())
+        soonest = dice.below(3) == 0
         breadth = NARROW if dice.below(2) else COLUMNS
         for j in order:
             columns = self._list[j][:breadth]
             if dice.below(4) == 0 and columns:
                 turn = dice.below(len(columns))
                 columns = columns[turn:] + columns[:turn]
-            if _SOONEST <= way < _NOISY and len(columns) > 1:
-                columns = self._noisy(j, columns)
-            if put(j, columns, self._latest[j]):
-                slot = board.slots[j]
-                assert slot is not None
-                cost += self._dearer(j, slot.choice)
-            else:
+            put = board.put_soonest if soonest else board.put
+            if not put(j, columns, self._latest[j]):
                 bank.append(j)
                 cost += self._heavy[j]
                 weight += self._weight[j]
-            if cost > most:
-                board.undo()
-                self._heavy[seed] += _GRUDGE * self._weight[seed]
-                return
+                if cost > most:
+                    board.undo()
+                    self._heavy[seed] += _GRUDGE * self._weight[seed]
+                    return
         self._bank = bank
         if weight < self._lowest:
             self._lowest, self._failures = weight, 0
-
-    def _dearer(self, j: int, column: int) -> float:
-        return _DEARER * self.ranking.reduced_costs[j][column]
-
-    def _noisy(self, j: int, columns: tuple[int, ...]) -> tuple[int, ...]:
-        reduced = self.ranking.reduced_costs[j]
-        keys = [(reduced[column] + _NOISE * self._dice.share(), k) for k, column in enumerate(columns)]
-        return tuple(columns[k] for _, k in sorted(keys))
 
     def _drawn(self, seed_at: int) -> int:
         """The seed and others of the bank, drawn to its front: how many."""
@@ -508,8 +485,9 @@ class TierSearch:
         return found
 
 
-def _total(weight: Mapping[int, float], jobs: Sequence[int], total: float = 0.0) -> float:
+def _total(weight: Mapping[int, float], jobs: Sequence[int]) -> float:
     """One after the other, as the compiled twin adds (`sum` of later Pythons does not)."""
+    total = 0.0
     for j in jobs:
         total += weight[j]
     return total

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from polyhull.domain.decision import Baselines
 from polyhull.domain.workloads import Key
+from polyhull.optimize.columns import Column
 from polyhull.planning.instance import Instance
 from polyhull.planning.order import (
     Order,
@@ -15,8 +16,7 @@ from polyhull.planning.order import (
     initial_orders,
     locality_only,
 )
-from polyhull.planning.relaxed import Guide
-from polyhull.planning.schedule import Ranking, Schedule
+from polyhull.planning.schedule import Schedule
 
 MANY = 200
 """Jobs beyond which fewer greedy orders are tried."""
@@ -52,20 +52,16 @@ def _finish_of(rival: Schedule, best: Schedule) -> float | None:
     return rival.makespan if placed and rival.objective[0] <= best.objective[0] else None
 
 
-def ranked(instance: Instance, guide: Guide) -> Ranking:
-    """Each job's columns: the programme's choice, then the cheapest at its prices, then the rest, which have none."""
-    out, prices = [], []
-    choice = guide.choice
+def ranked(
+    instance: Instance, choice: Mapping[Key, tuple[str, str]] | None, ranking: Mapping[Key, tuple[Column, ...]]
+) -> tuple[tuple[int, ...], ...]:
+    """Per job the indexes of its columns: the programme's choice, then the cheapest at its prices, then the rest."""
+    out = []
     for job, options in zip(instance.jobs, instance.choices, strict=True):
         index = {option.name: i for i, option in enumerate(options)}
-        names = [column.name for column in guide.ranking.get(job.key, ())]
-        price = [0.0] * len(options)
-        for name, reduced in zip(names, guide.reduced_costs.get(job.key, ()), strict=True):
-            if name in index:
-                price[index[name]] = reduced
-        prices.append(price)
+        names = [column.name for column in ranking.get(job.key, ())]
         if choice is not None and job.key in choice:
             names.insert(0, choice[job.key])
         found = dict.fromkeys(index[name] for name in names if name in index)
         out.append(tuple(dict.fromkeys([*found, *range(len(options))])))
-    return Ranking(tuple(out), tuple(prices))
+    return tuple(out)

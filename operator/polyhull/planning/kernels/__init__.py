@@ -17,7 +17,7 @@ from polyhull.planning.instance import Instance
 from polyhull.planning.kernels.source import LIBRARY, version
 from polyhull.planning.kernels.tables import Tables
 from polyhull.planning.objectives import makespan_score, score
-from polyhull.planning.schedule import Moved, Placing, Ranking, Schedule, Slot, Turn
+from polyhull.planning.schedule import Moved, Placing, Schedule, Slot, Turn
 
 NOT_BUILT = "search in pure Python, slower with the same result: build the kernel with `python hatch_build.py`"
 _MOVED = np.dtype([("way", np.int32), ("start", np.float64), ("end", np.float64)], align=True)
@@ -43,7 +43,7 @@ def load(path: Path) -> ctypes.CDLL | None:
     if found.ph_version() != version().encode():
         return None
     found.ph_run.argtypes, found.ph_run.restype = (_POINTER,) * 8, None
-    found.ph_open.argtypes = (_POINTER, _POINTER, _POINTER, _INT, _POINTER, _POINTER, _DOUBLE, ctypes.c_uint64)
+    found.ph_open.argtypes = (_POINTER, _POINTER, _INT, _POINTER, _POINTER, _DOUBLE, ctypes.c_uint64)
     found.ph_open.restype = _POINTER
     found.ph_search.argtypes, found.ph_search.restype = (_POINTER, _LONG), _LONG
     found.ph_best.argtypes, found.ph_best.restype = (_POINTER,) * 4, _INT
@@ -146,7 +146,7 @@ class CompiledTierSearch:
         simulator: Simulator,
         tier: int,
         best: Schedule,
-        ranking: Ranking,
+        ranking: Sequence[Sequence[int]],
         seed: int,
         lower_bound: float,
     ) -> None:
@@ -154,14 +154,13 @@ class CompiledTierSearch:
         self._best: Schedule | None = best
         table = simulator.tables
         rank = sorted(set(simulator.instance.tiers), reverse=True).index(tier)
-        self._ranking = np.array([column for row in ranking.columns for column in row], dtype=np.int32)
-        self._reduced = np.array([cost for row in ranking.reduced_costs for cost in row], dtype=np.float64)
+        self._ranking = np.array([column for row in ranking for column in row], dtype=np.int32)
         self._order = np.array(best.order, dtype=np.int32)
         self._column = _columns([None if slot is None else slot.choice for slot in best.slots])
         self._score = np.array(makespan_score(simulator.instance, best), dtype=np.float64)
         self._handle: int | None = self._library.ph_open(
-            ctypes.byref(table.table), _data(self._ranking), _data(self._reduced), rank,
-            _data(self._order), _data(self._column), lower_bound, seed & 0xFFFFFFFFFFFFFFFF,
+            ctypes.byref(table.table), _data(self._ranking), rank, _data(self._order), _data(self._column),
+            lower_bound, seed & 0xFFFFFFFFFFFFFFFF,
         )  # fmt: skip
         self._read()
 

@@ -269,22 +269,6 @@ int board_put_soonest(Board *board, int32_t job, const int32_t *columns, int32_t
     return found;
 }
 
-int board_put_latest(Board *board, int32_t job, const int32_t *columns, int32_t n, double limit) {
-    const Instance *in = board->in;
-    int found = 0;
-    for (int32_t i = 0; i < n; i++) {
-        int32_t choice = in->choice_of[job] + columns[i];
-        if (in->soonest[choice] > limit) continue;
-        if (!try_choice(&board->state, choice, limit, &board->trial) || board->trial.end > limit) continue;
-        if (found && board->trial.end <= board->found.end) continue;
-        Trial kept = board->found;
-        board->found = board->trial, board->trial = kept;
-        found = 1;
-    }
-    if (found) commit(board, job, &board->found);
-    return found;
-}
-
 /* Take a job off, and moves that nobody else waits for. */
 void board_remove(Board *board, int32_t job) {
     const Instance *in = board->in;

@@ -170,7 +170,6 @@ void board_close(Board *board);
 void board_begin(Board *board);
 void board_undo(Board *board);
 int board_put(Board *board, int32_t job, const int32_t *columns, int32_t n, double limit);
-int board_put_latest(Board *board, int32_t job, const int32_t *columns, int32_t n, double limit);
 int board_put_soonest(Board *board, int32_t job, const int32_t *columns, int32_t n, double limit);
 void board_stand(Board *board, int32_t job, int32_t column);
 void board_remove(Board *board, int32_t job);

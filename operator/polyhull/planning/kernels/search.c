@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum { COLUMNS = 16, NARROW = 8, LEAST_RUIN = 3, MOST_RUIN = 12, PATIENCE = 100, PATIENCE_SHARE = 200, JOBS_PER_STEP = 10 };
-enum { BANKED = 2, WAYS = 12, LATEST = 4, SOONEST = 6, NOISY = 9 };
-static const double TEMPERATURE = 0.03, DEARER = 2.0, NOISE = 0.3, GRUDGE = 0.01, NEAREST = 3e-4, FARTHEST = 6e-3;
+enum { BANKED = 2 };
+static const double TEMPERATURE = 0.02, GRUDGE = 0.01, NEAREST = 3e-4, FARTHEST = 6e-3;
 
 typedef struct {
     double key;
@@ -17,7 +17,6 @@ typedef struct {
 typedef struct {
     const Instance *in;
     const int32_t *ranking; /* every job's columns, the most promising first; laid out as the choices */
-    const double *reduced;  /* of each choice: its reduced cost */
     Board board;
     State serial;
     Trial trial;
@@ -325,19 +324,6 @@ static void shuffled(Search *s, int32_t seed, int32_t banked) {
 /* It grows with the steps taken: early on many targets are tried, later on each for long. */
 static int64_t patience(const Search *s) { return PATIENCE + s->taken / PATIENCE_SHARE; }
 
-static double dearer(const Search *s, int32_t job) { return DEARER * s->reduced[s->board.slot[job].choice]; }
-
-/* Columns by their reduced costs with noise; equals stay in order. */
-static void noisy(Search *s, int32_t job, int32_t *columns, int32_t n) {
-    double key[COLUMNS];
-    for (int32_t k = 0; k < n; k++) {
-        int32_t column = columns[k], at = k;
-        double mine = s->reduced[s->in->choice_of[job] + column] + NOISE * share(s);
-        for (; at > 0 && key[at - 1] > mine; at--) key[at] = key[at - 1], columns[at] = columns[at - 1];
-        key[at] = mine, columns[at] = column;
-    }
-}
-
 static void step(Search *s) {
     s->failures++;
     int32_t seed_at = (int32_t)below(s, s->bank.n), seed = s->bank.of[seed_at];
@@ -348,13 +334,10 @@ static void step(Search *s) {
     board_begin(&s->board);
     s->list = below(s, 2) ? s->allowed : s->soonest;
     victims(s, seed);
-    double before = 0.0, cost = 0.0, weight = 0.0;
-    for (int32_t i = 0; i < s->out.n; i++) {
-        before += dearer(s, s->out.of[i]);
-        board_remove(&s->board, s->out.of[i]);
-    }
+    for (int32_t i = 0; i < s->out.n; i++) board_remove(&s->board, s->out.of[i]);
     int32_t banked = drawn(s, seed_at);
     shuffled(s, seed, banked);
+    double before = 0.0, cost = 0.0, weight = 0.0;
     s->next_bank.n = 0;
     for (int32_t i = 0; i < s->bank.n; i++) {
         int32_t j = s->bank.of[i];
@@ -364,23 +347,18 @@ static void step(Search *s) {
         cost += s->heavy[j], weight += s->weight[j];
     }
     double most = before - TEMPERATURE * log(share(s));
-    int64_t way = below(s, WAYS);
+    int soonest = below(s, 3) == 0;
     int32_t breadth = below(s, 2) ? NARROW : COLUMNS;
     for (int32_t i = 0; i < s->order.n; i++) {
         int32_t j = s->order.of[i], columns[COLUMNS];
         int32_t n = s->allowed_n[j] < breadth ? s->allowed_n[j] : breadth;
         int32_t turn = below(s, 4) == 0 && n > 0 ? (int32_t)below(s, n) : 0;
         for (int32_t k = 0; k < n; k++) columns[k] = s->list[(int64_t)j * COLUMNS + (turn + k) % n];
-        if (way >= SOONEST && way < NOISY && n > 1) noisy(s, j, columns, n);
-        int put = way < LATEST    ? board_put_latest(&s->board, j, columns, n, s->latest[j])
-                  : way < SOONEST ? board_put_soonest(&s->board, j, columns, n, s->latest[j])
-                                  : board_put(&s->board, j, columns, n, s->latest[j]);
-        if (put) {
-            cost += dearer(s, j);
-        } else {
-            jobs_add(&s->next_bank, j);
-            cost += s->heavy[j], weight += s->weight[j];
-        }
+        int put = soonest ? board_put_soonest(&s->board, j, columns, n, s->latest[j])
+                          : board_put(&s->board, j, columns, n, s->latest[j]);
+        if (put) continue;
+        jobs_add(&s->next_bank, j);
+        cost += s->heavy[j], weight += s->weight[j];
         if (cost > most) {
             board_undo(&s->board);
             s->heavy[seed] += GRUDGE * s->weight[seed];
@@ -395,10 +373,10 @@ static void step(Search *s) {
 /* ---- entry points */
 
 /* A search of one tier from (order, column); -1 as a column: the earliest finish wins. */
-Search *ph_open(const Instance *in, const int32_t *ranking, const double *reduced, int32_t tier, const int32_t *order,
-                const int32_t *column, double lower_bound, uint64_t seed) {
+Search *ph_open(const Instance *in, const int32_t *ranking, int32_t tier, const int32_t *order, const int32_t *column,
+                double lower_bound, uint64_t seed) {
     Search *s = zeroed(sizeof *s);
-    s->in = in, s->ranking = ranking, s->reduced = reduced, s->tier = tier, s->dice = seed;
+    s->in = in, s->ranking = ranking, s->tier = tier, s->dice = seed;
     board_open(&s->board, in);
     state_open(&s->serial, in);
     trial_open(&s->trial, in);
