@@ -26,7 +26,7 @@ from tests.builders import NOW, fleet, growth, job, option, pool, service, snaps
 from tests.properties.amount import examples
 
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=200, exact_jobs=0))
-PROFILE = examples(25, 0.1)
+PROFILE = examples(15, 0.1)
 SEEDS = st.integers(0, 100_000)
 
 

@@ -129,7 +129,7 @@ def mixed(seed: int) -> Snapshot:
     return snapshot(where, jobs, sets, services, policy)  # type: ignore[arg-type]
 
 
-@examples(20, 0.2)
+@examples(10, 0.2)
 @given(st.integers(0, 100_000))
 def test_watching_takes_nothing_from_anybody_and_breaks_nothing(seed: int) -> None:
     case = mixed(seed)
