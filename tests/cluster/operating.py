@@ -184,6 +184,7 @@ def option(accelerator: str = "cpu", devices: int = 1, replicas: int = 1, rate: 
 _CORE = {
     "pods": "api/v1", "services": "api/v1", "pvc": "api/v1", "resourcequota": "api/v1",
     "deployments": "apis/apps/v1", "jobs": "apis/batch/v1", "podgroups": "apis/scheduling.k8s.io/v1alpha2",
+    "serviceexports": "apis/multicluster.x-k8s.io/v1alpha1",
 }  # fmt: skip
 _PLURALS = {"pvc": "persistentvolumeclaims", "resourcequota": "resourcequotas"}
 

@@ -62,8 +62,11 @@ class Outbox:
     """Owners of steps that ended since the cycle looked."""
 
     def looking(self) -> None:
-        """A cycle looks now: what ended so far is in what it sees."""
+        """A cycle looks now: what ended so far is in what it sees. Whose pause is not over yet is due after it."""
         self._unseen.clear()
+        pauses = [held.blocked_until - self.monotonic() for held in self._owners.values() if held.task is None]
+        if (pause := min((left for left in pauses if left > 0.0), default=None)) is not None:
+            self.wake(pause)
 
     def busy(self, owner: Ref) -> bool:
         """Whether a step of the owner is in flight, ended unseen by the present cycle, or failed a moment ago."""

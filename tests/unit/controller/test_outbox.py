@@ -72,6 +72,30 @@ def test_until_a_step_is_through_its_status_is_what_is_seen() -> None:
     asyncio.run(story())
 
 
+def test_each_cycle_within_a_pause_asks_for_one_after_it() -> None:
+    """A trigger forgets what it was asked once a cycle begins, and a cycle soon follows a step that failed."""
+
+    class Refusing:
+        async def deliver(self, actions: Sequence[Action]) -> Outcome:
+            return Outcome((), failed=CHILD, error=Refused(403, "Forbidden", "no"))
+
+    async def story() -> None:
+        now, due = 0.0, list[float]()
+        held = Outbox(Refusing(), lambda: now, lambda: True, lambda o, r: None, lambda: None, due.append)
+        held.submit(OWNER, [CHILD])
+        await held.drain()
+        due.clear()
+        now = 0.25
+        held.looking()
+        assert (due, held.submit(OWNER, [CHILD])) == ([0.75], False)
+        now = 1.0
+        held.looking()
+        assert (len(due), held.submit(OWNER, [CHILD])) == (1, True)
+        await held.drain()
+
+    asyncio.run(story())
+
+
 def test_who_does_not_lead_sends_nothing() -> None:
     async def story() -> None:
         slow = Slow()
