@@ -65,8 +65,10 @@ class Course:
     _asked: Question | None = None
     """What the last search was about."""
     _asked_at: float = -math.inf
+    _retry_at: float = -math.inf
+    """Not before then after a search that failed."""
     _postponed: bool = False
-    """Whether a search about running jobs alone waits until the last is long enough ago."""
+    """Whether a search waits for that, or one about running jobs alone until the last is long enough ago."""
     _search: "asyncio.Task[None] | None" = None
     _found: tuple[Snapshot, Decision] | None = None
     _news: News | None = None
@@ -141,8 +143,10 @@ class Course:
         self._postponed = False
         if self._search is not None or asked is None or asked.covered(self._asked):
             return
-        rest = self._asked_at + RESTED_SHARE * snapshot.policy.cool_down_seconds - self.monotonic()
-        if rest > 0.0 and asked.same_but_running(self._asked):
+        begin_at = self._retry_at
+        if asked.same_but_running(self._asked):
+            begin_at = max(begin_at, self._asked_at + RESTED_SHARE * snapshot.policy.cool_down_seconds)
+        if (rest := begin_at - self.monotonic()) > 0.0:
             self._postponed = True
             self.wake(rest)
         else:
@@ -156,8 +160,8 @@ class Course:
             if found is not None:
                 self._found = (snapshot, found)
             else:
-                self._asked = None
-                self.wake(max(RETRY_SECONDS, self.monotonic() - began))
+                self._asked, self._postponed = None, True
+                self._retry_at = self.monotonic() + max(RETRY_SECONDS, self.monotonic() - began)
         finally:
             self._search, self._burst_until = None, None
             self.mark()

@@ -161,6 +161,28 @@ def test_a_solver_that_fails_is_said_and_releases_nothing() -> None:
     asyncio.run(story())
 
 
+def test_a_search_that_failed_is_tried_again_in_its_time_though_nothing_changes() -> None:
+    def fail(question: Snapshot) -> Decision:
+        raise SolverFailed("crashed")
+
+    async def story() -> None:
+        now, due, full = 0.0, list[float](), FakeWorker(fail)
+        held, _ = course(FakeWorker(plan), full)
+        held.monotonic, held.wake = lambda: now, due.append
+        for look in range(3):  # each cycle asks for the next: a trigger forgets
+            due.clear()
+            assert await held.hold(snapshot("one")) is not None
+            await search_ends()
+            assert (full.asked, bool(due)) == (1, look > 0)
+        now += due[-1]
+        await held.hold(snapshot("one"))
+        await search_ends()
+        assert full.asked == 2
+        await held.close()
+
+    asyncio.run(story())
+
+
 def test_a_plan_that_the_checker_refused_or_with_nonsense_is_not_one() -> None:
     good = plan(snapshot("one"))
     assert problem_of(good) == ""
