@@ -117,6 +117,7 @@ def fleet(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
         hub = started.clusters["hub"]
         install_crds(hub)
         hub.kubectl("create", "namespace", "polyhull-system")
+        _nothing_starts(started, "cordon")
         for name in ("edge", "cloud"):  # before the operator asks what they serve
             started.clusters[name].kubectl("apply", "-f", "-", stdin=SERVICE_EXPORTS)
         objects = [site("edge"), site("cloud"), link("edge", "cloud", "1G"), link("cloud", "edge", "1G")]
@@ -742,9 +743,17 @@ def _gpus(fleet: Ground, verb: str) -> None:
         fleet.clusters["cloud"].kubectl(verb, node)
 
 
+def _nothing_starts(fleet: Ground, verb: str) -> None:
+    """Nodes for one test alone: a copy's pod that came there would fail too."""
+    for node in ("edge-unpulled-0", "edge-unmounted-0"):
+        fleet.clusters["edge"].kubectl(verb, node)
+
+
 def test_a_service_whose_pods_miss_something_moves_to_the_next_best(
-    fleet: Ground, hub: Cluster, operator: Operator, space: Space
+    fleet: Ground, hub: Cluster, operator: Operator, space: Space, request: pytest.FixtureRequest
 ) -> None:
+    _nothing_starts(fleet, "uncordon")
+    request.addfinalizer(lambda: _nothing_starts(fleet, "cordon"))
     name = space("restless")
     edge = fleet.clusters["edge"]
     # Beside it three that have no other place: pods miss their image, a volume, or a node (their claim is none).
