@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import permutations, product
 from random import Random
 
 import pytest
@@ -24,6 +23,7 @@ from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import NOW, fleet, growth, job, option, pool, service, snapshot, variant
 from tests.properties.amount import examples
+from tests.properties.brute import least_makespan
 
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=200, exact_jobs=0))
 PROFILE = examples(15, 0.1)
@@ -84,42 +84,21 @@ def held_at_most(plan: Decision, limit: DeviceLimit) -> int:
 
 
 def brute_force(case: Snapshot) -> float:
-    """Every column of every job, in every order, each as early as devices, watts and the limit allow."""
-    columns = build_columns(case)
-    by_job = [[one for one in columns.columns if one.job == job.key] for job in case.jobs]
+    """With devices, watts and the limit."""
     (limit,) = case.policy.device_limits
     watts = next(one.power.cap_watts for one in case.fleet.sites if one.name == "a") or 1e9
-    best = float("inf")
-    for choice in product(*by_job):
-        for order in permutations(range(len(choice))):
-            best = min(best, _serial([choice[j] for j in order], limit, watts, best))
-    return best
-
-
-def _serial(order: list[Column], limit: DeviceLimit, watts: float, best: float) -> float:
-    placed: list[tuple[float, float, Column]] = []
-    last = 0.0
 
     def counts(one: Column) -> int:
         return one.devices * (one.accelerator == limit.accelerator and one.job.namespace in limit.namespaces)
 
-    def fits(at: float, one: Column) -> bool:
-        now = [other for s, e, other in placed if s <= at < e] + [one]
+    def within(now: list[Column]) -> bool:
+        one = now[-1]
         devices = sum(other.devices for other in now if other.pool == one.pool)
         drawn = sum(other.devices * 300.0 for other in now if other.pool == "a/v100")
-        within = devices <= (2 if one.pool == "b/k80" else 4) and sum(map(counts, now)) <= limit.devices
-        return within and drawn <= watts
+        room = devices <= (2 if one.pool == "b/k80" else 4) and sum(map(counts, now)) <= limit.devices
+        return room and drawn <= watts
 
-    for one in order:
-        for start in sorted({0.0, *(end for _, end, _ in placed)}):
-            end = start + one.length_seconds
-            if all(fits(at, one) for at in [start, *(s for s, _, _ in placed if start < s < end)]):
-                placed.append((start, end, one))
-                last = max(last, end)
-                break
-        if last >= best:
-            return last
-    return last
+    return least_makespan(case, within)
 
 
 def prove(problem: ExactProblem) -> ExactAnswer:

@@ -1,7 +1,6 @@
 """A site's power cap: held at every instant, by both simulators; bounds below what trying everything finds."""
 
 from dataclasses import replace
-from itertools import permutations, product
 from random import Random
 
 import pytest
@@ -19,6 +18,7 @@ from polyhull.planning.decide import decide
 from polyhull.planning.validate import validate
 from tests.builders import NOW, WATTS, fleet, job, option, pool, service, snapshot, variant
 from tests.properties.amount import examples
+from tests.properties.brute import least_makespan
 
 POLICY = Policy(startup_seconds=1.0, bandwidth_margin=1.0, solver=SolverLimits(search_steps=200))
 PROFILE = examples(25, 0.1)
@@ -50,38 +50,17 @@ def capped(seed: int, jobs: int = 5, running: bool = False, serving: bool = Fals
 
 
 def brute_force(case: Snapshot) -> float:
-    """Every column of every job, in every order, each as early as devices and watts allow."""
-    columns = build_columns(case)
-    by_job = [[one for one in columns.columns if one.job == job.key] for job in case.jobs]
+    """With devices and watts."""
     power = next(site.power for site in case.fleet.sites if site.name == "a")
     cap = (power.cap_watts or 0.0) / (power.pue or 1.0) * (1 + 1e-9)
-    best = float("inf")
-    for choice in product(*by_job):
-        for order in permutations(range(len(choice))):
-            best = min(best, _serial([choice[j] for j in order], cap, best))
-    return best
 
-
-def _serial(order: list[Column], cap: float, best: float) -> float:
-    placed: list[tuple[float, float, Column]] = []
-    last = 0.0
-
-    def fits(at: float, one: Column) -> bool:
-        now = [other for s, e, other in placed if s <= at < e] + [one]
+    def within(now: list[Column]) -> bool:
+        one = now[-1]
         devices = sum(other.devices for other in now if other.pool == one.pool)
         drawn = sum(other.devices * WATTS[other.accelerator] for other in now if other.site == "a")
         return devices <= (8 if one.site == "a" else 2) and (one.site != "a" or drawn <= cap)
 
-    for one in order:
-        for start in sorted({0.0, *(end for _, end, _ in placed)}):
-            end = start + one.length_seconds
-            if all(fits(at, one) for at in [start, *(s for s, _, _ in placed if start < s < end)]):
-                placed.append((start, end, one))
-                last = max(last, end)
-                break
-        if last >= best:
-            return last
-    return last
+    return least_makespan(case, within)
 
 
 @pytest.mark.parametrize("seed", range(8))
