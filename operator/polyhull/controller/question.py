@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from polyhull.domain.snapshot import Mode, Snapshot
+from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import TrainingJob
 
 RESTED_SHARE = 0.1
@@ -64,7 +64,7 @@ def next_movable_at(snapshot: Snapshot) -> float | None:
 
 def _settling(snapshot: Snapshot) -> list[tuple[object, float]]:
     policy = snapshot.policy
-    if not policy.move_running or policy.mode is Mode.OBSERVE:
+    if not policy.moves_running:
         return []
     began = ((job.key, _began(job)) for job in snapshot.jobs)
     return [(key, at + policy.cool_down_seconds) for key, at in began if at is not None]

@@ -124,6 +124,11 @@ class Policy:
         return self.mode is not Mode.OBSERVE and self.mode_of(namespace) is Mode.OBSERVE
 
     @property
+    def moves_running(self) -> bool:
+        """May running jobs be stopped in order to go on elsewhere?"""
+        return self.move_running and self.mode is not Mode.OBSERVE
+
+    @property
     def asks(self) -> bool:
         """Does something wait for an approval?"""
         return self.mode is not Mode.ENFORCE or any(mode is Mode.RECOMMEND for _, mode in self.modes)

@@ -11,14 +11,13 @@ import numpy as np
 
 from polyhull.domain.decision import BoundKind
 from polyhull.optimize.certificate import share_at_most
-from polyhull.optimize.data import Floats, ModelData
+from polyhull.optimize.data import ROUNDED_DOWN, Floats, ModelData
 from polyhull.optimize.highs import Solution, solve
 from polyhull.optimize.large.answer import by_prices
 from polyhull.optimize.large.kernel import library
 from polyhull.optimize.programme import LIGHT_RATIO, Programme, programme
 
 TOLERANCE = 1e-3
-_DOWN = 1.0 - 1e-12
 _TRIALS = 6
 """How often a linear programme's prices are tried at another T."""
 SMALL = 500
@@ -63,7 +62,7 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
     `limit`: linear programmes at most (None: by size). `small`: columns from which the light programme goes first.
     Solver failure only makes the bound weaker.
     """
-    low = max(data.fixed_seconds, slowest(data)) * _DOWN
+    low = max(data.fixed_seconds, slowest(data)) * ROUNDED_DOWN
     if not (len(data.jobs) and math.isfinite(low)):
         kind = BoundKind.STRENGTHENED if math.isfinite(low) and low > 0.0 else BoundKind.NONE
         return Bound(low if kind is not BoundKind.NONE else 0.0, kind, "NothingToPlace", 0)
@@ -71,7 +70,7 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
     by_price = priced_beyond(data)
     large = len(data.columns) > LARGE and not by_price
     light = len(data.columns) > small
-    seconds = low / _DOWN * (_FIRST if light else 1.0 + 1e-9)
+    seconds = low / ROUNDED_DOWN * (_FIRST if light else 1.0 + 1e-9)
     best: tuple[Programme, Solution] | None = None
     prices: list[Floats] = []
     status = "Optimal"
@@ -100,7 +99,7 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
             status = f"prices at T = {seconds:.6g} s prove nothing; the bound before it stands"
             break
         if light and seconds <= span.low * LIGHT_RATIO:
-            span.low = max(span.low, min(seconds, seconds / share * _DOWN) if share > 0.0 else seconds)
+            span.low = max(span.low, min(seconds, seconds / share * ROUNDED_DOWN) if share > 0.0 else seconds)
         elif not (light or by_price):
             _try(data, span, prices[-1], guess)
         if span.high <= span.low * (1.0 + TOLERANCE):
@@ -118,7 +117,7 @@ def lower_bound(data: ModelData, limit: int | None = None, small: int = SMALL) -
         for one in prices:
             _try(data, span, one, span.high)
     kind = BoundKind.STRENGTHENED if span.low > 0.0 else BoundKind.NONE
-    return Bound(max(0.0, span.low * _DOWN), kind, status, span.steps, *(best or (None, None)))
+    return Bound(max(0.0, span.low * ROUNDED_DOWN), kind, status, span.steps, *(best or (None, None)))
 
 
 def priced_beyond(data: ModelData) -> bool:
@@ -148,7 +147,7 @@ def fluid_bound(data: ModelData) -> tuple[float, Programme, Solution]:
     built = programme(data, seconds, strengthened=False)
     found = solve(built)
     share = share_at_most(built, data.job_class, found.prices) if found.optimal else math.inf
-    return (seconds / share * _DOWN if 0.0 < share < math.inf else 0.0), built, found
+    return (seconds / share * ROUNDED_DOWN if 0.0 < share < math.inf else 0.0), built, found
 
 
 def _try(data: ModelData, span: _Range, prices: Floats, guess: float) -> None:

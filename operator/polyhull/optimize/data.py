@@ -17,6 +17,8 @@ from polyhull.optimize.columns import Column
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+ROUNDED_DOWN = 1.0 - 1e-12
+"""What must not be above its exact value is multiplied by this: a few roundings of floats are less."""
 DIMENSIONS = 5
 """Resources.as_tuple(): devices, cpu, memory, ephemeral storage, pods."""
 

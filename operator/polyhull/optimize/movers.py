@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from polyhull.domain.fleet import StorageKind
-from polyhull.domain.snapshot import Mode, Snapshot
+from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Access, Copy, Key, Placed, Resume, TrainingJob
 from polyhull.optimize.admission import Admission
+from polyhull.optimize.data import ROUNDED_DOWN
 from polyhull.optimize.making import Making, compute_seconds
 from polyhull.optimize.paths import Network
-
-_DOWN = 1.0 - 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Stop:
 def budget_left(snapshot: Snapshot) -> int:
     """How many more running jobs may be moved now: those stopped and not running again yet are on their way."""
     policy = snapshot.policy
-    if not policy.move_running or policy.mode is Mode.OBSERVE:
+    if not policy.moves_running:
         return 0
     under_way = sum(job.resume is not None and not _runs(job) for job in snapshot.jobs)
     return max(0, policy.running_move_budget - under_way)
@@ -37,13 +36,13 @@ def budget_left(snapshot: Snapshot) -> int:
 
 def stops(snapshot: Snapshot) -> dict[Key, Stop | str]:
     """Of every running job: what it would go on from, or why it stays, in words. Empty where none is ever moved."""
-    if not snapshot.policy.move_running or snapshot.policy.mode is Mode.OBSERVE:
-        return {}
     policy = snapshot.policy
+    if not policy.moves_running:
+        return {}
     running = [job for job in snapshot.jobs if job.placed is not None and not policy.watches(job.key.namespace)]
     if not running:
         return {}
-    admission = Admission(snapshot, Network(snapshot.fleet, snapshot.policy.bandwidth_margin))
+    admission = Admission(snapshot, Network(snapshot.fleet, policy.bandwidth_margin))
     rules = _Stopping(snapshot, admission)
     return {job.key: rules.stop(job, job.placed) for job in running if job.placed is not None}
 
@@ -94,7 +93,7 @@ class _Stopping(Making):
         if elapsed >= whole:
             return "it should have ended by now"
         lost = min(elapsed, interval)
-        done = job.work_left * ((elapsed - lost) / whole) * _DOWN
+        done = job.work_left * ((elapsed - lost) / whole) * ROUNDED_DOWN
         before = 0.0 if job.resume is None else job.resume.work_done
         moves = 1 if job.resume is None else job.resume.moves + 1
         now = self.snapshot.taken_at

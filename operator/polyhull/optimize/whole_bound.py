@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from polyhull.domain.workloads import Key
 from polyhull.optimize.bound import LARGE, TOLERANCE, answer, priced_beyond, slowest
 from polyhull.optimize.certificate import priced, share_at_most
-from polyhull.optimize.data import ModelData
+from polyhull.optimize.data import ROUNDED_DOWN, ModelData
 from polyhull.optimize.highs import Solution, solve
 from polyhull.optimize.programme import LIGHT_RATIO, Layout, Programme, programme
 from polyhull.optimize.programme.pools import pool_parts
@@ -22,7 +22,6 @@ from polyhull.optimize.programme.windows import NO_WINDOWS, Windows
 from polyhull.optimize.separation import violated
 from polyhull.optimize.whole_copies import restricted, undominated
 
-_DOWN = 1.0 - 1e-12
 _FIRST = 1.5
 """The first T, in multiples of the slowest job."""
 _PAYS = 1e-7
@@ -69,7 +68,7 @@ def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None =
     `low`: proved before. `programmes`: how many of the critical jobs (None: by size); a few more are of all jobs.
     Solver failure only makes the bound weaker.
     """
-    search = _Search(max(low, data.fixed_seconds, slowest(data)) * _DOWN)
+    search = _Search(max(low, data.fixed_seconds, slowest(data)) * ROUNDED_DOWN)
     if not len(data.jobs) or not math.isfinite(search.low):
         return WholeBound(search.low if math.isfinite(search.low) else 0.0, (), "NothingToPlace", 0)
     critical = np.zeros(len(data.jobs), dtype=np.bool_)
@@ -77,7 +76,9 @@ def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None =
     _light(layout, search, search.low * _FIRST)
     if priced_beyond(data):
         if len(data.columns) > _SHARPENED:
-            return WholeBound(search.low * _DOWN, (), search.status, search.steps, *(search.best or (None, None)))
+            return WholeBound(
+                search.low * ROUNDED_DOWN, (), search.status, search.steps, *(search.best or (None, None))
+            )
         _light(layout, search, search.low * _NEAR, exact=True)
     paying = _paying(data, *search.best) if search.best is not None else critical
     for _ in range(_ROUNDS):
@@ -88,7 +89,7 @@ def whole_copy_bound(data: ModelData, low: float = 0.0, programmes: int | None =
         paying = _all(layout, search)
     keys = tuple(sorted(key for j in np.flatnonzero(critical).tolist() for key in data.jobs[j]))
     at, solution = search.best or (None, None)
-    return WholeBound(search.low * _DOWN, keys, search.status, search.steps, at, solution, search.best_windows)
+    return WholeBound(search.low * ROUNDED_DOWN, keys, search.status, search.steps, at, solution, search.best_windows)
 
 
 def _light(layout: Layout, search: _Search, seconds: float, exact: bool = False) -> None:
@@ -102,7 +103,7 @@ def _light(layout: Layout, search: _Search, seconds: float, exact: bool = False)
         search.best = (built, found)
         share = share_at_most(built, layout.data.job_class, found.prices)
         if share < math.inf and seconds <= search.low * LIGHT_RATIO:
-            search.low = max(search.low, seconds if share <= 1.0 else seconds / share * _DOWN)
+            search.low = max(search.low, seconds if share <= 1.0 else seconds / share * ROUNDED_DOWN)
         if not share < 1.0 - _CLOSE:
             return
         seconds /= max(share, 1.0 / LIGHT_RATIO)

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import Column, ColumnSet, Route
-from polyhull.optimize.data import Ints, LinkUses, ModelData, SharedMove, WholeCopies
+from polyhull.optimize.data import ROUNDED_DOWN, Ints, LinkUses, ModelData, SharedMove, WholeCopies
 from polyhull.optimize.spans import SteadyFlow
-
-_DOWN = 1.0 - 1e-12
 
 MoveAt = tuple[Key, str]
 """A move: data set and store."""
@@ -31,7 +29,7 @@ def whole_copies(data: ModelData, columns: ColumnSet, under_way: Set[MoveAt] = f
     routes: dict[MoveAt, list[Route]] = {}
     for route in columns.routes:
         routes.setdefault((route.data_set, route.store), []).append(route)
-    fastest = {at: min(way.seconds for way in ways) * _DOWN for at, ways in routes.items()}
+    fastest = {at: min(way.seconds for way in ways) * ROUNDED_DOWN for at, ways in routes.items()}
     transfer = data.transfer.copy()
     users: dict[MoveAt, list[int]] = {}
     for g, column in enumerate(data.columns):
@@ -56,7 +54,9 @@ def _uses(data: ModelData, routes: dict[MoveAt, list[Route]], users: dict[MoveAt
         for route in routes[at]:
             held = 0.0 if data.demands else route.startup_seconds
             loads = route.loads
-            carried = ((name, (bytes_of + held * loads[name]) * _DOWN) for name, bytes_of in route.volumes.items())
+            carried = (
+                (name, (bytes_of + held * loads[name]) * ROUNDED_DOWN) for name, bytes_of in route.volumes.items()
+            )
             ways.append(tuple((index[name], amount) for name, amount in carried))
         by_class: dict[int, list[int]] = {}
         for g in users[at]:
@@ -66,13 +66,13 @@ def _uses(data: ModelData, routes: dict[MoveAt, list[Route]], users: dict[MoveAt
         else:
             shared.append(SharedMove(tuple(tuple(mine) for _, mine in sorted(by_class.items())), tuple(ways)))
     streamed = [
-        (index[name], g, read.transfer_bytes * float(data.multiplicity[data.job_class[g]]) * _DOWN)
+        (index[name], g, read.transfer_bytes * float(data.multiplicity[data.job_class[g]]) * ROUNDED_DOWN)
         for g, column in enumerate(data.columns)
         for read in column.streams.reads
         for name in read.links
     ]
     streamed += [
-        (index[name], g, sent * float(data.multiplicity[data.job_class[g]]) * _DOWN)
+        (index[name], g, sent * float(data.multiplicity[data.job_class[g]]) * ROUNDED_DOWN)
         for g, column in enumerate(data.columns)
         for flow in column.flows
         for name, sent in _sent(column, flow, bool(data.demands))

@@ -6,6 +6,7 @@ from polyhull.domain.decision import BoundKind, Decision, LevelReport
 from polyhull.domain.workloads import Key
 from polyhull.optimize.budgets import limits
 from polyhull.optimize.columns import ColumnSet
+from polyhull.optimize.data import ROUNDED_DOWN
 from polyhull.optimize.exact import Prove
 from polyhull.planning.moves_side import Side
 from polyhull.planning.objectives import MAKESPAN, makespan_first
@@ -14,8 +15,6 @@ from polyhull.planning.prove import OPTIMAL_WITHIN, prove_and_improve, to_prove
 from polyhull.planning.relaxed import bound_without, guided
 from polyhull.planning.reserve import Reserved
 from polyhull.planning.schedule import Schedule
-
-_DOWN = 1.0 - 1e-12
 
 
 def bounded(
@@ -39,7 +38,7 @@ def _reached(decision: Decision, seconds: float) -> bool:
 def _who_must_stay(side: Side, budget: int) -> float:
     """No plan moves more than the budget allows: of the longest that run, one more than that stays."""
     stays = sorted((side.instance.choices[j][stay].length for j, stay in side.stays.items()), reverse=True)
-    return stays[budget] * _DOWN if budget < len(stays) else 0.0
+    return stays[budget] * ROUNDED_DOWN if budget < len(stays) else 0.0
 
 
 def _by_columns(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from polyhull.domain.decision import BoundKind
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import ColumnSet
+from polyhull.optimize.data import ROUNDED_DOWN
 from polyhull.optimize.exact import Built, ExactAnswer, Prove, ToBeat, build, fits
 from polyhull.optimize.narrow import narrowed
 from polyhull.planning.instance import Instance
@@ -79,7 +80,7 @@ def prove_and_improve(
                 where, better = room, candidate
     if where is not reserved:
         where, better = best_quality(where, columns, better, reserved.services)
-    bound = answer.bound * built.problem.unit_seconds * (1.0 - 1e-12)  # the grid's units are rounded down
+    bound = answer.bound * built.problem.unit_seconds * ROUNDED_DOWN  # the grid's units are rounded down
     if not bound <= better.makespan * (1.0 + 1e-9):
         # A schedule that exists refutes it: then nothing of what the solver proved can be believed.
         refuted = f"the exact solver's bound of {bound:.6g} s is refuted by this plan and was discarded"

@@ -7,6 +7,7 @@ from polyhull.domain.decision import BoundKind, Price, ServicePlan, Unplaced
 from polyhull.domain.snapshot import Snapshot
 from polyhull.domain.workloads import Key
 from polyhull.optimize.columns import Column, ColumnSet
+from polyhull.optimize.data import ROUNDED_DOWN
 from polyhull.optimize.exact import Offer
 from polyhull.optimize.relaxation import dropped, relax
 from polyhull.optimize.services import Serving
@@ -84,7 +85,7 @@ def bound_without(
             if column.job not in left_out:
                 ends = max(column.head_seconds, column.transfer_seconds) + column.length_seconds
                 alone[column.job] = min(alone.get(column.job, ends), ends)
-        slowest = max(alone.values(), default=0.0) * (1.0 - 1e-12)
+        slowest = max(alone.values(), default=0.0) * ROUNDED_DOWN
         return slowest, BoundKind.STRENGTHENED if slowest > 0.0 else BoundKind.NONE
     if not left_out:
         return guide.lower_bound_seconds, guide.bound_kind
