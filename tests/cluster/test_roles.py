@@ -97,8 +97,8 @@ def charts(fleet: Ground, helm: Path, tmp_path_factory: pytest.TempPathFactory) 
     """Helm on the hub with the operator's release, and on the edge with the member's."""
     scratch = tmp_path_factory.mktemp("helm")
     on = {name: Helm(helm, cluster, scratch) for name, cluster in fleet.clusters.items()}
-    on["hub"](
-        "install", "polyhull", str(CHART), "-n", SYSTEM, "--create-namespace",
+    on["hub"].install(
+        "polyhull", str(CHART), "-n", SYSTEM, "--create-namespace",
         "--set", "replicaCount=0", "--set", "transfer.image=mirror.test/rclone:1",
     )  # fmt: skip
     switches = ("member.enabled=true", "operator.enabled=false", "crds.enabled=false")

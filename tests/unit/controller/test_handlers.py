@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,10 @@ def test_it_starts_where_the_user_has_no_name(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(getpass, "getuser", nameless)
 
+    kept: set[asyncio.Task[Any]] = set()
+
     def started() -> None:
+        kept.update(asyncio.all_tasks())  # kopf leaves them behind, and asyncio alone would let them be collected
         raise Reached
 
     async def login() -> handlers.Login:
